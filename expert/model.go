@@ -1,0 +1,218 @@
+package expert
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"unsafe"
+
+	"github.com/moeswarm/moeswarm/internal/gguf"
+)
+
+// dataAlignment is what ggml's CPU kernels want of the address where a file's
+// bytes begin; tensors inside are aligned by the format.
+const dataAlignment = 32
+
+// Options of [OpenModel] and [NewModel]. The zero value is good.
+type Options struct {
+	// Supported says which types of matrix can be multiplied; nil means
+	// [Multiplies].
+	Supported func(gguf.Type) bool
+	// Known is the manifest, when the caller knows that it belongs to these
+	// bytes. Nothing is hashed then. It is checked against the file's shape.
+	Known *Manifest
+}
+
+// Model is a GGUF file opened in place. Its methods may be called by several
+// goroutines at once.
+type Model struct {
+	name    string
+	file    *gguf.File
+	data    []byte // the whole file
+	shape   Shape
+	release func() error
+
+	manifest struct {
+		mu sync.Mutex
+		m  *Manifest // nil until hashed
+	}
+}
+
+// Tensor is one tensor of a model. Data is shared, read-only memory, valid
+// until the model is closed.
+type Tensor struct {
+	Name  string
+	Type  gguf.Type
+	Shape []int // ne0, the length of a row, first
+	Data  []byte
+}
+
+// OpenModel maps the GGUF file at path read-only and checks it. Pages are
+// read from disk when they are used, and belong to the operating system, which
+// drops them when memory is short. The file must not shrink while it is open:
+// touching a page that is gone ends the process.
+func OpenModel(path string, o Options) (*Model, error) {
+	data, release, err := mapFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("open model: %w", err)
+	}
+	m, err := newModel(path, data, o)
+	if err != nil {
+		return nil, errors.Join(err, release())
+	}
+	m.release = release
+	return m, nil
+}
+
+// NewModel checks the GGUF file whose bytes are data, which must not change
+// any more. They are used in place when they begin at a multiple of 32 bytes
+// in memory, and copied once otherwise.
+func NewModel(name string, data []byte, o Options) (*Model, error) {
+	return newModel(name, aligned(data), o)
+}
+
+func newModel(name string, data []byte, o Options) (*Model, error) {
+	m := &Model{name: name, data: data, release: func() error { return nil }}
+	if err := m.read(o); err != nil {
+		if errors.Is(err, gguf.ErrTruncated) {
+			err = fmt.Errorf("%w; fetch or copy the file again", err)
+		}
+		return nil, fmt.Errorf("model %s: %w", plain(name), err)
+	}
+	return m, nil
+}
+
+func (m *Model) read(o Options) error {
+	f, err := gguf.Parse(bytes.NewReader(m.data), int64(len(m.data)))
+	if err != nil {
+		return err
+	}
+	l, err := layoutOf(f)
+	if err != nil {
+		return err
+	}
+	supported := o.Supported
+	if supported == nil {
+		supported = Multiplies
+	}
+	if err := checkTensors(f, l.tensors, supported); err != nil {
+		return err
+	}
+	m.file, m.shape = f, l.shape
+	if o.Known == nil {
+		return nil
+	}
+	if err := o.Known.fits(m.shape); err != nil {
+		return err
+	}
+	m.manifest.m = o.Known
+	return nil
+}
+
+// aligned returns data, or a copy that begins at a multiple of dataAlignment.
+func aligned(data []byte) []byte {
+	off := func(b []byte) int {
+		return int(uintptr(unsafe.Pointer(unsafe.SliceData(b))) % dataAlignment)
+	}
+	if off(data) == 0 {
+		return data
+	}
+	room := make([]byte, len(data)+dataAlignment)
+	start := (dataAlignment - off(room)) % dataAlignment
+	copied := room[start : start+len(data) : start+len(data)]
+	copy(copied, data)
+	return copied
+}
+
+// Close unmaps the file. Nobody may use the model's tensors any more.
+func (m *Model) Close() error { return m.release() }
+
+// Name is the path or name the model was opened with.
+func (m *Model) Name() string { return m.name }
+
+// File is the table of contents, with all metadata.
+func (m *Model) File() *gguf.File { return m.file }
+
+// Shape says how large the model is. Every tensor was checked against it.
+func (m *Model) Shape() Shape {
+	s := m.shape
+	s.SparseLayers = slices.Clone(s.SparseLayers)
+	return s
+}
+
+// Layers is the number of layers, sparse or not.
+func (m *Model) Layers() int { return m.shape.Layers }
+
+// Experts is the number of experts of each sparse layer.
+func (m *Model) Experts() int { return m.shape.Experts }
+
+// TopK is the number of experts that each token row uses.
+func (m *Model) TopK() int { return m.shape.TopK }
+
+// Dim is the number of values in a row of a token batch.
+func (m *Model) Dim() int { return m.shape.Dim }
+
+// Tensor finds a tensor by its name in the file.
+func (m *Model) Tensor(name string) (Tensor, bool) {
+	t, ok := m.file.Tensor(name)
+	if !ok {
+		return Tensor{}, false
+	}
+	end := t.Offset + t.Size
+	return Tensor{Name: t.Name, Type: t.Type, Shape: slices.Clone(t.Shape), Data: m.data[t.Offset:end:end]}, true
+}
+
+// Weights returns the matrices of one expert: W1 and W3 (FF, Dim), W2 (Dim,
+// FF). They are slices of the mapped file. The error wraps [ErrUnknownExpert].
+func (m *Model) Weights(id ID) (w1, w2, w3 Tensor, err error) {
+	if id.Model != m.ID() {
+		return w1, w2, w3, fmt.Errorf("%w: model %s was asked of model %s", ErrUnknownExpert, id.Model.Short(), m.ID().Short())
+	}
+	return m.weights(int(id.Layer), int(id.Index))
+}
+
+func (m *Model) weights(layer, index int) (w1, w2, w3 Tensor, err error) {
+	if !slices.Contains(m.shape.SparseLayers, layer) || index >= m.shape.Experts {
+		return w1, w2, w3, fmt.Errorf("%w: the model has no expert %d in layer %d", ErrUnknownExpert, index, layer)
+	}
+	return m.part(w1Name(layer), index), m.part(w2Name(layer), index), m.part(w3Name(layer), index), nil
+}
+
+// part cuts one expert's matrix out of a stacked tensor.
+func (m *Model) part(name string, index int) Tensor {
+	t, _ := m.Tensor(name)
+	size := len(t.Data) / m.shape.Experts
+	t.Data = t.Data[index*size : (index+1)*size : (index+1)*size]
+	t.Shape = t.Shape[:2:2]
+	return t
+}
+
+// Identify hashes the file, on all processors, unless that was done before.
+// Call it before [Model.ID] where an answer must not keep somebody waiting
+// without a word: some gigabytes take seconds.
+func (m *Model) Identify(ctx context.Context, p Progress) (*Manifest, error) {
+	m.manifest.mu.Lock()
+	defer m.manifest.mu.Unlock()
+	if m.manifest.m == nil {
+		manifest, err := hashModel(ctx, m, p)
+		if err != nil {
+			return nil, fmt.Errorf("hash model %s: %w", plain(m.name), err)
+		}
+		m.manifest.m = manifest
+	}
+	return m.manifest.m, nil
+}
+
+// Manifest returns the canonical description, hashing the file when
+// [Model.Identify] was not called before. It is shared: read only.
+func (m *Model) Manifest() *Manifest {
+	// Only a cancelled context can make Identify fail.
+	manifest, _ := m.Identify(context.Background(), nil)
+	return manifest
+}
+
+// ID names the model by content. Like Manifest it may hash on first use.
+func (m *Model) ID() ModelID { return m.Manifest().ID() }

@@ -1,0 +1,42 @@
+//go:build unix
+
+package expert
+
+import (
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// mapFile maps a file read-only. The pages are shared with every process that
+// maps the same file.
+func mapFile(path string) (data []byte, release func() error, err error) {
+	// Asked before opening, because opening a pipe waits for its writer.
+	if info, err := os.Stat(path); err != nil {
+		return nil, nil, err
+	} else if !info.Mode().IsRegular() {
+		return nil, nil, fmt.Errorf("%s is not a regular file", plain(path))
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer f.Close() // the mapping outlives the descriptor
+	info, err := f.Stat()
+	if err != nil {
+		return nil, nil, err
+	}
+	size := info.Size()
+	if size == 0 {
+		return nil, func() error { return nil }, nil // an empty file cannot be mapped
+	}
+	if size != int64(int(size)) {
+		return nil, nil, fmt.Errorf("%s has %d bytes, too many to map on this machine", plain(path), size)
+	}
+	data, err = unix.Mmap(int(f.Fd()), 0, int(size), unix.PROT_READ, unix.MAP_SHARED)
+	if err != nil {
+		return nil, nil, fmt.Errorf("map %s: %w", plain(path), err)
+	}
+	return data, func() error { return unix.Munmap(data) }, nil
+}

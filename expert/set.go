@@ -1,0 +1,183 @@
+package expert
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/moeswarm/moeswarm/internal/ggml"
+	"github.com/moeswarm/moeswarm/internal/gguf"
+)
+
+// Set is the experts of one model that this node computes. It is an [Applier]
+// and a [Summer]; its methods may be called by several goroutines at once.
+type Set struct {
+	model ModelID
+	dim   int
+	ffns  map[ID]ggml.FFN
+	ids   []ID // ascending
+	bytes int64
+	pool  *ggml.Pool
+	spare sync.Pool // *quantized, between two calls of Apply
+}
+
+// NewSet holds the given experts of m, whose weights it uses in place: m must
+// stay open as long as the set is used. The pool may be shared with others.
+func NewSet(m *Model, ids []ID, pool *ggml.Pool) (*Set, error) {
+	s := &Set{model: m.ID(), dim: m.Dim(), ffns: make(map[ID]ggml.FFN, len(ids)), pool: pool}
+	s.spare.New = func() any { return new(quantized) }
+	for _, id := range ids {
+		w1, w2, w3, err := m.Weights(id)
+		if err != nil {
+			return nil, err
+		}
+		var f ggml.FFN
+		for _, p := range []struct {
+			to   *ggml.Matrix
+			from Tensor
+		}{{&f.W1, w1}, {&f.W2, w2}, {&f.W3, w3}} {
+			if *p.to, err = ggml.NewMatrix(p.from.Type, p.from.Shape[0], p.from.Shape[1], p.from.Data); err != nil {
+				return nil, fmt.Errorf("%v: %w", id, err)
+			}
+			s.bytes += int64(len(p.from.Data))
+		}
+		if _, same := f.Activations(); !same {
+			return nil, fmt.Errorf("%w: %v: W1 is %v and W3 is %v, which take different activations", ErrUnsupported, id, w1.Type, w3.Type)
+		}
+		s.ffns[id] = f
+	}
+	for id := range s.ffns {
+		s.ids = append(s.ids, id)
+	}
+	slices.SortFunc(s.ids, func(a, b ID) int {
+		return (int(a.Layer)-int(b.Layer))<<16 + int(a.Index) - int(b.Index)
+	})
+	return s, nil
+}
+
+// IDs lists the experts held, by layer and index. The slice is shared: read only.
+func (s *Set) IDs() []ID { return s.ids }
+
+// Holds reports whether the set can apply this expert.
+func (s *Set) Holds(id ID) bool { _, ok := s.ffns[id]; return ok }
+
+// Bytes is the size of the weights held.
+func (s *Set) Bytes() int64 { return s.bytes }
+
+// quantized is a layer's token batch in the formats its experts take. Nearly
+// always that is one format.
+type quantized struct {
+	kinds []gguf.Type
+	rows  []ggml.Rows
+}
+
+// in returns the batch in one format, quantising it on first use.
+func (q *quantized) in(t gguf.Type) *ggml.Rows { return &q.rows[slices.Index(q.kinds, t)] }
+
+// fill quantises in for every expert of the calls, leaving out nothing: a row
+// that no call names costs less than finding that out.
+func (q *quantized) fill(in Batch, ffns []ggml.FFN) {
+	q.kinds = q.kinds[:0]
+	for _, f := range ffns {
+		t, _ := f.Activations()
+		if slices.Contains(q.kinds, t) {
+			continue
+		}
+		q.kinds = append(q.kinds, t)
+		if len(q.rows) < len(q.kinds) {
+			q.rows = append(q.rows, ggml.Rows{})
+		}
+		q.rows[len(q.kinds)-1].Quantize(t, in.Data, in.Rows, in.Dim)
+	}
+}
+
+// Apply computes all calls, each on one worker of the pool. Calls for experts
+// that are not in the set fail with [ErrUnknownExpert], without harm to the
+// others. When ctx ends, calls not yet begun fail with its error.
+func (s *Set) Apply(ctx context.Context, in Batch, calls []Call) []Result {
+	results := make([]Result, len(calls))
+	if len(calls) == 0 {
+		return results
+	}
+	if err := s.check(in, calls); err != nil {
+		for i := range results {
+			results[i].Err = err
+		}
+		return results
+	}
+	ffns := make([]ggml.FFN, 0, len(calls))
+	held := make([]int, 0, len(calls))
+	for i, c := range calls {
+		f, ok := s.ffns[c.Expert]
+		if !ok {
+			results[i].Err = fmt.Errorf("%w: %v", ErrUnknownExpert, c.Expert)
+			continue
+		}
+		ffns, held = append(ffns, f), append(held, i)
+	}
+	q := s.spare.Get().(*quantized)
+	defer s.spare.Put(q)
+	q.fill(in, ffns)
+	s.pool.Do(len(held), func(scratch *ggml.Scratch, k int) {
+		i := held[k]
+		if err := ctx.Err(); err != nil {
+			results[i].Err = err
+			return
+		}
+		t, _ := ffns[k].Activations()
+		out := NewBatch(len(calls[i].Rows), s.dim)
+		ffns[k].Apply(scratch, q.in(t), calls[i].Rows, out.Data)
+		results[i].Out = out
+	})
+	return results
+}
+
+func (s *Set) check(in Batch, calls []Call) error {
+	if err := CheckCalls(in, calls); err != nil {
+		return err
+	}
+	if in.Dim != s.dim {
+		return fmt.Errorf("%w: rows of %d values for a model of %d", ErrBadCall, in.Dim, s.dim)
+	}
+	return nil
+}
+
+// Sum adds up weight × output in the order of the calls.
+func (s *Set) Sum(ctx context.Context, in Batch, calls []Call) (Batch, error) {
+	return SumResults(in, calls, s.Apply(ctx, in, calls))
+}
+
+// SumResults adds up weight × output over the calls, in their order, into a
+// batch of in's shape. The first failed call fails the sum.
+func SumResults(in Batch, calls []Call, results []Result) (Batch, error) {
+	out := NewBatch(in.Rows, in.Dim)
+	for i, c := range calls {
+		if results[i].Err != nil {
+			return Batch{}, results[i].Err
+		}
+		if len(c.Weights) != len(c.Rows) {
+			return Batch{}, fmt.Errorf("%w: call %d has %d weights for %d rows", ErrBadCall, i, len(c.Weights), len(c.Rows))
+		}
+		for j, r := range c.Rows {
+			AddScaled(c.Weights[j], results[i].Out.Row(j), out.Row(int(r)))
+		}
+	}
+	return out, nil
+}
+
+// AddScaled sets y += a·x, value by value. Every sum over experts in this
+// project goes through here, so that they all round alike.
+func AddScaled(a float32, x, y []float32) { ggml.AddScaled(a, x, y) }
+
+// ExpertIDs lists all experts of a model, by layer and index.
+func (m *Model) ExpertIDs() []ID {
+	id := m.ID()
+	ids := make([]ID, 0, len(m.shape.SparseLayers)*m.shape.Experts)
+	for _, l := range m.shape.SparseLayers {
+		for e := range m.shape.Experts {
+			ids = append(ids, ID{Model: id, Layer: uint16(l), Index: uint16(e)})
+		}
+	}
+	return ids
+}

@@ -1,0 +1,21 @@
+// Package ggml is a thin cgo binding to the ggml C library: block quantised
+// matrices, their products with rows of activations, and the few vector
+// kernels a transformer needs besides.
+//
+// A [Matrix] is a view of weights where they lie, usually inside the memory
+// mapping of a GGUF file: nothing is copied and nothing is owned. [Rows] are
+// activations in the format a matrix multiplies with (ggml quantises them to 8
+// bits for block formats); several matrices of one format share them. A
+// [Pool] runs pieces of work on a bounded number of threads.
+//
+// ggml's own threading is not used, because its barrier spins: every call into
+// C here runs on the calling thread, and Go spreads the work by expert and by
+// matrix rows. The kernels are called one row and one output at a time
+// through ggml's type traits, so an output value depends on its matrix row and
+// its activation row alone, whatever else is in the batch. That is what keeps
+// tokens independent of batching.
+//
+// The ggml sources come with the module github.com/ollama/ollama, the last
+// release that carries them. This is the only package with cgo. It knows
+// nothing of models or experts.
+package ggml

@@ -1,0 +1,132 @@
+#include "kernels.h"
+
+#include <math.h>
+#include <stdbool.h>
+#include <string.h>
+
+// The few names of ggml used here, declared by hand so that its headers need
+// not be found: they lie in the Go module that links the sources.
+typedef void (*ggml_to_float_t)(const void *, float *, int64_t);
+typedef void (*ggml_from_float_t)(const float *, void *, int64_t);
+typedef void (*ggml_vec_dot_t)(int n, float * s, size_t bs, const void * x, size_t bx, const void * y, size_t by, int nrc);
+
+struct ggml_type_traits {
+    const char *      type_name;
+    int64_t           blck_size;
+    int64_t           blck_size_interleave;
+    size_t            type_size;
+    bool              is_quantized;
+    ggml_to_float_t   to_float;
+    ggml_from_float_t from_float_ref;
+};
+struct ggml_type_traits_cpu {
+    ggml_from_float_t from_float;
+    ggml_vec_dot_t    vec_dot;
+    int               vec_dot_type;
+    int64_t           nrows;
+};
+extern const struct ggml_type_traits *     ggml_get_type_traits(int type);
+extern const struct ggml_type_traits_cpu * ggml_get_type_traits_cpu(int type);
+extern size_t ggml_row_size(int type, int64_t ne);
+
+extern void   ggml_vec_dot_f32(int n, float * s, size_t bs, const float * x, size_t bx, const float * y, size_t by, int nrc);
+extern double ggml_vec_soft_max_f32(const int n, float * y, const float * x, float max);
+extern void   ggml_vec_swiglu_f32(const int n, float * y, const float * x, const float * g);
+
+enum { TYPE_F32 = 0, TYPE_COUNT = 40 };
+
+int ms_type_multiplies(int type) {
+    return type >= 0 && type < TYPE_COUNT && ggml_get_type_traits_cpu(type)->vec_dot != NULL;
+}
+
+int ms_activation_type(int type) { return ggml_get_type_traits_cpu(type)->vec_dot_type; }
+
+size_t ms_row_bytes(int type, int64_t cols) { return ggml_row_size(type, cols); }
+
+void ms_quantize(int type, const float * x, void * y, int cols, int n) {
+    const size_t bytes = ggml_row_size(type, cols);
+    const ggml_from_float_t from = ggml_get_type_traits_cpu(type)->from_float;
+    if (type == TYPE_F32) {
+        memcpy(y, x, bytes * n);
+        return;
+    }
+    for (int t = 0; t < n; t++) from(x + (size_t) t * cols, (char *) y + t * bytes, cols);
+}
+
+void ms_dequantize(int type, const void * row, float * y, int cols) {
+    if (type == TYPE_F32) {
+        memcpy(y, row, (size_t) cols * sizeof(float));
+        return;
+    }
+    ggml_get_type_traits(type)->to_float(row, y, cols);
+}
+
+// A block of weight rows stays in the first-level cache while all activation
+// rows pass over it; 16 rows of 2048 values are 18 KB in Q4_K.
+enum { BLOCK_ROWS = 16 };
+
+static void multiply(const char * w, size_t row_bytes, int type, int cols, int r0, int r1,
+                     const char * x, const int32_t * idx, int n, float * y, int stride) {
+    const struct ggml_type_traits_cpu * traits = ggml_get_type_traits_cpu(type);
+    const ggml_vec_dot_t dot = traits->vec_dot;
+    const size_t x_bytes = ggml_row_size(traits->vec_dot_type, cols);
+    for (int rb = r0; rb < r1; rb += BLOCK_ROWS) {
+        const int re = rb + BLOCK_ROWS < r1 ? rb + BLOCK_ROWS : r1;
+        for (int t = 0; t < n; t++) {
+            const char * xr = x + (size_t) (idx ? idx[t] : t) * x_bytes;
+            float * yr = y + (size_t) t * stride;
+            for (int r = rb; r < re; r++) dot(cols, yr + r, 0, w + r * row_bytes, 0, xr, 0, 1);
+        }
+    }
+}
+
+void ms_multiply(const void * w, size_t row_bytes, int type, int cols, int r0, int r1, const void * x, int n,
+                 float * y, int stride) {
+    multiply(w, row_bytes, type, cols, r0, r1, x, NULL, n, y, stride);
+}
+
+void ms_feed_forward(const void * w1, int type1, const void * w2, int type2, const void * w3, int type3,
+                     int dim, int ff, const void * x, const int32_t * idx, int n,
+                     float * a, float * b, void * q, float * y) {
+    multiply(w1, ggml_row_size(type1, dim), type1, dim, 0, ff, x, idx, n, a, ff);
+    multiply(w3, ggml_row_size(type3, dim), type3, dim, 0, ff, x, idx, n, b, ff);
+    // Row by row: one run over all rows would treat a row's end by its place in the batch.
+    for (int t = 0; t < n; t++) {
+        float * at = a + (size_t) t * ff;
+        ggml_vec_swiglu_f32(ff, at, at, b + (size_t) t * ff);
+    }
+    ms_quantize(ms_activation_type(type2), a, q, ff, n);
+    multiply(w2, ggml_row_size(type2, ff), type2, ff, 0, dim, q, NULL, n, y, dim);
+}
+
+void ms_attend(const float * q, const float * k, const float * v, int n, int stride, int hd, float scale,
+               float * scores, float * out) {
+    float top = -INFINITY;
+    for (int t = 0; t < n; t++) {
+        float s;
+        ggml_vec_dot_f32(hd, &s, 0, k + (size_t) t * stride, 0, q, 0, 1);
+        s *= scale;
+        scores[t] = s;
+        if (s > top) top = s;
+    }
+    const float inv = (float) (1.0 / ggml_vec_soft_max_f32(n, scores, scores, top));
+    memset(out, 0, (size_t) hd * sizeof(float));
+    for (int t = 0; t < n; t++) ms_axpy(scores[t] * inv, v + (size_t) t * stride, out, hd);
+}
+
+void ms_rms_norm(const float * x, const float * w, float * y, int n, float eps) {
+    // Eight running sums, so that the compiler can use vectors without
+    // reordering a float sum behind our back.
+    double s[8] = {0};
+    int i = 0;
+    for (; i + 7 < n; i += 8)
+        for (int j = 0; j < 8; j++) s[j] += (double) (x[i + j] * x[i + j]);
+    for (; i < n; i++) s[0] += (double) (x[i] * x[i]);
+    const double sum = ((s[0] + s[1]) + (s[2] + s[3])) + ((s[4] + s[5]) + (s[6] + s[7]));
+    const float k = 1.0f / sqrtf((float) (sum / n) + eps);
+    for (i = 0; i < n; i++) y[i] = x[i] * k * w[i];
+}
+
+void ms_axpy(float a, const float * x, float * y, int n) {
+    for (int i = 0; i < n; i++) y[i] += a * x[i];
+}

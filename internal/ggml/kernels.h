@@ -1,0 +1,35 @@
+// Single-threaded kernels over ggml's type traits. All rows are row-major;
+// strides and sizes named *_bytes are in bytes, the others in elements.
+#pragma once
+#include <stddef.h>
+#include <stdint.h>
+
+int    ms_type_multiplies(int type);        // 1 if the CPU back end has a dot product for it
+int    ms_activation_type(int type);        // the type its activations are quantised to
+size_t ms_row_bytes(int type, int64_t cols);
+
+// Quantises n rows of cols floats at x (packed) into y (packed).
+void ms_quantize(int type, const float * x, void * y, int cols, int n);
+// Widens one row to floats.
+void ms_dequantize(int type, const void * row, float * y, int cols);
+
+// y[t*stride + r] = dot(W row r, x row t) for r in [r0, r1), t in [0, n). x holds rows in the activation type of W's
+// type. W's rows have `cols` values in row_bytes bytes each.
+void ms_multiply(const void * w, size_t row_bytes, int type, int cols, int r0, int r1, const void * x, int n,
+                 float * y, int stride);
+
+// y[t] (dim floats each) = W2 (silu(W1 x) * (W3 x)) for n rows, those of x named by idx, or all of them when it is NULL.
+// W1 and W3 have ff rows of dim values, W2 dim rows of ff. a, b: n*ff floats of scratch; q: room for n rows of ff
+// values in W2's activation type.
+void ms_feed_forward(const void * w1, int type1, const void * w2, int type2, const void * w3, int type3,
+                     int dim, int ff, const void * x, const int32_t * idx, int n,
+                     float * a, float * b, void * q, float * y);
+
+// One query head over n key and value vectors of hd values, `stride` floats apart; scores: n floats of scratch.
+void ms_attend(const float * q, const float * k, const float * v, int n, int stride, int hd, float scale,
+               float * scores, float * out);
+
+// y = x / sqrt(mean(x^2) + eps) * w
+void ms_rms_norm(const float * x, const float * w, float * y, int n, float eps);
+// y += a * x
+void ms_axpy(float a, const float * x, float * y, int n);

@@ -1,0 +1,27 @@
+package ggml
+
+// #include "kernels.h"
+import "C"
+
+// Attend computes one query head over n positions: out = Σ softmax(scale·q·k) v.
+// k and v hold a vector of len(q) values every stride floats, beginning at
+// their first element.
+func Attend(s *Scratch, q, k, v []float32, n, stride int, scale float32, out []float32) {
+	hd := len(q)
+	_, _, _ = k[(n-1)*stride+hd-1], v[(n-1)*stride+hd-1], out[hd-1]
+	s.scores = grow(s.scores, n)
+	C.ms_attend((*C.float)(&q[0]), (*C.float)(&k[0]), (*C.float)(&v[0]), C.int(n), C.int(stride), C.int(hd),
+		C.float(scale), (*C.float)(&s.scores[0]), (*C.float)(&out[0]))
+}
+
+// RMSNorm sets y = x / sqrt(mean(x²) + eps) · w. y may be x.
+func RMSNorm(x, w, y []float32, eps float32) {
+	_, _ = w[len(x)-1], y[len(x)-1]
+	C.ms_rms_norm((*C.float)(&x[0]), (*C.float)(&w[0]), (*C.float)(&y[0]), C.int(len(x)), C.float(eps))
+}
+
+// AddScaled sets y += a·x.
+func AddScaled(a float32, x, y []float32) {
+	_ = y[len(x)-1]
+	C.ms_axpy(C.float(a), (*C.float)(&x[0]), (*C.float)(&y[0]), C.int(len(x)))
+}
