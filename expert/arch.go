@@ -225,3 +225,11 @@ func plain(s string) string {
 	}
 	return fmt.Sprintf("%.80q", s)
 }
+
+// whole is plain for the names of our own user, which are never cut.
+func whole(s string) string {
+	if q := strconv.Quote(s); q != `"`+s+`"` {
+		return q
+	}
+	return s
+}

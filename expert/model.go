@@ -80,7 +80,7 @@ func newModel(name string, data []byte, o Options) (*Model, error) {
 		if errors.Is(err, gguf.ErrTruncated) {
 			err = fmt.Errorf("%w; fetch or copy the file again", err)
 		}
-		return nil, fmt.Errorf("model %s: %w", plain(name), err)
+		return nil, fmt.Errorf("model %s: %w", whole(name), err)
 	}
 	return m, nil
 }
@@ -199,7 +199,7 @@ func (m *Model) Identify(ctx context.Context, p Progress) (*Manifest, error) {
 	if m.manifest.m == nil {
 		manifest, err := hashModel(ctx, m, p)
 		if err != nil {
-			return nil, fmt.Errorf("hash model %s: %w", plain(m.name), err)
+			return nil, fmt.Errorf("hash model %s: %w", whole(m.name), err)
 		}
 		m.manifest.m = manifest
 	}

@@ -16,7 +16,7 @@ func mapFile(path string) (data []byte, release func() error, err error) {
 	if info, err := os.Stat(path); err != nil {
 		return nil, nil, err
 	} else if !info.Mode().IsRegular() {
-		return nil, nil, fmt.Errorf("%s is not a regular file", plain(path))
+		return nil, nil, fmt.Errorf("%s is not a regular file", whole(path))
 	}
 	f, err := os.Open(path)
 	if err != nil {
@@ -32,11 +32,11 @@ func mapFile(path string) (data []byte, release func() error, err error) {
 		return nil, func() error { return nil }, nil // an empty file cannot be mapped
 	}
 	if size != int64(int(size)) {
-		return nil, nil, fmt.Errorf("%s has %d bytes, too many to map on this machine", plain(path), size)
+		return nil, nil, fmt.Errorf("%s has %d bytes, too many to map on this machine", whole(path), size)
 	}
 	data, err = unix.Mmap(int(f.Fd()), 0, int(size), unix.PROT_READ, unix.MAP_SHARED)
 	if err != nil {
-		return nil, nil, fmt.Errorf("map %s: %w", plain(path), err)
+		return nil, nil, fmt.Errorf("map %s: %w", whole(path), err)
 	}
 	return data, func() error { return unix.Munmap(data) }, nil
 }

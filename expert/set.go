@@ -169,15 +169,3 @@ func SumResults(in Batch, calls []Call, results []Result) (Batch, error) {
 // AddScaled sets y += a·x, value by value. Every sum over experts in this
 // project goes through here, so that they all round alike.
 func AddScaled(a float32, x, y []float32) { ggml.AddScaled(a, x, y) }
-
-// ExpertIDs lists all experts of a model, by layer and index.
-func (m *Model) ExpertIDs() []ID {
-	id := m.ID()
-	ids := make([]ID, 0, len(m.shape.SparseLayers)*m.shape.Experts)
-	for _, l := range m.shape.SparseLayers {
-		for e := range m.shape.Experts {
-			ids = append(ids, ID{Model: id, Layer: uint16(l), Index: uint16(e)})
-		}
-	}
-	return ids
-}

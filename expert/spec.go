@@ -149,7 +149,7 @@ func (n numbers) parse(s, part string) (int, error) {
 }
 
 func (n numbers) there() string {
-	if n.what == "layer" && n.all[len(n.all)-1]-n.all[0] >= len(n.all) {
+	if n.what == "layer" && n.all[len(n.all)-1] != len(n.all)-1 { // some layers are dense
 		return "the model has experts in layers " + formatList(n.all)
 	}
 	return fmt.Sprintf("the model has %ss %s", n.what, formatList(n.all))

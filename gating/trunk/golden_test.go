@@ -16,7 +16,7 @@ import (
 func local(t testing.TB, m *expert.Model, workers int) *trunk.Trunk {
 	t.Helper()
 	pool := ggml.NewPool(workers)
-	set, err := expert.NewSet(m, m.ExpertIDs(), pool)
+	set, err := expert.NewSet(m, m.Manifest().IDs(), pool)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,89 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"strings"
+)
+
+// Scenario is something that can be measured by name.
+type Scenario struct {
+	Name  string
+	About string // one line for "bench list"
+	run   func(context.Context, Options) (Metrics, error)
+}
+
+// Scenarios lists all of them, in the order people read them.
+func Scenarios() []Scenario {
+	return []Scenario{
+		{"local", "one process with all experts: prefill, decode, layer rounds", local},
+		{"loopback", "real processes on loopback that share out the experts, asked over HTTP", loopback},
+	}
+}
+
+// Options say what to measure with. The zero value of a number means its
+// default.
+type Options struct {
+	Model     string // a GGUF file or "demo"; empty with Synthetic
+	Synthetic string // a shape that expert/synth names
+	Layers    int    // cut the synthetic model to so many layers
+	CacheDir  string // where synthetic models are kept
+
+	Nodes     int // processes of a loopback swarm that hold experts; default 4
+	Threads   int // per process; default: all processors
+	Prompt    int // tokens of prompt; default 128
+	NewTokens int // tokens of answer; default 64
+	Seed      uint64
+
+	Exec     string                                  // the moeswarm binary, for scenarios with processes
+	Progress func(format string, args ...any)        // a line for people; nil: nobody reads
+	Log      interface{ Write([]byte) (int, error) } // what processes print; nil: dropped
+}
+
+func (o Options) withDefaults() (Options, error) {
+	for _, n := range []struct {
+		name  string
+		value *int
+		def   int
+	}{{"nodes", &o.Nodes, 4}, {"prompt", &o.Prompt, 128}, {"tokens", &o.NewTokens, 64}, {"threads", &o.Threads, 0}, {"layers", &o.Layers, 0}} {
+		if *n.value < 0 {
+			return o, fmt.Errorf("--%s %d: want a positive number", n.name, *n.value)
+		}
+		if *n.value == 0 {
+			*n.value = n.def
+		}
+	}
+	if o.Model != "" && o.Synthetic != "" {
+		return o, fmt.Errorf("--model and --synthetic exclude each other")
+	}
+	if o.Model == "" && o.Synthetic == "" {
+		o.Model = "demo"
+	}
+	if o.Layers != 0 && o.Synthetic == "" {
+		return o, fmt.Errorf("--layers cuts a synthetic model; name one with --synthetic")
+	}
+	if o.NewTokens < 2 {
+		return o, fmt.Errorf("--tokens %d: decoding is timed from the first token on, so at least 2", o.NewTokens)
+	}
+	if o.Progress == nil {
+		o.Progress = func(string, ...any) {}
+	}
+	return o, nil
+}
+
+// Run measures one scenario.
+func Run(ctx context.Context, name string, o Options) (Report, error) {
+	o, err := o.withDefaults()
+	if err != nil {
+		return Report{}, err
+	}
+	var names []string
+	for _, s := range Scenarios() {
+		if s.Name == name {
+			m, err := s.run(ctx, o)
+			return Report{Scenario: name, Commit: commit(), Machine: machine(), Seed: o.Seed, Metrics: m}, err
+		}
+		names = append(names, s.Name)
+	}
+	return Report{}, fmt.Errorf("no scenario %.40q; there are %s", name, strings.Join(names, ", "))
+}

@@ -1,0 +1,108 @@
+package localswarm
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+)
+
+// MaxNodes bounds a swarm on one machine: each node is a process of some 60 MB.
+const MaxNodes = 64
+
+// Config of a [Swarm].
+type Config struct {
+	Exec  string   // the moeswarm binary
+	Model string   // what --model takes: "demo" or a file
+	Hold  []string // what --experts takes, one entry for each holding node
+	// Gates is how many of the nodes gate, the first ones. Default 1.
+	Gates int
+	// Bare adds that many gating nodes that hold no experts.
+	Bare int
+	// Threads is what --threads takes; 0 leaves it out.
+	Threads int
+	// Args are further arguments for every node.
+	Args []string
+	// StartTime is how long a node may take until it says it is ready.
+	// Default 60 s: a model of some gigabytes is hashed first.
+	StartTime time.Duration
+	// Log gets what the nodes print on standard error. nil: dropped.
+	Log io.Writer
+	// Progress is told in a line what is going on. nil: nobody is.
+	Progress func(string)
+}
+
+func (c Config) validate() (Config, error) {
+	if c.Exec == "" || c.Model == "" {
+		return c, errors.New("localswarm: needs the binary and a model")
+	}
+	if len(c.Hold) < 1 || len(c.Hold)+c.Bare > MaxNodes {
+		return c, fmt.Errorf("%d nodes asked for; want 1 to %d", len(c.Hold)+c.Bare, MaxNodes)
+	}
+	if c.Gates == 0 && c.Bare == 0 {
+		c.Gates = 1
+	}
+	if c.Gates < 0 || c.Gates > len(c.Hold) {
+		return c, fmt.Errorf("%d gating nodes of %d", c.Gates, len(c.Hold))
+	}
+	if c.StartTime == 0 {
+		c.StartTime = 60 * time.Second
+	}
+	if c.Log == nil {
+		c.Log = io.Discard
+	}
+	if c.Progress == nil {
+		c.Progress = func(string) {}
+	}
+	return c, nil
+}
+
+// args is the command line of one node.
+func (c Config) args(n *Node, join []string) []string {
+	a := []string{"node", "--ephemeral", "--while-stdin", "--mdns=false",
+		"--listen", "/ip4/127.0.0.1/tcp/0", "--http", "127.0.0.1:0"}
+	for _, j := range join {
+		a = append(a, "--join", j)
+	}
+	if n.Hold != "" {
+		a = append(a, "--model", c.Model, "--experts", n.Hold)
+	}
+	if n.Gates {
+		a = append(a, "--gate")
+	}
+	if c.Threads > 0 {
+		a = append(a, "--threads", fmt.Sprint(c.Threads))
+	}
+	return append(a, c.Args...)
+}
+
+// ready is what a node's first line of output says.
+type ready struct {
+	peer, http string
+	addrs      []string
+}
+
+// parseReady reads "ready peer=ID http=URL addr=MULTIADDR,…".
+func parseReady(line string) (ready, error) {
+	var r ready
+	rest, ok := strings.CutPrefix(strings.TrimSpace(line), "ready ")
+	if !ok {
+		return r, fmt.Errorf("a node said %.200q instead of being ready", line)
+	}
+	for _, field := range strings.Fields(rest) {
+		key, value, _ := strings.Cut(field, "=")
+		switch key {
+		case "peer":
+			r.peer = value
+		case "http":
+			r.http = value
+		case "addr":
+			r.addrs = strings.Split(value, ",")
+		}
+	}
+	if r.peer == "" || r.http == "" || len(r.addrs) == 0 {
+		return r, fmt.Errorf("a node's ready line lacks peer, http or addr: %.200q", line)
+	}
+	return r, nil
+}

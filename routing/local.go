@@ -1,0 +1,127 @@
+package routing
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/moeswarm/moeswarm/expert"
+)
+
+// startLocal begins with the experts held here. They are computed while peers
+// work on the others; when there are no others, at once and in this goroutine.
+func (w *round) startLocal(ctx context.Context) {
+	var mine []int
+	for c := range w.work.Calls {
+		if w.router.cfg.LocalHolds(w.work.Calls[c].Expert) {
+			mine = append(mine, c)
+			w.calls[c].phase = flying
+		}
+	}
+	if len(mine) == 0 {
+		return
+	}
+	w.flying++
+	if len(mine) == len(w.calls) {
+		w.settle(ctx, w.local(ctx, mine))
+		return
+	}
+	go func() { w.done <- w.local(ctx, mine) }()
+}
+
+// local computes calls with the experts held here.
+func (w *round) local(ctx context.Context, mine []int) outcome {
+	o := outcome{ask: ask{calls: mine}, began: time.Now()}
+	calls := w.work.Calls
+	if len(mine) < len(calls) {
+		calls = make([]expert.Call, len(mine))
+		for i, c := range mine {
+			calls[i] = w.work.Calls[c]
+		}
+	}
+	a := Ask{In: w.in, Calls: calls, Sum: w.work.Sum}
+	if w.work.Sum {
+		o.answer.Sum, o.err = sumLocally(ctx, w.router.cfg.Local, w.in, calls)
+	} else {
+		o.answer.Results = w.router.cfg.Local.Apply(ctx, w.in, calls)
+	}
+	if o.err == nil {
+		o.err = checkAnswer(&a, &o.answer)
+	}
+	return o
+}
+
+// settleLocal takes in the local outcome. Experts that are not there after
+// all (a holding may have been given up meanwhile) are asked of peers.
+func (w *round) settleLocal(o outcome) {
+	errs := make([]error, len(o.ask.calls))
+	done := 0
+	for i, c := range o.ask.calls {
+		errs[i] = o.err
+		if o.err == nil && !w.work.Sum {
+			errs[i] = o.answer.Results[i].Err
+		}
+		switch err := errs[i]; {
+		case err == nil:
+			done++
+		case w.calls[c].phase != flying:
+		case errors.Is(err, expert.ErrBadCall), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+			w.giveUp(c, err)
+		default:
+			w.router.cfg.Log.Warn("an expert held here failed; asking peers", "expert", w.work.Calls[c].Expert, "err", err)
+			w.again(c, "", err)
+		}
+	}
+	w.deliver(o, errs)
+	w.router.mu.Lock()
+	w.router.mu.totals.LocalCalls += done
+	w.router.mu.Unlock()
+}
+
+// sumLocally sums with an Applier that may not know how.
+func sumLocally(ctx context.Context, a expert.Applier, in expert.Batch, calls []expert.Call) (expert.Batch, error) {
+	if s, ok := a.(expert.Summer); ok {
+		return s.Sum(ctx, in, calls)
+	}
+	results := a.Apply(ctx, in, calls)
+	if len(results) != len(calls) {
+		return expert.Batch{}, fmt.Errorf("%w: %d results for %d calls", expert.ErrBadResult, len(results), len(calls))
+	}
+	return expert.SumResults(in, calls, results)
+}
+
+// part is a partial sum.
+type part struct {
+	peer  Peer // empty: from here
+	calls []int
+	sum   expert.Batch
+}
+
+// total adds the partial sums, the local one first, then by the peers' names:
+// an order that does not depend on who answered first. Only rows that a
+// part's calls name are read.
+func (w *round) total() expert.Batch {
+	slices.SortFunc(w.parts, func(a, b part) int {
+		return cmp.Or(cmp.Compare(a.peer, b.peer), cmp.Compare(a.calls[0], b.calls[0]))
+	})
+	if len(w.parts) == 1 && len(w.calls) == len(w.parts[0].calls) && w.parts[0].peer == "" {
+		return w.parts[0].sum
+	}
+	out := expert.NewBatch(w.in.Rows, w.in.Dim)
+	named := make([]bool, w.in.Rows)
+	for _, p := range w.parts {
+		clear(named)
+		for _, c := range p.calls {
+			for _, r := range w.work.Calls[c].Rows {
+				if !named[r] {
+					named[r] = true
+					expert.AddScaled(1, p.sum.Row(int(r)), out.Row(int(r)))
+				}
+			}
+		}
+	}
+	return out
+}

@@ -1,0 +1,154 @@
+package routing
+
+import (
+	"fmt"
+	"time"
+)
+
+// Policy holds the numbers that decisions depend on. A zero field means its
+// default.
+type Policy struct {
+	// MissingWait is how long a call waits for a holder to appear or to come
+	// back before it fails with [expert.ErrNoHolder]. Below 0: not at all.
+	// Default 20 s: a restarted holder is back and found within it, and a
+	// person still believes that the answer goes on.
+	MissingWait time.Duration
+
+	// An attempt that takes longer than max(DeadlineFloor, DeadlineFactor ×
+	// expected time) is a straggler: it is cancelled and its calls move. The
+	// deadline doubles each time every holder of a call has been tried in
+	// vain, so that a swarm that is merely slow still gets there.
+	// Default factor 8: eight times the mean is past any tail a healthy link
+	// shows. Default floor 2 s: a holder that reads a cold expert from a slow
+	// disk needs about one.
+	DeadlineFactor float64
+	DeadlineFloor  time.Duration
+
+	// PriorRTT is the round trip expected of a peer not measured yet.
+	// Default 60 ms, within a continent: a measured near peer goes first, a
+	// measured far one does not.
+	PriorRTT time.Duration
+
+	// A peer that fails is left alone for BackoffMin, doubled with each
+	// further failure up to BackoffMax. Default 250 ms, about a reconnection,
+	// to 5 s: a failed peer is the last choice anyway until a probe succeeds,
+	// and an expert's only holder should be found soon after its return.
+	BackoffMin, BackoffMax time.Duration
+
+	// StaleAfter is the age past which an estimate is worth a probe. Default
+	// 3 s: paths and loads change by the minute, a person notices by the
+	// second.
+	StaleAfter time.Duration
+	// ProbesPerSecond is the budget of Run over all peers. Below 0: none.
+	// Default 8: with one row of 2048 floats a probe, 128 KiB/s.
+	ProbesPerSecond int
+
+	// Seed breaks ties between equally good peers. Routers with different
+	// seeds spread over them. Default: drawn at random.
+	Seed uint64
+}
+
+// Numbers that nobody has needed to change.
+const (
+	// smoothing is the weight of a new sample in a moving average: after five
+	// samples three quarters of what is believed is new.
+	smoothing = 0.25
+	// forgetting is the time constant with which an estimate loses weight
+	// while nothing is measured: after 3 s a new sample counts 45 %.
+	forgetting = 5 * time.Second
+	// queueHalfLife is how fast a reported queue is thought to drain. Layers
+	// come every few tens of milliseconds and take the queue with them.
+	queueHalfLife = 200 * time.Millisecond
+
+	// priorBandwidth, in bytes per second, is 100 Mbit/s: a home uplink.
+	priorBandwidth = 12.5e6
+	// priorCall and priorRow are the compute of a call: its weights are read
+	// once (2.8 MB at 10 GB/s), then each row costs about a tenth of that.
+	priorCall = 300 * time.Microsecond
+	priorRow  = 30 * time.Microsecond
+
+	// deadlineMax bounds an attempt whatever the estimate says: the largest
+	// ask over the prior bandwidth takes 2.7 s, and its work no minute.
+	deadlineMax = time.Minute
+
+	// suspectPenalty is added in plans to a peer whose last attempt failed:
+	// it is asked only when no healthy peer holds the expert, until an
+	// attempt or a probe succeeds.
+	suspectPenalty = time.Second
+	// overloadMin and overloadMax bound the back-off after a refusal that
+	// carries no blame. A queue drains within some frames.
+	overloadMin = 20 * time.Millisecond
+	overloadMax = time.Second
+	// badResultBackoff excludes a peer that sent what no honest peer sends:
+	// long enough to matter, short enough that a repaired node comes back.
+	badResultBackoff = 10 * time.Minute
+	// unknownExpertBackoff is how long a holding is disregarded after its
+	// peer denied it. Fresh announcements arrive within that time.
+	unknownExpertBackoff = 30 * time.Second
+
+	// joinSlack is how much slower than the best choice a peer may be that
+	// takes part anyway: one frame less is worth 5 % of its time.
+	joinSlack = 0.05
+
+	// maxProbing bounds the probes under way at once: one that waits for a lost
+	// peer must not keep the others from theirs.
+	maxProbing = 8
+	// probeListed: peers that no plan has considered for so long need no
+	// probe, since no model in use needs them.
+	probeListed = time.Minute
+	// A probe is as large as the rows usually sent, within these bounds: less
+	// than a frame's header tells nothing, more than a few rows is a burden.
+	minProbeBytes = 64
+	maxProbeBytes = 64 << 10
+
+	// retryLeast and retryMost bound the pauses between two looks for a
+	// holder. The directory is in memory, so looking is cheap.
+	retryLeast = 20 * time.Millisecond
+	retryMost  = 500 * time.Millisecond
+	// askMissing is the least time between two requests of a round to look
+	// for holders in the swarm: a look-up takes about as long.
+	askMissing = time.Second
+
+	// maxPeers bounds the peers remembered, at about 300 bytes each. Others
+	// are not asked until a place is free.
+	maxPeers = 4096
+	// forgetPeerAfter is when a peer that no plan has considered gives its
+	// place away, should places be short.
+	forgetPeerAfter = 10 * time.Minute
+	// maxHoldings bounds the experts whose holders are cached: ten models of
+	// 48 layers × 128 experts.
+	maxHoldings = 1 << 16
+	// maxAskBytes bounds the rows of one ask, sent and returned together. A
+	// larger attempt is cut between calls. A quarter of the largest frame, so
+	// that short frames do not wait long behind long ones.
+	maxAskBytes = 16 << 20
+)
+
+func (p Policy) validate() (Policy, error) {
+	if p.DeadlineFactor < 0 || p.DeadlineFloor < 0 || p.PriorRTT < 0 || p.BackoffMin < 0 || p.BackoffMax < 0 || p.StaleAfter < 0 {
+		return p, fmt.Errorf("routing: policy has a negative duration or factor: %+v", p)
+	}
+	p.MissingWait = orDefault(p.MissingWait, 20*time.Second)
+	p.DeadlineFactor = orDefault(p.DeadlineFactor, 8)
+	p.DeadlineFloor = orDefault(p.DeadlineFloor, 2*time.Second)
+	p.PriorRTT = orDefault(p.PriorRTT, 60*time.Millisecond)
+	p.BackoffMin = orDefault(p.BackoffMin, 250*time.Millisecond)
+	p.BackoffMax = orDefault(p.BackoffMax, 5*time.Second)
+	p.StaleAfter = orDefault(p.StaleAfter, 3*time.Second)
+	p.ProbesPerSecond = orDefault(p.ProbesPerSecond, 8)
+	switch {
+	case !(p.DeadlineFactor >= 1):
+		return p, fmt.Errorf("routing: deadline factor %v cuts off attempts that are on time; use at least 1", p.DeadlineFactor)
+	case p.BackoffMax < p.BackoffMin:
+		return p, fmt.Errorf("routing: longest back-off %v is below the shortest %v", p.BackoffMax, p.BackoffMin)
+	}
+	return p, nil
+}
+
+func orDefault[T comparable](v, byDefault T) T {
+	var zero T
+	if v == zero {
+		return byDefault
+	}
+	return v
+}

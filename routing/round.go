@@ -1,0 +1,176 @@
+package routing
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/moeswarm/moeswarm/expert"
+)
+
+// round sees the calls of one layer through. One goroutine owns it, the one
+// that called Apply or Sum; attempts run in their own and send an outcome.
+type round struct {
+	router *Router
+	work   Work
+	in     expert.Batch
+	calls  []callState
+	began  time.Time
+
+	open    int // calls neither answered nor given up
+	flying  int // attempts under way, the local one included
+	done    chan outcome
+	askedAt time.Time // when Missing was last called
+	remote  bool      // some peer was asked
+
+	results []expert.Result // one per call; without Sum
+	parts   []part          // with Sum
+	err     error           // with Sum: why there is none
+}
+
+// phase is where a call stands.
+type phase uint8
+
+const (
+	waiting  phase = iota // for its next attempt
+	flying                // in an attempt
+	answered              // well
+	given                 // up
+)
+
+type callState struct {
+	phase   phase
+	failed  bool      // at least one attempt did
+	late    bool      // in this lap, an attempt was cut off
+	laps    int       // how often all holders were tried in vain, one of them cut off
+	pauses  int       // how often no holder could be asked
+	tried   []Peer    // in this lap
+	refused error     // some peer said that the call is wrong
+	last    error     // of the last failed attempt
+	lackAt  time.Time // since when no holder could be asked
+	retryAt time.Time // not to be planned before
+}
+
+func newRound(r *Router, in expert.Batch, calls []expert.Call, sum bool) *round {
+	w := &round{
+		router: r,
+		work: Work{Rows: in.Rows, Dim: in.Dim, Sum: sum, Calls: calls,
+			Holders: make([][]int32, len(calls)), Excluded: make([][]int32, len(calls))},
+		in:    in,
+		calls: make([]callState, len(calls)),
+		began: time.Now(),
+		open:  len(calls),
+		done:  make(chan outcome),
+	}
+	if !sum {
+		w.results = make([]expert.Result, len(calls))
+	}
+	return w
+}
+
+// run returns when every call is answered or given up and no attempt is under
+// way any more: from then on nobody reads the batch.
+func (w *round) run(ctx context.Context) {
+	attempts, cancel := context.WithCancel(ctx)
+	w.startLocal(attempts)
+	for w.open > 0 {
+		wake := w.place(attempts)
+		if w.open == 0 {
+			break
+		}
+		w.await(ctx, wake)
+	}
+	cancel()
+	for w.flying > 0 {
+		w.settle(attempts, <-w.done)
+	}
+	w.count()
+}
+
+// await takes in the next event: an outcome, the moment to plan again (zero:
+// there is none), or the end of ctx.
+func (w *round) await(ctx context.Context, wake time.Time) {
+	var alarm <-chan time.Time
+	if !wake.IsZero() {
+		t := time.NewTimer(time.Until(wake))
+		defer t.Stop()
+		alarm = t.C
+	}
+	select {
+	case o := <-w.done:
+		w.settle(ctx, o)
+	case <-alarm:
+	case <-ctx.Done():
+		for c := range w.calls {
+			w.giveUp(c, fmt.Errorf("%v: %w", w.work.Calls[c].Expert, ctx.Err()))
+		}
+	}
+}
+
+// giveUp ends a call without a result. A sum without all its calls is none,
+// so there it ends the others too.
+func (w *round) giveUp(c int, err error) {
+	if w.calls[c].phase >= answered {
+		return
+	}
+	w.calls[c].phase = given
+	w.open--
+	if !w.work.Sum {
+		w.results[c].Err = err
+		return
+	}
+	if w.err == nil {
+		w.err = err
+		for other := range w.calls {
+			w.giveUp(other, err)
+		}
+	}
+}
+
+// again makes a call wait for its next attempt, at another holder if there is
+// one.
+func (w *round) again(c int, from Peer, why error) {
+	s := &w.calls[c]
+	s.phase, s.failed, s.last = waiting, true, why
+	if from != "" {
+		s.tried = append(s.tried, from)
+	}
+}
+
+// due lists the calls to be planned now, and when the next of the others is.
+func (w *round) due(now time.Time) (due []int, next time.Time) {
+	for c := range w.calls {
+		s := &w.calls[c]
+		switch {
+		case s.phase != waiting:
+		case !s.retryAt.After(now):
+			due = append(due, c)
+		default:
+			next = sooner(next, s.retryAt)
+		}
+	}
+	return due, next
+}
+
+// count adds the round to the totals.
+func (w *round) count() {
+	r := w.router
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case len(w.calls) == 0:
+	case w.remote:
+		r.mu.totals.Rounds++
+		r.mu.totals.Round.Add(time.Since(w.began))
+	default:
+		r.mu.totals.LocalRounds++
+	}
+}
+
+// sooner is the earlier of two times, of which zero means never.
+func sooner(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}

@@ -1,0 +1,134 @@
+package routing
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/moeswarm/moeswarm/expert"
+)
+
+// Config is what a [Router] is made of.
+type Config struct {
+	// Local computes the experts that LocalHolds says this node holds. Both
+	// may be nil: it holds none.
+	Local      expert.Applier
+	LocalHolds func(expert.ID) bool
+
+	// Directory and Caller reach the peers. Both may be nil: there are none.
+	Directory Directory
+	Caller    Caller
+	Prober    Prober // may be nil: idle peers are not probed
+	// Missing is told of experts that nobody known can compute now, so that
+	// the swarm is searched for holders. It must not block. May be nil.
+	Missing func([]expert.ID)
+
+	Policy Policy
+	Log    *slog.Logger // nil: none
+}
+
+func (c Config) validate() (Config, error) {
+	if (c.Local == nil) != (c.LocalHolds == nil) {
+		return c, errors.New("routing: Local and LocalHolds go together; set both or neither")
+	}
+	if (c.Directory == nil) != (c.Caller == nil) {
+		return c, errors.New("routing: Directory and Caller go together; set both or neither")
+	}
+	if c.Local == nil && c.Caller == nil {
+		return c, errors.New("routing: neither local experts nor a way to peers; set Local or Caller")
+	}
+	if c.LocalHolds == nil {
+		c.LocalHolds = func(expert.ID) bool { return false }
+	}
+	if c.Missing == nil {
+		c.Missing = func([]expert.ID) {}
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	var err error
+	c.Policy, err = c.Policy.validate()
+	if c.Policy.Seed == 0 {
+		c.Policy.Seed = rand.Uint64() // spreads ties, so it should differ between routers
+	}
+	return c, err
+}
+
+// Router applies experts wherever they are. It is safe for concurrent use.
+type Router struct {
+	cfg Config
+
+	mu struct {
+		sync.Mutex // held for a plan (microseconds), never across a call to a peer
+		table      table
+		planner    planner
+		totals     Totals
+	}
+}
+
+// New checks the configuration. It starts nothing.
+func New(cfg Config) (*Router, error) {
+	cfg, err := cfg.validate()
+	if err != nil {
+		return nil, err
+	}
+	r := &Router{cfg: cfg}
+	r.mu.table = newTable(cfg.Policy)
+	return r, nil
+}
+
+// Apply implements [expert.Applier]. The error of a result wraps
+// [expert.ErrBadCall], [expert.ErrNoHolder] once the wait for a holder is
+// over, or the error of ctx.
+func (r *Router) Apply(ctx context.Context, in expert.Batch, calls []expert.Call) []expert.Result {
+	if err := expert.CheckCalls(in, calls); err != nil {
+		return allFailed(len(calls), err)
+	}
+	round := newRound(r, in, calls, false)
+	round.run(ctx)
+	return round.results
+}
+
+// Sum implements [expert.Summer]. Each peer sums its own calls; the partial
+// sums are added in the order of the peers' names, after the local one.
+func (r *Router) Sum(ctx context.Context, in expert.Batch, calls []expert.Call) (expert.Batch, error) {
+	if err := checkSum(in, calls); err != nil {
+		return expert.Batch{}, err
+	}
+	round := newRound(r, in, calls, true)
+	round.run(ctx)
+	if round.err != nil {
+		return expert.Batch{}, round.err
+	}
+	return round.total(), nil
+}
+
+func checkSum(in expert.Batch, calls []expert.Call) error {
+	if err := expert.CheckCalls(in, calls); err != nil {
+		return err
+	}
+	for i := range calls {
+		if calls[i].Weights == nil {
+			return fmt.Errorf("%w: call %d (%v) has no weights to sum with", expert.ErrBadCall, i, calls[i].Expert)
+		}
+	}
+	return nil
+}
+
+func allFailed(n int, err error) []expert.Result {
+	results := make([]expert.Result, n)
+	for i := range results {
+		results[i].Err = err
+	}
+	return results
+}
+
+// deadline is how long an attempt may take.
+func (p *Policy) deadline(expected time.Duration, laps int) time.Duration {
+	d := max(p.DeadlineFloor, time.Duration(p.DeadlineFactor*float64(min(expected, deadlineMax))))
+	return doubled(d, deadlineMax, laps)
+}

@@ -1,0 +1,66 @@
+package routing
+
+import (
+	"context"
+	"time"
+
+	"github.com/moeswarm/moeswarm/expert"
+)
+
+// Peer names another node: its libp2p peer id in base58.
+type Peer string
+
+// Ask is what goes to one peer in one frame: calls of one layer on rows of
+// one token batch. Only rows that some call names need to travel.
+type Ask struct {
+	In    expert.Batch
+	Calls []expert.Call
+	Sum   bool // want the weighted sum of [expert.Summer], not one result per call
+}
+
+// Answer is what came back for an [Ask].
+type Answer struct {
+	Results []expert.Result // without Sum: one per call, in the order asked
+	// Sum has the shape of Ask.In; rows that no call names are zero.
+	Sum expert.Batch
+
+	Queued            time.Duration // how long the frame waited at the holder, as the holder says
+	Compute           time.Duration // how long the holder worked on it, as the holder says
+	Waiting           int           // frames that waited at the holder when it answered
+	BytesOut, BytesIn int           // size of the two frames, as measured here
+}
+
+// Load is what a holder says about its queue.
+type Load struct {
+	Waiting int           // frames that wait there now
+	Queued  time.Duration // how long a frame that came now would wait for its turn
+}
+
+// Caller sends an ask to a peer and waits for its answer. An error wraps one
+// of the errors of package expert, which says whom to blame; if it also has a
+// method RetryAfter() time.Duration, the router leaves the peer alone that
+// long. A Caller keeps no reference to the ask once it has returned, and when
+// ctx ends it returns promptly and tells the peer to stop. The answer belongs
+// to the router.
+type Caller interface {
+	Call(ctx context.Context, to Peer, a Ask) (Answer, error)
+}
+
+// Prober measures the way to a peer: it has payload bytes sent there and
+// back, and reports the peer's load.
+type Prober interface {
+	Probe(ctx context.Context, to Peer, payload int) (Load, error)
+}
+
+// Directory knows who holds what. It answers from memory, at once, and the
+// slice it returns is shared and must not be changed. No order is promised.
+type Directory interface {
+	Holders(id expert.ID) []Peer
+}
+
+// Attempt is one try of some calls at one peer.
+type Attempt struct {
+	Peer  Peer
+	Calls []int         // indices into the calls planned, ascending
+	After time.Duration // how long to wait before it starts; above 0 it is a hedge
+}
