@@ -31,7 +31,7 @@ const (
 )
 
 // HashExpert names an expert by content. The three matrices may come from
-// anywhere; package doc of [Manifest] has the layout.
+// anywhere; [Manifest] documents the layout.
 func HashExpert(w1, w2, w3 Tensor) Piece {
 	h := newExpertHash(w1, w2, w3)
 	for _, w := range []Tensor{w1, w2, w3} {

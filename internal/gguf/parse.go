@@ -21,7 +21,7 @@ const readBuffer = 256 << 10
 func Parse(r io.ReaderAt, size int64) (*File, error) {
 	head := min(size, MaxHeader)
 	p := &parser{
-		r:    bufio.NewReaderSize(io.NewSectionReader(r, 0, head), readBuffer),
+		r:    bufio.NewReaderSize(io.NewSectionReader(r, 0, head), int(min(readBuffer, head))),
 		left: head, size: size,
 	}
 	f, err := p.file()

@@ -1,0 +1,48 @@
+# The kernels are up to 16 times slower without the CPU's vector instructions,
+# and Go has no place for C flags in a module, so they are set here.
+# A release for other machines: make ARCH=x86-64-v3
+ARCH ?= native
+export CGO_ENABLED = 1
+export CGO_CFLAGS = -O3 -march=$(ARCH)
+export CGO_CXXFLAGS = -O3 -march=$(ARCH)
+
+PROMPT ?= func main() {
+
+.PHONY: build run test race check fuzz bench install clean
+
+build: ## bin/moeswarm
+	@mkdir -p bin
+	go build -o bin/moeswarm ./cmd/moeswarm
+
+run: build ## complete a prompt on a local swarm of real processes
+	./bin/moeswarm run "$(PROMPT)"
+
+test: check ## everything that CI runs
+	go test -timeout 20m ./...
+
+race: ## the tests under the race detector
+	go test -race -timeout 60m ./...
+
+check: ## format, vet, staticcheck
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go' 2>/dev/null || find . -name '*.go')); \
+	if [ -n "$$unformatted" ]; then echo "run gofmt -w on:"; echo "$$unformatted"; exit 1; fi
+	go vet ./...
+	go tool staticcheck ./...
+
+FUZZTIME ?= 20s
+fuzz: ## each fuzz target for FUZZTIME
+	@for pkg in $$(go list ./...); do \
+	  for f in $$(go test -list '^Fuzz' $$pkg | grep '^Fuzz'); do \
+	    echo "$$pkg $$f"; go test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$pkg || exit 1; \
+	  done; \
+	done
+
+bench: build ## the scenarios, on the demo model
+	./bin/moeswarm bench local
+	./bin/moeswarm bench loopback
+
+install: ## into GOBIN
+	go install ./cmd/moeswarm
+
+clean:
+	rm -rf bin

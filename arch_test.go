@@ -1,0 +1,144 @@
+// Package moeswarm holds tests of the module as a whole: which package may
+// import which, and that each says what it is for.
+package moeswarm
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/moeswarm/moeswarm/"
+
+// arrows lists, for each package, the packages of this module it may import.
+// cmd and bench see everything. A new arrow is a decision: write its reason
+// into docs/design.md.
+var arrows = map[string][]string{
+	"expert":              {"internal/ggml", "internal/gguf"},
+	"expert/experttest":   {"expert"},
+	"expert/synth":        {"expert", "internal/gguf"},
+	"gating":              {"expert"},
+	"gating/prompt":       {"expert"},
+	"gating/trunk":        {"expert", "internal/ggml"},
+	"gating/engine":       {"expert", "gating", "gating/prompt", "gating/trunk"},
+	"routing":             {"expert"},
+	"swarm":               {"expert", "gating/prompt", "routing", "swarm/wire"},
+	"swarm/wire":          {"expert", "gating/prompt"},
+	"internal/client":     {},
+	"internal/demo":       {},
+	"internal/entry":      {"expert", "gating/prompt"},
+	"internal/ggml":       {"internal/gguf"},
+	"internal/gguf":       {},
+	"internal/httpapi":    {"expert", "gating/prompt"},
+	"internal/localswarm": {},
+	"internal/tokenizer":  {"internal/gguf"},
+	// The composition: the one place besides cmd and bench where the engine
+	// and the network meet.
+	"internal/node": {"expert", "gating", "gating/engine", "gating/prompt", "gating/trunk", "internal/entry",
+		"internal/ggml", "internal/httpapi", "internal/tokenizer", "routing", "swarm"},
+	"internal/demo/demotest": {"expert", "internal/demo"},
+}
+
+// confined lists outside code that only some packages may see, and why.
+var confined = []struct {
+	prefix string
+	only   []string
+	why    string
+}{
+	{"github.com/libp2p/", []string{"swarm"}, "the network library is wrapped once"},
+	{"github.com/multiformats/", []string{"swarm"}, "the network library is wrapped once"},
+	{"C", []string{"internal/ggml"}, "cgo lives in one package, so that its source can be swapped"},
+	{"github.com/ollama/ollama/ml", []string{"internal/ggml"}, "ggml lives in one package, so that its source can be swapped"},
+	{"github.com/ollama/ollama/tokenizer", []string{"internal/tokenizer"}, "hostile vocabularies are checked there first"},
+}
+
+// sources maps each package of the module to its files, without tests.
+func sources(t *testing.T) map[string][]string {
+	t.Helper()
+	packages := map[string][]string{}
+	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && path != "." && (strings.HasPrefix(d.Name(), ".") || d.Name() == "testdata" || d.Name() == "node_modules") {
+			return filepath.SkipDir
+		}
+		if strings.HasSuffix(path, ".go") && !strings.HasSuffix(path, "_test.go") {
+			dir := filepath.ToSlash(filepath.Dir(path))
+			packages[dir] = append(packages[dir], path)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return packages
+}
+
+func TestArrows(t *testing.T) {
+	fset := token.NewFileSet()
+	for pkg, files := range sources(t) {
+		allowed, known := arrows[pkg]
+		top := strings.HasPrefix(pkg, "cmd/") || pkg == "bench"
+		if !known && !top {
+			t.Errorf("package %s is not in the table of arrows", pkg)
+			continue
+		}
+		for _, file := range files {
+			f, err := parser.ParseFile(fset, file, nil, parser.ImportsOnly)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, spec := range f.Imports {
+				path := strings.Trim(spec.Path.Value, `"`)
+				if own, ok := strings.CutPrefix(path, module); ok && !top && !slices.Contains(allowed, own) {
+					t.Errorf("%s imports %s, which package %s may not", file, own, pkg)
+				}
+				for _, c := range confined {
+					inside := path == c.prefix || (c.prefix != "C" && strings.HasPrefix(path, c.prefix))
+					if inside && !slices.Contains(c.only, pkg) {
+						t.Errorf("%s imports %s: %s (%s)", file, path, c.why, strings.Join(c.only, ", "))
+					}
+				}
+			}
+		}
+	}
+}
+
+func TestPackagesSayWhatTheyAreFor(t *testing.T) {
+	fset := token.NewFileSet()
+	for pkg, files := range sources(t) {
+		documented := false
+		for _, file := range files {
+			f, err := parser.ParseFile(fset, file, nil, parser.PackageClauseOnly|parser.ParseComments)
+			if err != nil {
+				t.Fatal(err)
+			}
+			text := f.Doc.Text()
+			documented = documented || strings.HasPrefix(text, "Package "+f.Name.Name+" ") || (f.Name.Name == "main" && strings.HasPrefix(text, "Command "))
+		}
+		if !documented {
+			t.Errorf("package %s has no doc comment that begins with its name", pkg)
+		}
+	}
+}
+
+// TestNoInit: nothing happens before main.
+func TestNoInit(t *testing.T) {
+	fset := token.NewFileSet()
+	for _, files := range sources(t) {
+		for _, file := range files {
+			f, err := parser.ParseFile(fset, file, nil, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if obj := f.Scope.Lookup("init"); obj != nil {
+				t.Errorf("%s has an init function", file)
+			}
+		}
+	}
+}

@@ -1,0 +1,66 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/moeswarm/moeswarm/bench"
+	"github.com/moeswarm/moeswarm/expert/synth"
+)
+
+func (p program) bench(ctx context.Context, args []string) error {
+	o := bench.Options{Progress: p.say}
+	fs := p.flags("bench", "bench list | bench SCENARIO [FLAGS]", `
+  moeswarm bench list
+  moeswarm bench local
+  moeswarm bench local --synthetic qwen3-30b-a3b --layers 4 --threads 2 --json
+  moeswarm bench loopback --nodes 4
+`)
+	fs.StringVar(&o.Model, "model", "", "GGUF `file` or \"demo\" (default: demo)")
+	fs.StringVar(&o.Synthetic, "synthetic", "", "random-weight model of a named `shape`: "+strings.Join(synth.Names(), ", "))
+	fs.IntVar(&o.Layers, "layers", 0, "cut the synthetic model to so many `layers`")
+	fs.StringVar(&o.CacheDir, "cache", "", "`directory` to keep synthetic models in (default: moeswarm/synthetic in the user's cache directory)")
+	fs.IntVar(&o.Nodes, "nodes", 4, "`processes` that hold experts")
+	fs.IntVar(&o.Threads, "threads", 0, "`processors` per process (default: all; in loopback, all shared out)")
+	fs.IntVar(&o.Prompt, "prompt", 128, "`tokens` of prompt")
+	fs.IntVar(&o.NewTokens, "tokens", 64, "`tokens` of answer")
+	fs.Uint64Var(&o.Seed, "seed", 1, "`seed` of prompts and synthetic weights")
+	asJSON := fs.Bool("json", false, "print one JSON object")
+	verbose := fs.Bool("verbose", false, "show what the processes log")
+	ops, err := parse(fs, args, 1, 1)
+	if err != nil {
+		return err
+	}
+	if ops[0] == "list" {
+		for _, s := range bench.Scenarios() {
+			fmt.Fprintf(p.stdout, "%-10s %s\n", s.Name, s.About)
+		}
+		return nil
+	}
+	if err := p.checkCPU(); err != nil {
+		return err
+	}
+	if o.Exec, err = os.Executable(); err != nil {
+		return err
+	}
+	if *verbose {
+		o.Log = p.stderr
+	}
+	r, err := bench.Run(ctx, ops[0], o)
+	if err != nil {
+		return err
+	}
+	if *asJSON {
+		return r.WriteJSON(p.stdout)
+	}
+	return r.WriteText(p.stdout)
+}
+
+func isSet(fs *flag.FlagSet, name string) bool {
+	set := false
+	fs.Visit(func(f *flag.Flag) { set = set || f.Name == name })
+	return set
+}

@@ -1,0 +1,178 @@
+// Command moeswarm is one node of a peer-to-peer inference swarm for
+// Mixture-of-Experts language models, and the tools around it. "moeswarm -h"
+// lists the commands.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/moeswarm/moeswarm/internal/ggml"
+)
+
+// program is what a command may use of the world outside.
+type program struct {
+	getenv         func(string) string
+	stdin          io.Reader
+	stdout, stderr io.Writer
+}
+
+// command is one subcommand.
+type command struct {
+	name, about string
+	run         func(p program, ctx context.Context, args []string) error
+}
+
+func commands() []command {
+	return []command{
+		{"node", "run a node: hold experts, gate models, serve HTTP", program.node},
+		{"run", "complete a prompt on a throwaway local swarm, or at a node", program.run},
+		{"status", "show the swarm as a running node sees it", program.status},
+		{"model", "import, list and show models", program.model},
+		{"bench", "measure", program.bench},
+		{"version", "print the version and how the binary was built", program.version},
+	}
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	go func() {
+		<-ctx.Done()
+		stop() // a second signal ends the process at once
+	}()
+	err := run(ctx, os.Args[1:], os.Getenv, os.Stdin, os.Stdout, os.Stderr)
+	if err != nil {
+		var usage usageError
+		switch {
+		case errors.Is(err, flag.ErrHelp):
+			os.Exit(0)
+		case errors.As(err, &usage):
+			fmt.Fprintf(os.Stderr, "moeswarm: %v\n", err)
+			os.Exit(2)
+		case errors.Is(err, context.Canceled) && ctx.Err() != nil:
+			os.Exit(130) // as shells report a command ended by Ctrl-C
+		}
+		fmt.Fprintf(os.Stderr, "moeswarm: %v\n", err)
+		os.Exit(1)
+	}
+}
+
+// usageError is a mistake on the command line.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+// run does what args say.
+func run(ctx context.Context, args []string, getenv func(string) string, stdin io.Reader, stdout, stderr io.Writer) error {
+	p := program{getenv: getenv, stdin: stdin, stdout: stdout, stderr: stderr}
+	if len(args) == 0 {
+		p.help(stderr)
+		return usagef("name a command")
+	}
+	switch args[0] {
+	case "-h", "-help", "--help", "help":
+		if len(args) > 1 {
+			args = []string{args[1], "-h"}
+			break
+		}
+		p.help(stdout)
+		return nil
+	case "-version", "--version":
+		args[0] = "version"
+	}
+	for _, c := range commands() {
+		if c.name == args[0] {
+			return c.run(p, ctx, args[1:])
+		}
+	}
+	return usagef("no command %.40q; \"moeswarm -h\" lists them", args[0])
+}
+
+func (p program) help(w io.Writer) {
+	fmt.Fprint(w, `moeswarm: a peer-to-peer inference swarm for Mixture-of-Experts models.
+
+Usage: moeswarm COMMAND [FLAGS]
+
+`)
+	for _, c := range commands() {
+		fmt.Fprintf(w, "  %-8s %s\n", c.name, c.about)
+	}
+	fmt.Fprint(w, `
+"moeswarm COMMAND -h" shows every flag, with examples. To begin:
+
+  moeswarm run "func main() {"            a local swarm completes a prompt
+  moeswarm node --model demo --gate       a node that others can join
+`)
+}
+
+// flags makes a flag set whose help is the synopsis, the flags and examples.
+// Help goes to standard output: it is what was asked for.
+func (p program) flags(name, synopsis, examples string) *flag.FlagSet {
+	fs := flag.NewFlagSet(name, flag.ContinueOnError)
+	fs.SetOutput(io.Discard) // errors are printed once, by main
+	fs.Usage = func() {
+		fmt.Fprintf(p.stdout, "Usage: moeswarm %s\n\n", synopsis)
+		fs.SetOutput(p.stdout)
+		fs.PrintDefaults()
+		fs.SetOutput(io.Discard)
+		fmt.Fprintf(p.stdout, "\nExamples:\n%s", strings.TrimLeft(examples, "\n"))
+	}
+	return fs
+}
+
+// parse parses args, which may have flags before and after the operands, and
+// checks the number of operands. A negative most means any number.
+func parse(fs *flag.FlagSet, args []string, least, most int) ([]string, error) {
+	var operands []string
+	for {
+		if err := fs.Parse(args); err != nil {
+			if errors.Is(err, flag.ErrHelp) {
+				return nil, err
+			}
+			return nil, usagef("%v; \"moeswarm %s -h\" shows the flags", err, fs.Name())
+		}
+		rest := fs.Args()
+		ended := len(rest) < len(args) && args[len(args)-len(rest)-1] == "--"
+		if ended || len(rest) == 0 {
+			operands = append(operands, rest...)
+			break
+		}
+		operands, args = append(operands, rest[0]), rest[1:]
+	}
+	switch {
+	case len(operands) < least:
+		return nil, usagef("something is missing after %q; \"moeswarm %s -h\" shows what", fs.Name(), fs.Name())
+	case most >= 0 && len(operands) > most:
+		return nil, usagef("do not know what to do with %.80q; quote a text with spaces, and see \"moeswarm %s -h\"", operands[most], fs.Name())
+	}
+	return operands, nil
+}
+
+// list is a flag that may be given several times.
+type list []string
+
+func (l *list) String() string     { return strings.Join(*l, ",") }
+func (l *list) Set(s string) error { *l = append(*l, s); return nil }
+
+// checkCPU stops a build that would crash on this machine and warns of one
+// that is slow on it.
+func (p program) checkCPU() error {
+	fatal, slow := ggml.Advice(ggml.Features())
+	if fatal != "" {
+		return errors.New(fatal)
+	}
+	if slow != "" {
+		fmt.Fprintf(p.stderr, "WARNING: %s\n", slow)
+	}
+	return nil
+}

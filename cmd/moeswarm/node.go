@@ -1,0 +1,219 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/moeswarm/moeswarm/expert"
+	"github.com/moeswarm/moeswarm/internal/demo"
+	"github.com/moeswarm/moeswarm/internal/node"
+)
+
+// nodeFlags is the command line of "moeswarm node".
+type nodeFlags struct {
+	data         string
+	ephemeral    bool
+	listen, join list
+	mdns         bool
+	http         string
+	hosts        list
+	models       list
+	experts      string
+	gate         bool
+	threads      int
+	answers      int
+	sums         string
+	whileStdin   bool
+	verbose      bool
+}
+
+func (p program) node(ctx context.Context, args []string) error {
+	var f nodeFlags
+	fs := p.flags("node", "node [FLAGS]", `
+  moeswarm node --model demo --gate
+      hold and gate the built-in model; prints an address to join by
+  moeswarm node --join /ip4/192.0.2.7/tcp/4160/p2p/12D3KooW… --model demo --experts '*:0-7' --gate=false
+      hold half of each layer's experts for that swarm
+  moeswarm node --join /ip4/192.0.2.7/tcp/4160/p2p/12D3KooW…
+      hold nothing; forward prompts for whatever the swarm serves
+  curl http://127.0.0.1:4180/v1/completions -d '{"prompt":"func main() {","max_tokens":64,"temperature":0}'
+`)
+	fs.StringVar(&f.data, "data", "", "`directory` of the node's key and imported models (default: moeswarm in the user's data directory)")
+	fs.BoolVar(&f.ephemeral, "ephemeral", false, "keep nothing on disk: a new identity, no model store")
+	fs.Var(&f.listen, "listen", "`multiaddr` to listen on; may be repeated; port 0 lets the system choose (default: TCP and QUIC on port 4160)")
+	fs.Var(&f.join, "join", "`multiaddr` of a node to join, with /p2p/ID at its end; may be repeated")
+	fs.BoolVar(&f.mdns, "mdns", true, "find nodes on the local network, and be found there")
+	fs.StringVar(&f.http, "http", "127.0.0.1:4180", "`host:port` of the HTTP endpoint; \"none\" for no endpoint")
+	fs.Var(&f.hosts, "http-name", "further host `name` by which HTTP clients may address this node; may be repeated")
+	fs.Var(&f.models, "model", "GGUF `file`, name of an imported model, or \"demo\"; may be repeated")
+	fs.StringVar(&f.experts, "experts", "all", "experts to hold of each model: all, none, or `spec` LAYERS:EXPERTS with ranges and *, several separated by ';', such as '*:0-3' or '0,2:*;1:4-7'")
+	fs.BoolVar(&f.gate, "gate", false, "run the models' trunks and complete prompts; experts that are not held here are asked of peers")
+	fs.IntVar(&f.threads, "threads", 0, "`processors` to compute with (default: all)")
+	fs.IntVar(&f.answers, "answers", 0, "answers a gating node works on at a time per model; more wait (default 16)")
+	fs.StringVar(&f.sums, "sums", "exact", "exact: one result per expert, tokens equal a single machine's; partial: holders add up their experts, fewer bytes, last bits not fixed")
+	fs.BoolVar(&f.whileStdin, "while-stdin", false, "stop when standard input ends; for programs that start nodes")
+	fs.BoolVar(&f.verbose, "verbose", false, "log what the node does")
+	if _, err := parse(fs, args, 0, 0); err != nil {
+		return err
+	}
+	if err := p.checkCPU(); err != nil {
+		return err
+	}
+	if f.whileStdin {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithCancel(ctx)
+		defer cancel()
+		go func() {
+			io.Copy(io.Discard, p.stdin)
+			cancel()
+		}()
+	}
+	return p.runNode(ctx, f)
+}
+
+func (p program) runNode(ctx context.Context, f nodeFlags) error {
+	cfg, err := p.nodeConfig(f)
+	if err != nil {
+		return err
+	}
+	var store *expert.Store
+	if !f.ephemeral {
+		if f.data, err = p.dataDir(f.data); err != nil {
+			return err
+		}
+		cfg.KeyFile = filepath.Join(f.data, "key")
+		if store, err = expert.OpenStore(f.data); err != nil {
+			return err
+		}
+	}
+	for _, name := range f.models {
+		m, err := p.openModel(ctx, store, name)
+		if err != nil {
+			return err
+		}
+		defer m.Model.Close()
+		shape := m.Model.Shape()
+		if m.Hold, err = expert.ParseSpec(f.experts, shape.SparseLayers, shape.Experts); err != nil {
+			return usagef("--experts for model %s: %w", m.Name, err)
+		}
+		m.Gate = f.gate
+		cfg.Models = append(cfg.Models, m)
+	}
+	n, err := node.New(cfg)
+	if err != nil {
+		return err
+	}
+	defer n.Close()
+	return p.serve(ctx, n)
+}
+
+// serve runs the node and prints its ready line.
+func (p program) serve(ctx context.Context, n *node.Node) error {
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan error, 1)
+	go func() { done <- n.Run(ctx) }()
+	select {
+	case err := <-done:
+		cancel()
+		return err
+	case <-n.Ready():
+	}
+	_, werr := fmt.Fprintf(p.stdout, "ready peer=%s http=%s addr=%s\n", n.ID(), n.URL(), strings.Join(n.Addrs(), ","))
+	if werr != nil { // nobody can use a node that nobody can find
+		cancel()
+	}
+	err := <-done
+	cancel()
+	return errors.Join(werr, err)
+}
+
+func (p program) nodeConfig(f nodeFlags) (node.Config, error) {
+	level := slog.LevelWarn
+	if f.verbose {
+		level = slog.LevelDebug
+	}
+	cfg := node.Config{
+		Version: version(), Listen: f.listen, Join: f.join, MDNS: f.mdns, Hosts: f.hosts,
+		Threads: f.threads, Answers: f.answers,
+		Log: slog.New(slog.NewTextHandler(p.stderr, &slog.HandlerOptions{Level: level})),
+		Say: p.say,
+	}
+	if len(cfg.Listen) == 0 {
+		cfg.Listen = []string{"/ip4/0.0.0.0/tcp/4160", "/ip4/0.0.0.0/udp/4160/quic-v1"}
+	}
+	switch f.sums {
+	case "exact":
+	case "partial":
+		cfg.PartialSums = true
+	default:
+		return cfg, usagef("--sums %q: want exact or partial", f.sums)
+	}
+	if f.gate && len(f.models) == 0 {
+		return cfg, usagef("--gate needs a --model whose trunk to run; try --model demo")
+	}
+	if f.http == "none" {
+		return cfg, nil
+	}
+	if _, _, err := net.SplitHostPort(f.http); err != nil {
+		return cfg, usagef("--http %q: want host:port, such as 127.0.0.1:4180, or none", f.http)
+	}
+	cfg.HTTP = f.http
+	return cfg, nil
+}
+
+// say prints a line for people.
+func (p program) say(format string, args ...any) { fmt.Fprintf(p.stderr, format+"\n", args...) }
+
+// dataDir is where a node keeps its key and its models.
+func (p program) dataDir(dir string) (string, error) {
+	if dir == "" {
+		base := p.getenv("XDG_DATA_HOME")
+		if base == "" {
+			home, err := os.UserHomeDir()
+			if err != nil {
+				return "", fmt.Errorf("%w; name a directory with --data", err)
+			}
+			base = filepath.Join(home, ".local", "share")
+		}
+		dir = filepath.Join(base, "moeswarm")
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", fmt.Errorf("data directory: %w; name another with --data", err)
+	}
+	return dir, nil
+}
+
+// openModel opens a file, an imported model or the demo. Without a store
+// nothing is remembered, so the file is hashed each time.
+func (p program) openModel(ctx context.Context, store *expert.Store, name string) (node.Model, error) {
+	progress := p.progress("reading " + name)
+	if store != nil {
+		m, e, err := store.Open(ctx, name, demo.GGUF(), progress)
+		if err != nil {
+			return node.Model{}, err
+		}
+		if e.Note != "" {
+			p.say("%s: %s", e.Name, e.Note)
+		}
+		return node.Model{Name: e.Name, Model: m}, nil
+	}
+	if name == demo.Name {
+		m, err := expert.NewModel(demo.Name, demo.GGUF(), expert.Options{})
+		return node.Model{Name: demo.Name, Model: m}, err
+	}
+	m, err := expert.OpenModel(name, expert.Options{})
+	if err != nil {
+		return node.Model{}, err
+	}
+	if _, err := m.Identify(ctx, progress); err != nil {
+		return node.Model{}, errors.Join(err, m.Close())
+	}
+	return node.Model{Name: strings.TrimSuffix(filepath.Base(name), ".gguf"), Model: m}, nil
+}

@@ -1,0 +1,199 @@
+// Package client asks a node over its HTTP endpoint: completions, streamed,
+// and the state of the swarm.
+//
+// A [Client] is a base URL. [Client.Complete] streams one answer and returns
+// it with its timings as an [Answer]; [Client.Get] reads a JSON page. The
+// client starts no goroutine that outlives a call and sets no time limit of
+// its own; contexts do.
+package client
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// maxLine bounds one line of a stream and one error body: far above what a
+// token or a message takes.
+const maxLine = 1 << 20
+
+// Client asks one node.
+type Client struct{ base string }
+
+// New checks the address, such as http://127.0.0.1:4180; the scheme may be
+// left out.
+func New(base string) (*Client, error) {
+	if !strings.Contains(base, "://") {
+		base = "http://" + base
+	}
+	u, err := url.Parse(base)
+	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
+		return nil, fmt.Errorf("node address %.200q: want something like http://127.0.0.1:4180", base)
+	}
+	return &Client{strings.TrimRight(u.String(), "/")}, nil
+}
+
+// Request is what to complete. Fields as in the endpoint's documentation;
+// zero pointers are left out.
+type Request struct {
+	Model       string   `json:"model,omitempty"`
+	Prompt      string   `json:"prompt"`
+	MaxTokens   int      `json:"max_tokens"`
+	Temperature float64  `json:"temperature"`
+	TopK        int      `json:"top_k,omitempty"`
+	TopP        float64  `json:"top_p,omitempty"`
+	Seed        *uint64  `json:"seed,omitempty"`
+	Stop        []string `json:"stop,omitempty"`
+}
+
+// Answer is a completed prompt.
+type Answer struct {
+	Text         string
+	Tokens       []int32
+	PromptTokens int
+	Finish       string
+	// FirstToken is the time from asking to the first token; Total that to
+	// the end of the answer.
+	FirstToken, Total time.Duration
+}
+
+// DecodeRate is the tokens per second after the first.
+func (a Answer) DecodeRate() float64 {
+	if d := a.Total - a.FirstToken; len(a.Tokens) > 1 && d > 0 {
+		return float64(len(a.Tokens)-1) / d.Seconds()
+	}
+	return 0
+}
+
+// event is one server-sent event of a completion.
+type event struct {
+	Choices []struct {
+		Text   string  `json:"text"`
+		Finish *string `json:"finish_reason"`
+	} `json:"choices"`
+	Usage *struct {
+		Prompt int `json:"prompt_tokens"`
+	} `json:"usage"`
+	Extra *struct {
+		Tokens []int32 `json:"tokens"`
+	} `json:"moeswarm"`
+	Error *apiError `json:"error"`
+}
+
+type apiError struct {
+	Message string `json:"message"`
+}
+
+// Complete asks for a completion and calls piece with the text as it comes.
+func (c *Client) Complete(ctx context.Context, r Request, piece func(string)) (Answer, error) {
+	body, err := json.Marshal(struct {
+		Request
+		Stream        bool            `json:"stream"`
+		StreamOptions map[string]bool `json:"stream_options"`
+		ReturnTokens  bool            `json:"return_tokens"`
+	}{r, true, map[string]bool{"include_usage": true}, true})
+	if err != nil {
+		return Answer{}, err
+	}
+	begun := time.Now()
+	resp, err := c.do(ctx, http.MethodPost, "/v1/completions", bytes.NewReader(body))
+	if err != nil {
+		return Answer{}, err
+	}
+	defer resp.Body.Close()
+	var (
+		a    Answer
+		text strings.Builder
+	)
+	lines := bufio.NewScanner(resp.Body)
+	lines.Buffer(nil, maxLine)
+	for lines.Scan() {
+		data, ok := strings.CutPrefix(lines.Text(), "data: ")
+		if !ok {
+			continue
+		}
+		if data == "[DONE]" {
+			a.Text, a.Total = text.String(), time.Since(begun)
+			return a, nil
+		}
+		var e event
+		if err := json.Unmarshal([]byte(data), &e); err != nil {
+			return a, fmt.Errorf("the node sent %.100q: %w", data, err)
+		}
+		if e.Error != nil {
+			return a, errors.New(e.Error.Message)
+		}
+		a.add(e, begun, &text, piece)
+	}
+	if err := lines.Err(); err != nil {
+		return a, fmt.Errorf("the answer broke off: %w", err)
+	}
+	return a, errors.New("the answer broke off")
+}
+
+func (a *Answer) add(e event, begun time.Time, text *strings.Builder, piece func(string)) {
+	if e.Extra != nil && len(e.Extra.Tokens) > 0 {
+		if len(a.Tokens) == 0 {
+			a.FirstToken = time.Since(begun)
+		}
+		a.Tokens = append(a.Tokens, e.Extra.Tokens...)
+	}
+	if e.Usage != nil {
+		a.PromptTokens = e.Usage.Prompt
+	}
+	for _, ch := range e.Choices {
+		text.WriteString(ch.Text)
+		if ch.Text != "" && piece != nil {
+			piece(ch.Text)
+		}
+		if ch.Finish != nil {
+			a.Finish = *ch.Finish
+		}
+	}
+}
+
+// Get reads a JSON page, such as /v1/swarm, into v.
+func (c *Client) Get(ctx context.Context, path string, v any) error {
+	resp, err := c.do(ctx, http.MethodGet, path, nil)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	return json.NewDecoder(resp.Body).Decode(v)
+}
+
+// do sends a request and turns an error status into the node's own words.
+func (c *Client) do(ctx context.Context, method, path string, body io.Reader) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, c.base+path, body)
+	if err != nil {
+		return nil, err
+	}
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		if ctx.Err() == nil {
+			err = fmt.Errorf("no node answers at %s (%w); start one with \"moeswarm node\"", c.base, err)
+		}
+		return nil, err
+	}
+	if resp.StatusCode == http.StatusOK {
+		return resp, nil
+	}
+	defer resp.Body.Close()
+	text, _ := io.ReadAll(io.LimitReader(resp.Body, maxLine))
+	var e event
+	if json.Unmarshal(text, &e) == nil && e.Error != nil {
+		return nil, errors.New(e.Error.Message)
+	}
+	return nil, fmt.Errorf("%s answered %s", c.base, resp.Status)
+}

@@ -1,0 +1,64 @@
+package node
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/moeswarm/moeswarm/expert"
+)
+
+// Config of a [Node].
+type Config struct {
+	Version string
+	KeyFile string   // the persistent identity; empty: a new one for this run
+	Listen  []string // multiaddrs; empty: the swarm package's default
+	Join    []string // multiaddrs of nodes to join
+	MDNS    bool     // find others on the local network, and be found
+
+	HTTP  string   // host:port of the HTTP endpoint; empty: none
+	Hosts []string // further names under which clients may address it
+
+	Models []Model // what this node serves; empty: it only forwards prompts
+	// Threads bounds the computing of the whole node; 0: all processors.
+	Threads int
+	// PartialSums asks holders for weighted sums instead of one result per
+	// expert: fewer bytes, last bits not fixed.
+	PartialSums bool
+	// Answers is how many answers a gating node works on at a time, per
+	// model; more wait. 0: the engine's default.
+	Answers int
+
+	Log *slog.Logger // nil: silent
+	// Say is told, in lines for people, what the node waits for. nil: nobody.
+	Say func(format string, args ...any)
+}
+
+// Model is one model that the node serves a part of.
+type Model struct {
+	Name  string
+	Model *expert.Model // stays open until Run has returned
+	Hold  []expert.Slot // experts to compute here
+	Gate  bool          // run the trunk and complete prompts
+}
+
+func (c Config) validate() (Config, error) {
+	if c.Threads < 0 {
+		return c, fmt.Errorf("threads %d: want a positive number, or 0 for all processors", c.Threads)
+	}
+	if c.Answers < 0 {
+		return c, fmt.Errorf("answers %d: want a positive number, or 0 for the default", c.Answers)
+	}
+	for _, m := range c.Models {
+		if m.Model == nil {
+			return c, errors.New("node: a model without a file")
+		}
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Say == nil {
+		c.Say = func(string, ...any) {}
+	}
+	return c, nil
+}

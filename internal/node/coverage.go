@@ -1,0 +1,115 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/moeswarm/moeswarm/expert"
+	"github.com/moeswarm/moeswarm/swarm"
+)
+
+// coverageEvery is how often a gating node looks whether experts are missing.
+// Gossip brings news within some seconds; a person starting nodes by hand
+// looks at the screen as often.
+const coverageEvery = 2 * time.Second
+
+// patience is how long experts may be missing before a word is said: nodes
+// that start together need a moment to hear of each other.
+const patience = 3 * time.Second
+
+// watchCoverage says, for each model gated here, which experts nobody holds,
+// whenever that changes, and when nothing is missing any more.
+func (n *Node) watchCoverage(ctx context.Context) {
+	if len(n.gates) == 0 {
+		return
+	}
+	last := map[expert.ModelID]string{}
+	tick := time.NewTimer(patience)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			tick.Reset(coverageEvery)
+		}
+		for _, m := range n.cfg.Models {
+			if !m.Gate {
+				continue
+			}
+			id := m.Model.ID()
+			said, known := last[id]
+			now := strings.Join(n.missing(m, n.net.Coverage(id)), "\n")
+			last[id] = now
+			switch {
+			case now == said && known:
+			case now != "":
+				n.cfg.Say("model %s cannot answer yet:\n%s", m.Name, now)
+			case known:
+				n.cfg.Say("model %s: every expert has a holder", m.Name)
+			default:
+				n.cfg.Say("model %s: every expert has a holder; ready for prompts", m.Name)
+			}
+		}
+	}
+}
+
+// missing says in lines which experts have no holder and how much memory
+// would mend it.
+func (n *Node) missing(m Model, c swarm.Coverage) []string {
+	manifest := m.Model.Manifest()
+	var lines []string
+	for _, line := range missingLines(c) {
+		var bytes int64
+		for _, s := range line.slots {
+			if p, ok := manifest.Piece(s.Layer, s.Index); ok {
+				bytes += p.Size
+			}
+		}
+		verb := "have"
+		if len(line.slots) == 1 {
+			verb = "has"
+		}
+		lines = append(lines, fmt.Sprintf("  %s %s no holder; a node with %s to spare fixes it", line.text, verb, size(bytes)))
+	}
+	return lines
+}
+
+// missingLine is experts that are told of in one line.
+type missingLine struct {
+	text  string
+	slots []expert.Slot
+}
+
+// missingLines groups layers that miss the same experts.
+func missingLines(c swarm.Coverage) []missingLine {
+	var order []string
+	groups := map[string][]expert.Slot{}
+	for _, l := range c.Missing {
+		key := fmt.Sprint(l.Experts)
+		if groups[key] == nil {
+			order = append(order, key)
+		}
+		for _, x := range l.Experts {
+			groups[key] = append(groups[key], expert.Slot{Layer: l.Layer, Index: x})
+		}
+	}
+	lines := make([]missingLine, len(order))
+	for i, key := range order {
+		lines[i] = missingLine{strings.Join(expert.Describe(groups[key]), ", "), groups[key]}
+	}
+	return lines
+}
+
+// size writes a number of bytes for people, rounded up.
+func size(n int64) string {
+	switch {
+	case n < 1<<20:
+		return fmt.Sprintf("%d kB", (n+999)/1000)
+	case n < 10<<30:
+		return fmt.Sprintf("%d MB", (n+999_999)/1_000_000)
+	}
+	return fmt.Sprintf("%d GB", (n+999_999_999)/1_000_000_000)
+}

@@ -1,0 +1,248 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/moeswarm/moeswarm/expert"
+	"github.com/moeswarm/moeswarm/gating/prompt"
+	"github.com/moeswarm/moeswarm/internal/entry"
+	"github.com/moeswarm/moeswarm/internal/ggml"
+	"github.com/moeswarm/moeswarm/internal/httpapi"
+	"github.com/moeswarm/moeswarm/routing"
+	"github.com/moeswarm/moeswarm/swarm"
+)
+
+// Node is one node of the swarm. Everything in it is constant after New.
+type Node struct {
+	cfg    Config
+	sets   expert.Sets
+	gates  gates
+	net    *swarm.Node
+	router *routing.Router
+	entry  *entry.Entry
+	http   *httpapi.Server
+	ln     net.Listener // nil without HTTP; open since New, so that a taken port is told at once
+	began  time.Time
+	ready  chan struct{}
+}
+
+// New checks the configuration and builds the components. It starts nothing,
+// but takes the HTTP port, so that a port in use is known at once; Run or
+// Close gives it back.
+func New(cfg Config) (*Node, error) {
+	cfg, err := cfg.validate()
+	if err != nil {
+		return nil, err
+	}
+	n := &Node{cfg: cfg, sets: expert.Sets{}, gates: gates{}, began: time.Now(), ready: make(chan struct{})}
+	pool := ggml.NewPool(cfg.Threads)
+	offers := make([]swarm.Offer, len(cfg.Models))
+	for i, m := range cfg.Models {
+		if offers[i], err = n.hold(m, pool); err != nil {
+			return nil, err
+		}
+	}
+	if n.net, err = n.newNetwork(offers, pool); err != nil {
+		return nil, err
+	}
+	if n.router, err = n.newRouter(); err != nil {
+		return nil, err
+	}
+	for _, m := range cfg.Models {
+		if !m.Gate {
+			continue
+		}
+		if n.gates[m.Model.ID()], err = newEngine(m, n.router, pool, cfg); err != nil {
+			return nil, err
+		}
+	}
+	if n.entry, err = n.newEntry(); err != nil {
+		return nil, err
+	}
+	if cfg.HTTP == "" {
+		return n, nil
+	}
+	if n.http, err = n.newHTTP(); err != nil {
+		return nil, err
+	}
+	if n.ln, err = net.Listen("tcp", cfg.HTTP); err != nil {
+		return nil, fmt.Errorf("HTTP endpoint: %w; choose another address with --http", err)
+	}
+	return n, nil
+}
+
+// hold makes the set of a model's experts and the offer that tells of it.
+func (n *Node) hold(m Model, pool *ggml.Pool) (swarm.Offer, error) {
+	id, shape := m.Model.ID(), m.Model.Shape()
+	if n.sets[id] != nil {
+		return swarm.Offer{}, fmt.Errorf("model %s (%s) is given twice; put its experts into one --experts", m.Name, id.Short())
+	}
+	held := expert.IDsOf(id, m.Hold)
+	set, err := expert.NewSet(m.Model, held, pool)
+	if err != nil {
+		return swarm.Offer{}, err
+	}
+	n.sets[id] = set
+	layers := make([]int, shape.Layers)
+	for _, l := range shape.SparseLayers {
+		layers[l] = shape.Experts
+	}
+	return swarm.Offer{Model: id, Name: m.Name, Layers: layers, Held: held, Gates: m.Gate}, nil
+}
+
+func (n *Node) newNetwork(offers []swarm.Offer, pool *ggml.Pool) (*swarm.Node, error) {
+	cfg := swarm.Config{
+		KeyFile: n.cfg.KeyFile, Listen: n.cfg.Listen, Join: n.cfg.Join, MDNS: n.cfg.MDNS,
+		Offers: offers, Log: n.cfg.Log,
+	}
+	// Interfaces stay nil unless there is something behind them: nil is how
+	// the swarm knows that this node serves none.
+	if slices.ContainsFunc(offers, func(o swarm.Offer) bool { return len(o.Held) > 0 }) {
+		cfg.Serve, cfg.Threads = n.sets, pool.Workers()
+	}
+	if slices.ContainsFunc(offers, func(o swarm.Offer) bool { return o.Gates }) {
+		cfg.Completer = n.gates
+	}
+	return swarm.New(cfg)
+}
+
+func (n *Node) newRouter() (*routing.Router, error) {
+	return routing.New(routing.Config{
+		Local: n.sets, LocalHolds: n.sets.Holds,
+		Directory: n.net, Caller: n.net, Prober: n.net, Missing: n.net.LookUp,
+		Log: n.cfg.Log,
+	})
+}
+
+func (n *Node) newEntry() (*entry.Entry, error) {
+	names := func(peers []routing.Peer) []string {
+		s := make([]string, len(peers))
+		for i, p := range peers {
+			s[i] = string(p)
+		}
+		return s
+	}
+	cfg := entry.Config{
+		Gates: func(m expert.ModelID) []string { return names(n.net.Gates(m)) },
+		Find: func(ctx context.Context, m expert.ModelID) ([]string, error) {
+			peers, err := n.net.FindGates(ctx, m)
+			return names(peers), err
+		},
+		Remote: func(peer string) prompt.Completer { return n.net.Remote(routing.Peer(peer)) },
+		Log:    n.cfg.Log,
+	}
+	if len(n.gates) > 0 {
+		cfg.Local, cfg.LocalModels = n.gates, n.gates.has
+	}
+	return entry.New(cfg)
+}
+
+func (n *Node) newHTTP() (*httpapi.Server, error) {
+	return httpapi.New(httpapi.Config{
+		Completer: n.entry,
+		Models:    n.models,
+		Swarm:     func() any { return n.View() },
+		Hosts:     n.cfg.Hosts,
+		Log:       n.cfg.Log,
+	})
+}
+
+// models lists what the swarm can complete: models with a gating node.
+func (n *Node) models() []httpapi.Model {
+	var out []httpapi.Model
+	for _, m := range n.net.Models() {
+		if m.Gates > 0 {
+			out = append(out, httpapi.Model{ID: m.Model, Name: m.Name, Created: n.began})
+		}
+	}
+	return out
+}
+
+// Ready is closed when the node listens and, if it was told whom to join, has
+// reached one of them or given up waiting for them for now.
+func (n *Node) Ready() <-chan struct{} { return n.ready }
+
+// ID is this node's name in the swarm.
+func (n *Node) ID() string { return string(n.net.ID()) }
+
+// Addrs are the addresses that others can join by. They are known once ready.
+func (n *Node) Addrs() []string { return n.net.Addrs() }
+
+// URL is the HTTP endpoint's, or empty.
+func (n *Node) URL() string {
+	if n.ln == nil {
+		return ""
+	}
+	return "http://" + n.ln.Addr().String()
+}
+
+// Complete completes a prompt that enters at this node.
+func (n *Node) Completer() prompt.Completer { return n.entry }
+
+// Close gives back what New took, when Run is not going to be called.
+func (n *Node) Close() error {
+	if n.ln == nil {
+		return nil
+	}
+	return n.ln.Close()
+}
+
+// Run runs the node until ctx ends or a component fails, then lets running
+// answers finish or hands them over, and leaves the swarm.
+func (n *Node) Run(ctx context.Context) error {
+	// Components stop in two steps. First the doors close: HTTP lets its
+	// answers finish, the network says goodbye. The engines and the router go
+	// on meanwhile, because those answers need them.
+	doors, closeDoors := context.WithCancel(ctx)
+	defer closeDoors()
+	inner, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	var (
+		outside, inside sync.WaitGroup
+		mu              sync.Mutex
+		errs            []error
+	)
+	run := func(wg *sync.WaitGroup, ctx context.Context, f func(context.Context) error) {
+		wg.Go(func() {
+			err := f(ctx)
+			if err != nil && !errors.Is(err, context.Canceled) {
+				mu.Lock()
+				errs = append(errs, err)
+				mu.Unlock()
+			}
+			closeDoors() // the first to end ends all
+		})
+	}
+	for _, e := range n.gates {
+		run(&inside, inner, e.Run)
+	}
+	run(&inside, inner, n.router.Run)
+	run(&outside, doors, n.net.Run)
+	if n.http != nil {
+		run(&outside, doors, func(ctx context.Context) error { return n.http.Serve(ctx, n.ln) })
+	}
+	run(&outside, doors, n.watch)
+	outside.Wait()
+	stop()
+	inside.Wait()
+	return errors.Join(errs...)
+}
+
+// watch tells when the node is ready, and then what is missing.
+func (n *Node) watch(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-n.net.Ready():
+		close(n.ready)
+	}
+	n.watchCoverage(ctx)
+	<-ctx.Done()
+	return nil
+}

@@ -1,0 +1,185 @@
+package node
+
+import (
+	"time"
+
+	"github.com/moeswarm/moeswarm/expert"
+	"github.com/moeswarm/moeswarm/internal/entry"
+	"github.com/moeswarm/moeswarm/routing"
+	"github.com/moeswarm/moeswarm/swarm"
+)
+
+// View is what /v1/swarm shows of the swarm as this node sees it. Times are in
+// the unit that the name says.
+type View struct {
+	Peer    string   `json:"peer"`
+	Version string   `json:"version"`
+	Addrs   []string `json:"addrs"`
+	UptimeS float64  `json:"uptime_s"`
+
+	Models  []ModelView `json:"models"`
+	Peers   []PeerView  `json:"peers"`
+	Routing RoutingView `json:"routing"` // expert calls this node has asked for
+	Served  ServedView  `json:"served"`  // expert calls this node has answered
+	Answers entry.Stats `json:"answers"` // prompts that entered here
+}
+
+// ModelView is one model in the swarm.
+type ModelView struct {
+	ID           string   `json:"id"`
+	Name         string   `json:"name"`
+	GatingNodes  int      `json:"gating_nodes"`
+	HoldingNodes int      `json:"holding_nodes"`
+	Experts      int      `json:"experts"`
+	Held         int      `json:"experts_with_holder"`
+	Complete     bool     `json:"complete"`
+	Missing      []string `json:"missing"` // what has no holder, for people
+	GatedHere    bool     `json:"gated_here"`
+	HeldHere     string   `json:"held_here"` // as --experts takes it
+}
+
+// PeerView is one other node.
+type PeerView struct {
+	Peer      string          `json:"peer"`
+	Addrs     []string        `json:"addrs"`
+	Connected bool            `json:"connected"`
+	Usable    bool            `json:"usable"`
+	RTTms     float64         `json:"rtt_ms"`
+	Models    []PeerModelView `json:"models"`
+	Calls     *CallsView      `json:"calls,omitempty"` // what this node asked of it
+}
+
+// PeerModelView is what a peer serves of a model.
+type PeerModelView struct {
+	ID      string `json:"id"`
+	Name    string `json:"name"`
+	Gates   bool   `json:"gates"`
+	Experts string `json:"experts"` // as --experts takes it
+	Count   int    `json:"count"`
+	Waiting int    `json:"waiting"`
+}
+
+// CallsView is what this node asked of one peer, and how it expects it to do.
+type CallsView struct {
+	ExpectedMs float64        `json:"expected_ms"`
+	RTTms      float64        `json:"rtt_ms"`
+	Attempts   int            `json:"attempts"`
+	Calls      int            `json:"calls"`
+	Rows       int            `json:"rows"`
+	BytesOut   int64          `json:"bytes_out"`
+	BytesIn    int64          `json:"bytes_in"`
+	Failures   map[string]int `json:"failures,omitempty"`
+}
+
+// RoutingView sums up the expert calls this node has asked for.
+type RoutingView struct {
+	Rounds      int     `json:"rounds"`
+	LocalRounds int     `json:"local_rounds"`
+	RoundP50ms  float64 `json:"round_p50_ms"`
+	RoundP99ms  float64 `json:"round_p99_ms"`
+	LocalCalls  int     `json:"local_calls"`
+	RemoteCalls int     `json:"remote_calls"`
+	Failovers   int     `json:"failovers"`
+	Missing     int     `json:"missing"`
+	BytesOut    int64   `json:"bytes_out"`
+	BytesIn     int64   `json:"bytes_in"`
+}
+
+// ServedView sums up the expert calls this node has answered for others.
+type ServedView struct {
+	Calls  int64 `json:"calls"`
+	Rows   int64 `json:"rows"`
+	Frames int64 `json:"frames"`
+}
+
+// View describes the swarm as this node sees it now.
+func (n *Node) View() View {
+	v := View{
+		Peer: n.ID(), Version: n.cfg.Version, Addrs: n.Addrs(), UptimeS: time.Since(n.began).Seconds(),
+		Models: []ModelView{}, Peers: []PeerView{}, Answers: n.entry.Stats(),
+	}
+	shapes := map[expert.ModelID]swarm.Coverage{}
+	for _, m := range n.net.Models() {
+		shapes[m.Model] = m.Coverage
+		v.Models = append(v.Models, n.modelView(m))
+	}
+	calls := map[routing.Peer]*CallsView{}
+	for _, p := range n.router.Peers() {
+		calls[p.Peer] = callsView(p)
+	}
+	for _, p := range n.net.Peers() {
+		v.Peers = append(v.Peers, peerView(p, calls[p.Peer]))
+	}
+	t := n.router.Totals()
+	v.Routing = RoutingView{
+		Rounds: t.Rounds, LocalRounds: t.LocalRounds,
+		RoundP50ms: ms(t.Round.Quantile(0.5)), RoundP99ms: ms(t.Round.Quantile(0.99)),
+		LocalCalls: t.LocalCalls, RemoteCalls: t.RemoteCalls, Failovers: t.Failovers, Missing: t.Missing,
+		BytesOut: t.BytesOut, BytesIn: t.BytesIn,
+	}
+	for _, s := range n.net.Served() {
+		v.Served.Calls += int64(s.Calls)
+		v.Served.Rows += int64(s.Rows)
+		v.Served.Frames += int64(s.Frames)
+	}
+	return v
+}
+
+func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+
+func (n *Node) modelView(m swarm.ModelView) ModelView {
+	v := ModelView{
+		ID: m.Model.String(), Name: m.Name, GatingNodes: m.Gates, HoldingNodes: m.Holders,
+		Experts: m.Experts, Held: m.Held, Complete: m.Complete(),
+		Missing: []string{}, GatedHere: n.gates.has(m.Model), HeldHere: "none",
+	}
+	for _, line := range missingLines(m.Coverage) {
+		v.Missing = append(v.Missing, line.text)
+	}
+	for _, own := range n.cfg.Models {
+		if own.Model.ID() == m.Model {
+			s := own.Model.Shape()
+			v.HeldHere = expert.FormatSpec(own.Hold, s.SparseLayers, s.Experts)
+			if lines := n.missing(own, m.Coverage); len(lines) > 0 {
+				v.Missing = lines
+			}
+		}
+	}
+	return v
+}
+
+func peerView(p swarm.PeerView, calls *CallsView) PeerView {
+	v := PeerView{
+		Peer: string(p.Peer), Addrs: p.Addrs, Connected: p.Connected, Usable: p.Usable,
+		RTTms: ms(p.RTT), Models: []PeerModelView{}, Calls: calls,
+	}
+	for _, m := range p.Models {
+		pm := PeerModelView{ID: m.Model.String(), Name: m.Name, Gates: m.Gates, Waiting: m.Waiting}
+		var slots []expert.Slot
+		for _, l := range m.Held {
+			for _, x := range l.Experts {
+				slots = append(slots, expert.Slot{Layer: l.Layer, Index: x})
+			}
+		}
+		pm.Count = len(slots)
+		pm.Experts = expert.FormatSpec(slots, nil, 0)
+		v.Models = append(v.Models, pm)
+	}
+	return v
+}
+
+func callsView(p routing.PeerStats) *CallsView {
+	v := &CallsView{
+		ExpectedMs: ms(p.Expected), RTTms: ms(p.RTT), Attempts: p.Attempts, Calls: p.Calls, Rows: p.Rows,
+		BytesOut: p.BytesOut, BytesIn: p.BytesIn,
+	}
+	for kind, count := range p.Failures {
+		if count > 0 {
+			if v.Failures == nil {
+				v.Failures = map[string]int{}
+			}
+			v.Failures[routing.Failure(kind).String()] = count
+		}
+	}
+	return v
+}
