@@ -67,6 +67,7 @@ func (w *round) settle(ctx context.Context, o outcome) {
 	}
 	w.learnFrom(o, errs, good, worst)
 	w.deliver(o, errs)
+	w.blameRefusers(o)
 	for i, c := range o.ask.calls {
 		if errs[i] != nil && w.calls[c].phase == flying {
 			w.calls[c].late = w.calls[c].late || o.kind == Straggled
@@ -83,9 +84,12 @@ func (w *round) retry(c int, from Peer, err error) {
 			w.giveUp(c, err)
 			return
 		}
-		w.calls[c].refused = err
+		w.calls[c].refused, w.calls[c].refuser = err, from
 	}
 	w.again(c, from, err)
+	if w.calls[c].attempts >= maxAttempts {
+		w.giveUp(c, w.noHolder(c))
+	}
 }
 
 // deliver keeps the good answers of an outcome. Of a sum, all or nothing.
@@ -166,15 +170,36 @@ func (w *round) punish(e *Estimate, o outcome, errs []error, worst Failure, s Sa
 	switch worst {
 	case UnknownHere: // only that holding is in doubt
 		return 0
+	case BadCall: // who is wrong shows when another peer answers, see blameRefusers
+		return 0
 	case Overloaded:
 		return e.Refuse(retryAfter(firstError(errs)), now)
 	case BadResult:
 		r.cfg.Log.Warn("a peer sent a bad result; leaving it alone", "peer", o.ask.peer, "err", firstError(errs))
 		return e.Lie(now)
 	case Straggled:
-		e.Late(s, now)
+		e.Late(s.Size, s.Took, now)
 	}
 	return e.Fail(o.began, now, r.cfg.Policy)
+}
+
+// blameRefusers punishes those who called a call wrong that another peer has
+// now answered. Not before: a call that really is wrong must not cost every
+// peer that says so its standing.
+func (w *round) blameRefusers(o outcome) {
+	r := w.router
+	for _, c := range o.ask.calls {
+		s := &w.calls[c]
+		if s.phase != answered || s.refuser == "" {
+			continue
+		}
+		r.mu.Lock()
+		if e, _ := r.mu.table.find(s.refuser); e != nil {
+			e.Fail(w.began, time.Now(), r.cfg.Policy)
+		}
+		r.mu.Unlock()
+		s.refuser = ""
+	}
 }
 
 func firstError(errs []error) error {
@@ -192,10 +217,10 @@ func denies(err error, id expert.ID) bool {
 	if !errors.Is(err, expert.ErrUnknownExpert) && !errors.Is(err, expert.ErrNoHolder) {
 		return false
 	}
-	var named interface{ UnknownExpert() (expert.ID, bool) }
+	var named interface{ UnknownExpert() (uint16, bool) }
 	if errors.As(err, &named) {
-		if which, ok := named.UnknownExpert(); ok {
-			return which == id
+		if index, ok := named.UnknownExpert(); ok {
+			return index == id.Index
 		}
 	}
 	return true

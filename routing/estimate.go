@@ -30,8 +30,10 @@ type Estimate struct {
 	net   line    // seconds on the way, over bytes
 	work  line    // seconds of compute per call, over rows per call
 	queue float64 // seconds a frame waits there, as of queueAt
+	late  float64 // seconds that attempts cut off were past expectation, as of lateAt
 
 	queueAt    time.Time
+	lateAt     time.Time
 	measuredAt time.Time // zero: never
 
 	flying Size // our own attempts that are under way there
@@ -74,12 +76,14 @@ func (e *Estimate) Observe(s Sample, now time.Time) {
 	// waiting frames are as bad as more.
 	behind := compute * time.Duration(min(max(s.Waiting, 0), 1000))
 	e.sawQueue(max(queued, behind), now)
+	e.late = 0
 	e.measuredAt = now
 	e.failures, e.refusals = 0, 0
 }
 
 // Probed takes in an answered probe: so many bytes, there and back together,
-// took so long. It clears suspicion: the peer is there.
+// took so long. It clears suspicion, as the peer is there, but not lateness:
+// whoever answers pings and no calls must not look fast.
 func (e *Estimate) Probed(bytes int, took time.Duration, l Load, now time.Time) {
 	e.net.observe(float64(bytes), took.Seconds(), e.weight(now))
 	e.sawQueue(l.Queued, now)
@@ -90,16 +94,13 @@ func (e *Estimate) Probed(bytes int, took time.Duration, l Load, now time.Time) 
 // sawQueue averages the queue with a new sighting, half and half: it moves
 // faster than paths do.
 func (e *Estimate) sawQueue(ahead time.Duration, now time.Time) {
-	e.queue = (e.queueNow(now) + min(max(ahead, 0), time.Minute).Seconds()) / 2
+	e.queue = (faded(e.queue, now.Sub(e.queueAt), queueHalfLife) + min(max(ahead, 0), time.Minute).Seconds()) / 2
 	e.queueAt = now
 }
 
+// queueNow is the wait expected there, in seconds.
 func (e *Estimate) queueNow(now time.Time) float64 {
-	if e.queue == 0 {
-		return 0
-	}
-	age := max(now.Sub(e.queueAt), 0)
-	return e.queue * math.Exp2(-age.Seconds()/queueHalfLife.Seconds())
+	return faded(e.queue, now.Sub(e.queueAt), queueHalfLife) + faded(e.late, now.Sub(e.lateAt), lateHalfLife)
 }
 
 // weight is how much a sample counts now: more after a silence.
@@ -111,13 +112,22 @@ func (e *Estimate) weight(now time.Time) float64 {
 	return max(smoothing, 1-math.Exp(-idle.Seconds()/forgetting.Seconds()))
 }
 
-// Late takes in an attempt that was cut off after took: it would have needed
-// longer, so a time below what is expected teaches nothing.
-func (e *Estimate) Late(s Sample, now time.Time) {
-	if s.Took > e.Expected(s.Size, now) {
-		e.net.observe(float64(s.Bytes), s.Took.Seconds(), e.weight(now))
-		e.measuredAt = now
+// Late takes in an attempt of this size that was cut off after took: it would
+// have needed longer, so a time below what is expected teaches nothing. What
+// is above is expected again, fading, until an attempt succeeds.
+func (e *Estimate) Late(s Size, took time.Duration, now time.Time) {
+	if over := took - e.Expected(s, now); over > 0 {
+		e.late = faded(e.late, now.Sub(e.lateAt), lateHalfLife) + over.Seconds()
+		e.lateAt = now
 	}
+}
+
+// faded is v after halving once per half-life.
+func faded(v float64, age, halfLife time.Duration) float64 {
+	if v == 0 {
+		return 0
+	}
+	return v * math.Exp2(-max(age, 0).Seconds()/halfLife.Seconds())
 }
 
 // Fail takes in a failure that the peer is to be blamed for, of an attempt

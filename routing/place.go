@@ -85,7 +85,8 @@ func (w *round) plan(due []int, listed [][]Peer, now time.Time) (asks []ask, mis
 // fitting is how many of the calls go into one ask: at least one.
 func (w *Work) fitting(calls []int) int {
 	for n := range calls {
-		if n > 0 && w.size(calls[:n+1]).Bytes > maxAskBytes {
+		s := w.size(calls[:n+1])
+		if n > 0 && (s.Bytes > maxAskBytes || 4*w.Dim*s.Rows > maxAskWork) {
 			return n
 		}
 	}
@@ -102,7 +103,7 @@ func (w *round) register(peer Peer, calls []int, now time.Time) ask {
 		s := &w.calls[c]
 		s.phase = flying
 		laps = max(laps, s.laps)
-		if s.failed {
+		if s.attempts > 0 {
 			rec.retries++
 		}
 	}

@@ -54,11 +54,17 @@ const (
 	// samples three quarters of what is believed is new.
 	smoothing = 0.25
 	// forgetting is the time constant with which an estimate loses weight
-	// while nothing is measured: after 3 s a new sample counts 45 %.
-	forgetting = 5 * time.Second
+	// while nothing is measured: after 3 s, when idle peers are probed, the
+	// new sample counts 95 %, so one probe finds a peer that became fast. At
+	// the pace of decoding it plays no part.
+	forgetting = time.Second
 	// queueHalfLife is how fast a reported queue is thought to drain. Layers
 	// come every few tens of milliseconds and take the queue with them.
 	queueHalfLife = 200 * time.Millisecond
+	// lateHalfLife is how fast a cut-off attempt is forgotten that no success
+	// has followed. A peer 2 s late is then avoided for minutes where others
+	// take tens of milliseconds.
+	lateHalfLife = 30 * time.Second
 
 	// priorBandwidth, in bytes per second, is 100 Mbit/s: a home uplink.
 	priorBandwidth = 12.5e6
@@ -122,6 +128,13 @@ const (
 	// larger attempt is cut between calls. A quarter of the largest frame, so
 	// that short frames do not wait long behind long ones.
 	maxAskBytes = 16 << 20
+	// maxAskWork bounds what the holder computes for one ask, before it sums:
+	// half of what a frame may cause.
+	maxAskWork = 32 << 20
+	// maxAttempts bounds the attempts of one call. Fewer would give up on an
+	// only holder that is overloaded for MissingWait; more would let a swarm
+	// of impostors hold a call for ever.
+	maxAttempts = 100
 )
 
 func (p Policy) validate() (Policy, error) {

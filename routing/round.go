@@ -39,16 +39,17 @@ const (
 )
 
 type callState struct {
-	phase   phase
-	failed  bool      // at least one attempt did
-	late    bool      // in this lap, an attempt was cut off
-	laps    int       // how often all holders were tried in vain, one of them cut off
-	pauses  int       // how often no holder could be asked
-	tried   []Peer    // in this lap
-	refused error     // some peer said that the call is wrong
-	last    error     // of the last failed attempt
-	lackAt  time.Time // since when no holder could be asked
-	retryAt time.Time // not to be planned before
+	phase    phase
+	attempts int    // that failed
+	late     bool   // in this lap, an attempt was cut off
+	laps     int    // how often all holders were tried in vain, one of them cut off
+	pauses   int    // how often no holder could be asked
+	tried    []Peer // in this lap
+	refused  error  // some peer, refuser, said that the call is wrong
+	refuser  Peer
+	last     error     // of the last failed attempt
+	lackAt   time.Time // since when no holder could be asked
+	retryAt  time.Time // not to be planned before
 }
 
 func newRound(r *Router, in expert.Batch, calls []expert.Call, sum bool) *round {
@@ -131,7 +132,8 @@ func (w *round) giveUp(c int, err error) {
 // one.
 func (w *round) again(c int, from Peer, why error) {
 	s := &w.calls[c]
-	s.phase, s.failed, s.last = waiting, true, why
+	s.phase, s.last = waiting, why
+	s.attempts++
 	if from != "" {
 		s.tried = append(s.tried, from)
 	}

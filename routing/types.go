@@ -37,11 +37,15 @@ type Load struct {
 }
 
 // Caller sends an ask to a peer and waits for its answer. An error wraps one
-// of the errors of package expert, which says whom to blame; if it also has a
-// method RetryAfter() time.Duration, the router leaves the peer alone that
-// long. A Caller keeps no reference to the ask once it has returned, and when
-// ctx ends it returns promptly and tells the peer to stop. The answer belongs
-// to the router.
+// of the errors of package expert, which says whom to blame. Two methods of an
+// error, if it has them, say more: RetryAfter() time.Duration is how long an
+// overloaded peer asks to be left alone, UnknownExpert() (uint16, bool) is the
+// index of the one expert that the peer does not hold; without it, all experts
+// of the ask are in doubt.
+//
+// A Caller keeps no reference to the ask once it has returned, and when ctx
+// ends it returns promptly and tells the peer to stop. The answer belongs to
+// the router.
 type Caller interface {
 	Call(ctx context.Context, to Peer, a Ask) (Answer, error)
 }

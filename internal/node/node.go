@@ -48,7 +48,7 @@ func New(cfg Config) (*Node, error) {
 			return nil, err
 		}
 	}
-	if n.net, err = n.newNetwork(offers, pool); err != nil {
+	if n.net, err = n.newNetwork(offers); err != nil {
 		return nil, err
 	}
 	if n.router, err = n.newRouter(); err != nil {
@@ -96,7 +96,7 @@ func (n *Node) hold(m Model, pool *ggml.Pool) (swarm.Offer, error) {
 	return swarm.Offer{Model: id, Name: m.Name, Layers: layers, Held: held, Gates: m.Gate}, nil
 }
 
-func (n *Node) newNetwork(offers []swarm.Offer, pool *ggml.Pool) (*swarm.Node, error) {
+func (n *Node) newNetwork(offers []swarm.Offer) (*swarm.Node, error) {
 	cfg := swarm.Config{
 		KeyFile: n.cfg.KeyFile, Listen: n.cfg.Listen, Join: n.cfg.Join, MDNS: n.cfg.MDNS,
 		Offers: offers, Log: n.cfg.Log,
@@ -104,7 +104,7 @@ func (n *Node) newNetwork(offers []swarm.Offer, pool *ggml.Pool) (*swarm.Node, e
 	// Interfaces stay nil unless there is something behind them: nil is how
 	// the swarm knows that this node serves none.
 	if slices.ContainsFunc(offers, func(o swarm.Offer) bool { return len(o.Held) > 0 }) {
-		cfg.Serve, cfg.Threads = n.sets, pool.Workers()
+		cfg.Serve = n.sets
 	}
 	if slices.ContainsFunc(offers, func(o swarm.Offer) bool { return o.Gates }) {
 		cfg.Completer = n.gates

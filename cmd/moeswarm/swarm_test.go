@@ -1,0 +1,476 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/moeswarm/moeswarm/internal/client"
+	"github.com/moeswarm/moeswarm/internal/localswarm"
+	"github.com/moeswarm/moeswarm/internal/node"
+)
+
+var prompts = []string{
+	"func main() {",
+	"// Package strings implements",
+	"for i := 0; i < len(",
+	"<|im_start|>user\nWhat does strings.Index do?<|im_end|>\n<|im_start|>assistant\n",
+	"type Reader interface {\n\tRead(",
+	"func (b *Buffer) Write(p []byte) (n int, err error) {\n",
+}
+
+// start starts a swarm of real processes and stops it with the test.
+func start(t *testing.T, cfg localswarm.Config) *localswarm.Swarm {
+	t.Helper()
+	cfg.Exec, cfg.Model = built(t), "demo"
+	logs := &safeBuffer{}
+	cfg.Log = logs
+	s, err := localswarm.Start(context.Background(), cfg)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, logs)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+		if t.Failed() {
+			t.Log(logs.String())
+		}
+	})
+	return s
+}
+
+type safeBuffer struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (s *safeBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *safeBuffer) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
+}
+
+// complete asks the swarm's entry; at each piece of text it calls piece with
+// the number of pieces so far.
+func complete(t *testing.T, s *localswarm.Swarm, prompt string, n int, piece func(int)) client.Answer {
+	t.Helper()
+	c, err := client.New(s.Entry.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	count := 0
+	a, err := c.Complete(ctx, client.Request{Prompt: prompt, MaxTokens: n}, func(string) {
+		count++
+		if piece != nil {
+			piece(count)
+		}
+	})
+	if err != nil {
+		t.Errorf("%.30q: %v", prompt, err)
+	}
+	return a
+}
+
+func sameTokens(t *testing.T, prompt string, got, want []int32) {
+	t.Helper()
+	if !slices.Equal(got, want) {
+		t.Errorf("%.30q:\n got %v\nwant %v", prompt, got, want)
+	}
+}
+
+// Each half of the experts is held twice, so that any one holder may go.
+var twice = []string{"*:0-7", "*:8-15", "*:0-7", "*:8-15"}
+
+// TestSwarmEqualsLocal: four processes give the tokens of one, one prompt
+// after the other and all at once.
+func TestSwarmEqualsLocal(t *testing.T) {
+	s := start(t, localswarm.Config{Hold: []string{"*:0-3", "*:4-7", "*:8-11", "*:12-15"}})
+	const n = 64
+	want := map[string][]int32{}
+	for _, p := range prompts {
+		want[p] = reference(t, p, n)
+		sameTokens(t, p, complete(t, s, p, n, nil).Tokens, want[p])
+	}
+	var wg sync.WaitGroup
+	for range 3 {
+		for _, p := range prompts {
+			wg.Go(func() { sameTokens(t, p, complete(t, s, p, n, nil).Tokens, want[p]) })
+		}
+	}
+	wg.Wait()
+	var v node.View
+	c, _ := client.New(s.Nodes[0].URL)
+	if err := c.Get(context.Background(), "/v1/swarm", &v); err != nil {
+		t.Fatal(err)
+	}
+	if v.Routing.RemoteCalls == 0 || v.Routing.LocalCalls == 0 {
+		t.Errorf("the gating node made %d remote and %d local calls; both must be above 0", v.Routing.RemoteCalls, v.Routing.LocalCalls)
+	}
+}
+
+// TestGateWithoutExperts: a gate that holds none asks peers for every expert.
+func TestGateWithoutExperts(t *testing.T) {
+	s := start(t, localswarm.Config{Hold: []string{"0,1:*", "2-3:*"}, Gates: 0, Bare: 1})
+	sameTokens(t, prompts[0], complete(t, s, prompts[0], 40, nil).Tokens, reference(t, prompts[0], 40))
+	var v node.View
+	c, _ := client.New(s.Nodes[2].URL)
+	if err := c.Get(context.Background(), "/v1/swarm", &v); err != nil {
+		t.Fatal(err)
+	}
+	if v.Routing.LocalCalls != 0 || v.Routing.RemoteCalls == 0 {
+		t.Errorf("%d local and %d remote calls", v.Routing.LocalCalls, v.Routing.RemoteCalls)
+	}
+}
+
+// TestHolderKilled: a holder is killed in the middle of answers.
+func TestHolderKilled(t *testing.T) {
+	s := start(t, localswarm.Config{Hold: twice, Bare: 1})
+	testKilled(t, s, s.Nodes[1])
+}
+
+// TestGateKilled: the gating node that works on the answers is killed. The
+// other one takes over; no token is lost or repeated.
+func TestGateKilled(t *testing.T) {
+	s := start(t, localswarm.Config{Hold: twice, Bare: 2})
+	// Which gate the entry prefers is the network's choice: find out.
+	complete(t, s, prompts[0], 8, nil)
+	testKilled(t, s, busiest(t, s.Nodes[4], s.Nodes[5]))
+	var v node.View
+	c, _ := client.New(s.Entry.URL)
+	if err := c.Get(context.Background(), "/v1/swarm", &v); err != nil {
+		t.Fatal(err)
+	}
+	if v.Answers.Failovers == 0 {
+		t.Error("no answer moved to the other gating node")
+	}
+}
+
+// busiest is the node that asked peers for the most calls.
+func busiest(t *testing.T, nodes ...*localswarm.Node) *localswarm.Node {
+	t.Helper()
+	var best *localswarm.Node
+	most := -1
+	for _, n := range nodes {
+		var v node.View
+		c, _ := client.New(n.URL)
+		if err := c.Get(context.Background(), "/v1/swarm", &v); err != nil {
+			t.Fatal(err)
+		}
+		if v.Routing.RemoteCalls > most {
+			best, most = n, v.Routing.RemoteCalls
+		}
+	}
+	return best
+}
+
+// testKilled runs several answers at once and kills the victim when the first
+// of them is well under way.
+func testKilled(t *testing.T, s *localswarm.Swarm, victim *localswarm.Node) {
+	t.Helper()
+	const n = 200
+	var (
+		kill sync.Once
+		wg   sync.WaitGroup
+	)
+	for _, p := range prompts {
+		want := reference(t, p, n)
+		wg.Go(func() {
+			a := complete(t, s, p, n, func(pieces int) {
+				if pieces == 10 {
+					kill.Do(victim.Kill)
+				}
+			})
+			sameTokens(t, p, a.Tokens, want)
+		})
+	}
+	wg.Wait()
+	select {
+	case <-victim.Done():
+	default:
+		t.Fatal("no answer was long enough for the kill")
+	}
+}
+
+// TestGoodbye: a gating node told to stop hands its answers over, says
+// goodbye and exits with status 0, within the time it promises.
+func TestGoodbye(t *testing.T) {
+	s := start(t, localswarm.Config{Hold: twice, Bare: 2})
+	complete(t, s, prompts[0], 8, nil)
+	victim := busiest(t, s.Nodes[4], s.Nodes[5])
+	stopped := make(chan error, 1)
+	p := prompts[1]
+	a := complete(t, s, p, 200, func(pieces int) {
+		if pieces == 5 {
+			go func() { stopped <- victim.Stop() }()
+		}
+	})
+	sameTokens(t, p, a.Tokens, reference(t, p, 200))
+	if err := <-stopped; err != nil {
+		t.Errorf("the node ended with %v", err)
+	}
+}
+
+// TestRun: the command's JSON is the reference's, and nothing stays behind.
+func TestRun(t *testing.T) {
+	out, errout, err := runBinary(t, "run", "--nodes", "3", "-n", "48", "--json", prompts[0])
+	if err != nil {
+		t.Fatalf("%v\n%s", err, errout)
+	}
+	var sum summary
+	if err := json.Unmarshal([]byte(out), &sum); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	sameTokens(t, prompts[0], sum.Tokens, reference(t, prompts[0], 48))
+	if len(sum.Nodes) != 3 || sum.Text == "" || sum.PromptTokens != 4 || sum.TotalMs <= 0 {
+		t.Errorf("summary: %+v", sum)
+	}
+	for _, n := range sum.Nodes {
+		if n.Calls == 0 {
+			t.Errorf("node %s did nothing", n.Peer)
+		}
+	}
+}
+
+// TestInterrupted: after Ctrl-C in the middle of an answer no process and no
+// file of "moeswarm run" is left.
+func TestInterrupted(t *testing.T) {
+	home := t.TempDir()
+	cmd := exec.Command(built(t), "run", "-n", "1000", prompts[0])
+	cmd.Dir, cmd.Env = home, append(os.Environ(), "HOME="+home, "TMPDIR="+home)
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	r := bufio.NewReader(stdout)
+	if _, err := r.ReadString('}'); err != nil { // the answer has begun
+		t.Fatal(err)
+	}
+	children := childrenOf(t, cmd.Process.Pid)
+	if len(children) < 5 {
+		t.Errorf("%d child processes, want 5", len(children))
+	}
+	cmd.Process.Signal(os.Interrupt)
+	io.Copy(io.Discard, r)
+	if err := cmd.Wait(); err == nil {
+		t.Error("an interrupted run must not exit with 0")
+	}
+	for _, pid := range children {
+		if syscall.Kill(pid, 0) == nil {
+			t.Errorf("process %d is still there", pid)
+		}
+	}
+	left, err := filepath.Glob(filepath.Join(home, "*"))
+	if err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v %v", left, err)
+	}
+}
+
+// TestParentKilled: nodes of a run that is killed without a chance to clean
+// up stop by themselves.
+func TestParentKilled(t *testing.T) {
+	cmd := exec.Command(built(t), "run", "-n", "1000", prompts[0])
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := bufio.NewReader(stdout).ReadString('}'); err != nil {
+		t.Fatal(err)
+	}
+	children := childrenOf(t, cmd.Process.Pid)
+	cmd.Process.Kill()
+	cmd.Wait()
+	deadline := time.Now().Add(20 * time.Second)
+	for _, pid := range children {
+		for alive(pid) {
+			if time.Now().After(deadline) {
+				t.Fatalf("process %d outlives its parent", pid)
+			}
+			time.Sleep(20 * time.Millisecond) // no event tells of a stranger's end
+		}
+	}
+}
+
+// alive reports whether a process runs; a zombie does not.
+func alive(pid int) bool {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return false
+	}
+	_, rest, _ := strings.Cut(string(b), ") ")
+	return !strings.HasPrefix(rest, "Z")
+}
+
+// childrenOf lists the child processes of a process. It needs Linux's /proc.
+func childrenOf(t *testing.T, pid int) []int {
+	t.Helper()
+	stats, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil || len(stats) == 0 {
+		t.Skip("no /proc to find child processes in")
+	}
+	var children []int
+	for _, stat := range stats {
+		b, err := os.ReadFile(stat)
+		if err != nil {
+			continue
+		}
+		var child, parent int
+		var state string
+		_, rest, _ := strings.Cut(string(b), ") ")
+		fmt.Sscan(string(b), &child)
+		if _, err := fmt.Sscan(rest, &state, &parent); err == nil && parent == pid {
+			children = append(children, child)
+		}
+	}
+	return children
+}
+
+// TestHTTP speaks to a node as any program would.
+func TestHTTP(t *testing.T) {
+	s := start(t, localswarm.Config{Hold: []string{"all"}})
+	post := func(body string) (int, map[string]any) {
+		t.Helper()
+		resp, err := http.Post(s.Entry.URL+"/v1/completions", "application/json", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		var v map[string]any
+		if err := json.NewDecoder(resp.Body).Decode(&v); err != nil {
+			t.Fatal(err)
+		}
+		return resp.StatusCode, v
+	}
+	status, v := post(`{"model":"demo","prompt":"func main() {","max_tokens":10,"temperature":0}`)
+	usage, _ := v["usage"].(map[string]any)
+	if status != 200 || usage["prompt_tokens"] != 4.0 || usage["completion_tokens"] != 10.0 {
+		t.Errorf("%d %v", status, v)
+	}
+	for body, want := range map[string]int{
+		`{"model":"demo","prompt":"x","max_tokens":"many"}`:              400,
+		`{"model":"demo","prompt":"x","temperature":-1}`:                 400,
+		`{"model":"none such","prompt":"x"}`:                             404,
+		`{"model":"demo","prompt":"x","n":2}`:                            400,
+		`not json`:                                                       400,
+		`{"model":"demo","prompt":"` + strings.Repeat("a ", 3000) + `"}`: 400,
+	} {
+		status, v := post(body)
+		if fault, _ := v["error"].(map[string]any); status != want || fault["message"] == nil {
+			t.Errorf("%.60s: %d %v, want %d", body, status, v, want)
+		}
+	}
+	// The text up to a stop string, streamed and not.
+	_, v = post(`{"prompt":"func main() {","max_tokens":60,"temperature":0,"stop":"runtime"}`)
+	choice := v["choices"].([]any)[0].(map[string]any)
+	if choice["finish_reason"] != "stop" || strings.Contains(choice["text"].(string), "runtime") {
+		t.Errorf("stop string: %v", choice)
+	}
+	for _, page := range []string{"/healthz", "/v1/models", "/v1/swarm"} {
+		resp, err := http.Get(s.Entry.URL + page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, _ := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if resp.StatusCode != 200 || !json.Valid(b) {
+			t.Errorf("%s: %d %s", page, resp.StatusCode, b)
+		}
+	}
+}
+
+// TestMistakes: what people get wrong on the command line gets one clear line
+// and status 2, or 1 where the line was right and the world is not.
+func TestMistakes(t *testing.T) {
+	notGGUF := filepath.Join(t.TempDir(), "x.gguf")
+	os.WriteFile(notGGUF, []byte("hello, this is no model"), 0o644)
+	for _, c := range []struct {
+		status int
+		say    string
+		args   []string
+	}{
+		{2, "command", nil},
+		{2, "no command", []string{"nodes"}},
+		{2, "nodes", []string{"run", "--nodes", "many", "x"}},
+		{2, "--nodes", []string{"run", "--nodes", "0", "x"}},
+		{2, "missing", []string{"run"}},
+		{2, "quote", []string{"run", "func", "main"}},
+		{2, "--experts", []string{"node", "--ephemeral", "--model", "demo", "--experts", "9:*"}},
+		{2, "--gate", []string{"node", "--ephemeral", "--gate"}},
+		{2, "--http", []string{"node", "--ephemeral", "--http", "8080"}},
+		{1, "multiaddr", []string{"node", "--ephemeral", "--http", "none", "--join", "192.168.1.1:4160"}},
+		{1, "x.gguf", []string{"run", "--model", notGGUF, "x"}},
+		{1, "no such file", []string{"run", "--model", notGGUF + "f", "x"}},
+		{1, "no node answers", []string{"status", "--node", "127.0.0.1:1"}},
+		{1, "scenario", []string{"bench", "nothing"}},
+		{2, "flags", []string{"bench", "local", "--tokens", "ten"}},
+	} {
+		out, errout, err := runBinary(t, c.args...)
+		var exit *exec.ExitError
+		status := 0
+		if e, ok := err.(*exec.ExitError); ok {
+			exit, status = e, e.ExitCode()
+		}
+		lines := strings.Split(strings.TrimSpace(errout), "\n")
+		last := lines[len(lines)-1]
+		if status != c.status || !strings.Contains(last, c.say) || !strings.HasPrefix(last, "moeswarm: ") {
+			t.Errorf("%q: status %d (%v), want %d and %q; it said\n%s%s", c.args, status, exit, c.status, c.say, out, errout)
+		}
+	}
+}
+
+// TestHelp: every command has help with examples, and asking for it is no
+// mistake.
+func TestHelp(t *testing.T) {
+	for _, c := range commands() {
+		out, errout, err := runBinary(t, c.name, "-h")
+		if err != nil || !strings.Contains(out, "Examples:") || errout != "" {
+			t.Errorf("%s -h: %v\n%s%s", c.name, err, out, errout)
+		}
+	}
+}
+
+// TestModel imports, lists and shows.
+func TestModel(t *testing.T) {
+	data := t.TempDir()
+	file, err := filepath.Abs("../../internal/demo/testdata/gopher-moe-15M-A6M-Q8_0.gguf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ want, args string }{
+		{"imported", "import " + file},
+		{"gopher-moe-15M-A6M-Q8_0", "list"},
+		{"Q8_0", "show gopher-moe-15M-A6M-Q8_0"},
+		{"Q4_K", "show demo"},
+	} {
+		out, errout, err := runBinary(t, append([]string{"model", "--data", data}, strings.Fields(c.args)...)...)
+		if err != nil || !strings.Contains(out, c.want) {
+			t.Errorf("model %s: %v\n%s%s", c.args, err, out, errout)
+		}
+	}
+}

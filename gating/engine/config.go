@@ -1,0 +1,102 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/moeswarm/moeswarm/expert"
+	"github.com/moeswarm/moeswarm/gating/trunk"
+)
+
+// Forwarder is what the engine needs of a trunk. *trunk.Trunk is one. The
+// engine calls it from one goroutine.
+type Forwarder interface {
+	// Forward returns the logits of the rows that the step asks for, as
+	// (len(s.Logits), vocabulary). They belong to the engine until the next
+	// call; it writes to them. After an error the same step may be run again.
+	// An error that wraps expert.ErrNoHolder says which experts are missing.
+	Forward(ctx context.Context, s trunk.Step) (expert.Batch, error)
+	// Release forgets what a slot holds.
+	Release(slot int)
+}
+
+// Tokenizer is what the engine needs of a tokenizer. *tokenizer.Tokenizer is
+// one. Several goroutines use it at once.
+type Tokenizer interface {
+	Encode(text string, special bool) ([]int32, error)
+	Bytes(id int32) []byte
+	EndsText(id int32) bool
+}
+
+// Config is what an engine is made of. Zero numbers take the default.
+type Config struct {
+	Model     expert.ModelID // the only one it completes prompts for
+	Forwarder Forwarder
+	Tokenizer Tokenizer
+	Vocab     int // logits per row
+	Context   int // tokens a sequence may have, prompt and answer together
+
+	// MaxRunning is the number of sequences that advance together, and of
+	// slots 0 to MaxRunning-1 in use. More of them make better use of each
+	// round to the experts; each needs memory for its keys and values.
+	MaxRunning int
+	// MaxWaiting is the number of prompts that may wait for a slot. Beyond
+	// it a prompt is refused with prompt.ErrBusy. Longer queues only turn a
+	// quick refusal, which another gating node can make good, into a wait.
+	MaxWaiting int
+	// PrefillChunk is the number of rows of prompts in one step. Larger ones
+	// make prefill more efficient, smaller ones keep the answers that are
+	// being decoded from stalling while a prompt is read.
+	PrefillChunk int
+	// MaxRows bounds the rows of a step, and with it the trunk's scratch
+	// memory. It is more than MaxRunning, so that no answer ever waits for
+	// its row and prompts always advance.
+	MaxRows int
+
+	Log *slog.Logger // nil: none
+}
+
+// The defaults.
+const (
+	// 16 rows of top-8 out of 64 to 128 experts make the calls of a layer
+	// share most of the experts they need; more gains little on small nodes.
+	defaultRunning = 16
+	// Four waiting for each running: at some ten seconds for an answer the
+	// last one waits less than a minute.
+	defaultWaiting = 4 * defaultRunning
+	// From some 256 rows on, matrix products no longer gain by more rows,
+	// and on two cores of a small machine a step stays below a second.
+	defaultChunk = 256
+)
+
+func (c Config) validate() (Config, error) {
+	if c.Forwarder == nil || c.Tokenizer == nil {
+		return c, errors.New("engine: Forwarder and Tokenizer are required")
+	}
+	if c.Vocab < 1 || c.Context < 2 {
+		return c, fmt.Errorf("engine: vocabulary of %d and context of %d tokens, want at least 1 and 2", c.Vocab, c.Context)
+	}
+	for _, n := range []*int{&c.MaxRunning, &c.MaxWaiting, &c.PrefillChunk, &c.MaxRows} {
+		if *n < 0 {
+			return c, fmt.Errorf("engine: a limit is %d, want 0 (default) or more", *n)
+		}
+	}
+	fill := func(n *int, value int) {
+		if *n == 0 {
+			*n = value
+		}
+	}
+	fill(&c.MaxRunning, defaultRunning)
+	fill(&c.MaxWaiting, defaultWaiting)
+	fill(&c.PrefillChunk, defaultChunk)
+	fill(&c.MaxRows, c.MaxRunning+c.PrefillChunk)
+	if c.MaxRows <= c.MaxRunning {
+		return c, fmt.Errorf("engine: MaxRows is %d, want more than MaxRunning (%d)", c.MaxRows, c.MaxRunning)
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	return c, nil
+}

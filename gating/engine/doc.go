@@ -1,0 +1,23 @@
+// Package engine decides which sequences advance in a step of the trunk and
+// turns logits into tokens: continuous batching and sampling.
+//
+// A sequence is one prompt on its way to an answer: its tokens so far, and the
+// slot that holds its keys and values in the trunk. Sequences join and leave
+// at every step. A step has three verbs: schedule (which sequence gets how
+// many rows: one to decode, or a chunk of its prompt), forward (the trunk's
+// part, through [Forwarder]) and sample (one token for each sequence whose
+// last row was in the step). Schedule and sample are pure functions.
+//
+// The goroutine that calls [Engine.Run] owns all running sequences; the
+// package starts no other. [Engine.Complete] runs in its caller's goroutine: it
+// tokenises, hands the sequence over and receives tokens through a channel
+// that has room for all of them, so a slow reader delays nobody. Its context
+// ends the sequence, be it waiting, running or in the middle of a step.
+//
+// The token at index i of an answer depends on the logits, on the last tokens
+// and on (seed, i) alone. So an answer that another engine began goes on here
+// as it would have gone on there: its tokens come as the request's prefix.
+//
+// The engine keeps no text, knows nothing of stop strings (prompt.Text does)
+// and asks nobody for experts: that is the trunk's business.
+package engine

@@ -1,0 +1,239 @@
+package engine
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/moeswarm/moeswarm/expert"
+	"github.com/moeswarm/moeswarm/gating/prompt"
+	"github.com/moeswarm/moeswarm/gating/trunk"
+)
+
+const (
+	fakeVocab = 40
+	fakeEnd   = 0 // the fake tokenizer's end of text
+)
+
+// fakeTokenizer: a token for each byte, 1 + byte modulo 38; "\x00" ends text.
+type fakeTokenizer struct{}
+
+func (fakeTokenizer) Encode(text string, special bool) ([]int32, error) {
+	if text == "bad" {
+		return nil, errors.New("bad text")
+	}
+	ids := make([]int32, len(text))
+	for i := range len(text) {
+		ids[i] = 1 + int32(text[i])%(fakeVocab-2)
+		if text[i] == '~' {
+			ids[i] = fakeVocab // beyond the vocabulary
+		}
+	}
+	return ids, nil
+}
+
+func (fakeTokenizer) Bytes(id int32) []byte {
+	if id == fakeEnd {
+		return nil
+	}
+	return []byte{byte('A' + id)}
+}
+
+func (fakeTokenizer) EndsText(id int32) bool { return id == fakeEnd }
+
+// fakeLogits are those of a model whose next token depends on every token
+// before it, and on nothing else.
+func fakeLogits(history []int32, out []float32) {
+	h := fnv.New64a()
+	for _, id := range history {
+		h.Write(binary.LittleEndian.AppendUint32(nil, uint32(id)))
+	}
+	rng := rand.New(rand.NewPCG(h.Sum64(), 1))
+	for i := range out {
+		out[i] = float32(rng.NormFloat64() * 2)
+	}
+	out[fakeEnd] -= 2 // answers are long enough to be interesting
+}
+
+// fakeTrunk keeps the tokens of each slot as a trunk keeps keys and values,
+// and objects to steps that do not continue them.
+type fakeTrunk struct {
+	t      testing.TB
+	before func(ctx context.Context, s trunk.Step) error // may delay or fail a step
+
+	mu struct {
+		sync.Mutex
+		slots map[int][]int32
+		log   []trunk.Step
+	}
+}
+
+func newFakeTrunk(t testing.TB) *fakeTrunk {
+	f := &fakeTrunk{t: t}
+	f.mu.slots = make(map[int][]int32)
+	return f
+}
+
+func (f *fakeTrunk) Forward(ctx context.Context, s trunk.Step) (expert.Batch, error) {
+	var failed error
+	if f.before != nil {
+		failed = f.before(ctx, s)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.mu.log = append(f.mu.log, s)
+	out := expert.NewBatch(len(s.Logits), fakeVocab)
+	touched := make(map[int]int) // slot -> its last row
+	next := 0
+	for i, id := range s.Tokens {
+		slot, pos := s.Slots[i], s.Positions[i]
+		held := f.mu.slots[slot]
+		if last, ok := touched[slot]; ok && pos != s.Positions[last]+1 {
+			f.t.Errorf("slot %d: position %d follows %d", slot, pos, s.Positions[last])
+		}
+		if pos > len(held) {
+			f.t.Errorf("slot %d: position %d, but it holds %d tokens", slot, pos, len(held))
+			pos = len(held)
+		}
+		touched[slot] = i
+		f.mu.slots[slot] = append(slices.Clone(held[:pos]), id)
+		if next < len(s.Logits) && s.Logits[next] == i {
+			fakeLogits(f.mu.slots[slot], out.Row(next))
+			next++
+		}
+	}
+	if next != len(s.Logits) {
+		f.t.Errorf("rows %v whose logits are wanted are not ascending rows of %d", s.Logits, len(s.Tokens))
+	}
+	if failed != nil { // after the damage: the step must be fit to run again
+		return expert.Batch{}, failed
+	}
+	return out, nil
+}
+
+func (f *fakeTrunk) Release(slot int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if _, ok := f.mu.slots[slot]; !ok && f.before == nil {
+		f.t.Errorf("slot %d is released but holds nothing", slot)
+	}
+	delete(f.mu.slots, slot)
+}
+
+// held is the number of slots that hold something.
+func (f *fakeTrunk) held() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.mu.slots)
+}
+
+func (f *fakeTrunk) steps() []trunk.Step {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.mu.log)
+}
+
+// reference computes an answer one token at a time, without an engine. It
+// includes the request's prefix.
+func reference(r prompt.Request, context int) ([]int32, prompt.Finish) {
+	ids, _ := fakeTokenizer{}.Encode(r.Text, true)
+	n := len(ids)
+	ids = append(ids, r.Prefix...)
+	var s sampler
+	logits := make([]float32, fakeVocab)
+	for {
+		answer := ids[n:]
+		if len(answer) > 0 && answer[len(answer)-1] == fakeEnd {
+			return answer, prompt.FinishStop
+		}
+		if len(answer) >= r.MaxTokens || len(ids) >= context {
+			return answer, prompt.FinishLength
+		}
+		fakeLogits(ids, logits)
+		id, err := s.draw(logits, ids[max(0, len(ids)-recentTokens):], r.Sampling, len(answer))
+		if err != nil {
+			panic(err)
+		}
+		ids = append(ids, id)
+	}
+}
+
+// start runs an engine until the test ends or stop is called; stop checks
+// that Run returns nil and that no slot is left in use.
+func start(t testing.TB, f *fakeTrunk, cfg Config) (e *Engine, stop func()) {
+	t.Helper()
+	cfg.Forwarder, cfg.Tokenizer, cfg.Vocab = f, fakeTokenizer{}, fakeVocab
+	if cfg.Context == 0 {
+		cfg.Context = 400
+	}
+	e, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error)
+	go func() { done <- e.Run(ctx) }()
+	stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+		if n := f.held(); n != 0 {
+			t.Errorf("%d slots are still in use", n)
+		}
+		if s := e.Stats(); s.Running != 0 || s.Waiting != 0 {
+			t.Errorf("after Run: %+v", s)
+		}
+	})
+	t.Cleanup(stop)
+	return e, stop
+}
+
+// answer collects an answer and checks the form of its chunks.
+func answer(c prompt.Completer, ctx context.Context, r prompt.Request) (ids []int32, finish prompt.Finish, err error) {
+	n := len(r.Text)
+	for chunk, err := range c.Complete(ctx, r) {
+		switch {
+		case err != nil:
+			return ids, "", err
+		case finish != "":
+			return ids, finish, fmt.Errorf("a chunk after the last: %+v", chunk)
+		case chunk.PromptTokens != n:
+			return ids, finish, fmt.Errorf("prompt of %d tokens, want %d", chunk.PromptTokens, n)
+		case chunk.HasToken:
+			if string(chunk.Bytes) != string(fakeTokenizer{}.Bytes(chunk.Token)) {
+				return ids, finish, fmt.Errorf("token %d with the bytes %q", chunk.Token, chunk.Bytes)
+			}
+			ids = append(ids, chunk.Token)
+		case chunk.Finish == "":
+			return ids, finish, fmt.Errorf("empty chunk %+v", chunk)
+		}
+		finish = chunk.Finish
+	}
+	if finish == "" {
+		return ids, "", errors.New("the answer ended without a reason")
+	}
+	return ids, finish, nil
+}
+
+func randomText(rng *rand.Rand, n int) string {
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = byte('a' + rng.IntN(26))
+	}
+	return string(b)
+}
+
+func randomRequest(rng *rand.Rand) prompt.Request {
+	r := prompt.Request{Text: randomText(rng, 1+rng.IntN(60)), MaxTokens: 1 + rng.IntN(60)}
+	if rng.IntN(3) > 0 {
+		r.Sampling = randomSampling(rng, fakeVocab)
+	}
+	return r
+}

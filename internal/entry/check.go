@@ -1,0 +1,60 @@
+package entry
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/moeswarm/moeswarm/gating/prompt"
+)
+
+// errMisbehaved says that a gating node broke the promises of prompt.Chunk.
+// It always comes together with prompt.ErrLost.
+var errMisbehaved = errors.New("the gating node misbehaves")
+
+const (
+	// maxTokenBytes bounds one token's text. The longest tokens of known
+	// vocabularies are runs of a few hundred spaces.
+	maxTokenBytes = 1024
+	// A tokenizer makes at most one token of each byte. Bytes that are no
+	// UTF-8 may first become U+FFFD, three bytes, and an added leading space
+	// and begin-of-text marks come on top.
+	maxTokensPerByte = 3
+	maxExtraTokens   = 16
+)
+
+// checker verifies what one attempt sends. Chunks past MaxTokens or past a
+// Finish cannot come: the attempt has ended by then.
+type checker struct {
+	request      prompt.Request
+	promptTokens int
+	chunks       int
+}
+
+// chunk returns an error, which wraps prompt.ErrLost, for a chunk that no
+// honest gating node sends.
+func (k *checker) chunk(c prompt.Chunk) error {
+	first := k.chunks == 0
+	k.chunks++
+	switch {
+	case c.PromptTokens < 0 || c.PromptTokens > maxTokensPerByte*len(k.request.Text)+maxExtraTokens:
+		return misbehaved("it counts %d tokens in a prompt of %d bytes", c.PromptTokens, len(k.request.Text))
+	case !first && c.PromptTokens != k.promptTokens:
+		return misbehaved("it counts %d tokens in the prompt, then %d", k.promptTokens, c.PromptTokens)
+	case c.Finish != prompt.FinishNone && c.Finish != prompt.FinishStop && c.Finish != prompt.FinishLength:
+		return misbehaved("it finishes with %.20q", string(c.Finish))
+	case !c.HasToken && c.Finish == prompt.FinishNone:
+		return misbehaved("it sends a chunk without a token")
+	case !c.HasToken && len(c.Bytes) > 0:
+		return misbehaved("it sends text without a token")
+	case c.HasToken && c.Token < 0:
+		return misbehaved("it sends token %d", c.Token)
+	case len(c.Bytes) > maxTokenBytes:
+		return misbehaved("it sends a token of %d bytes", len(c.Bytes))
+	}
+	k.promptTokens = c.PromptTokens
+	return nil
+}
+
+func misbehaved(format string, args ...any) error {
+	return fmt.Errorf("%w: %w: %s", prompt.ErrLost, errMisbehaved, fmt.Sprintf(format, args...))
+}

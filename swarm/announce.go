@@ -1,0 +1,117 @@
+package swarm
+
+import (
+	"errors"
+	"fmt"
+	"math/bits"
+	"slices"
+	"time"
+
+	"github.com/moeswarm/moeswarm/swarm/wire"
+)
+
+// Announcements: from an offer to the wire, and from the wire to a notice for
+// the holdings table.
+
+// serves reports whether there is anything to announce.
+func (o Offer) serves() bool { return o.Gates || len(o.Held) > 0 }
+
+// checkShape refuses a shape that no announcement can carry.
+func checkShape(layers []int) error {
+	if len(layers) == 0 || len(layers) > wire.MaxLayers || slices.Max(layers) <= 0 {
+		return fmt.Errorf("%d layers; want 1 to %d, some with experts", len(layers), wire.MaxLayers)
+	}
+	for l, experts := range layers {
+		if experts < 0 || experts > wire.MaxExperts {
+			return fmt.Errorf("layer %d has %d experts; at most %d are allowed", l, experts, wire.MaxExperts)
+		}
+	}
+	return nil
+}
+
+// announcementOf states an offer, which passed checkOffer.
+func announcementOf(o Offer, ends time.Time, waiting uint32) wire.Announcement {
+	a := wire.Announcement{
+		Model: o.Model, Name: o.Name, Gates: o.Gates,
+		Waiting: waiting, Expires: ends,
+		Layers: len(o.Layers), Experts: slices.Max(o.Layers),
+	}
+	a.Held = wire.NewHeld(a.Layers, a.Experts)
+	for _, id := range o.Held {
+		a.Hold(int(id.Layer), int(id.Index))
+	}
+	return a
+}
+
+// brief is the announcement without shape and holdings, for those who only
+// want to know which models there are.
+func brief(a wire.Announcement) wire.Announcement {
+	a.Layers, a.Experts, a.Held = 0, 0, nil
+	return a
+}
+
+// farewell takes an announcement back.
+func farewell(a wire.Announcement) wire.Announcement {
+	a = brief(a)
+	a.Gates, a.Leaving, a.Waiting = false, true, 0
+	return a
+}
+
+// encode makes an announcement one frame.
+func encode(a wire.Announcement) ([]byte, error) { return wire.AppendAnnouncement(nil, a) }
+
+// decode reads a message that is one announcement frame.
+func decode(frame []byte) (wire.Announcement, error) {
+	h, body, err := wire.ParseFrame(frame)
+	if err != nil {
+		return wire.Announcement{}, err
+	}
+	if h.Kind != wire.KindAnnouncement {
+		return wire.Announcement{}, fmt.Errorf("%w: %v where an announcement was due", wire.ErrFormat, h.Kind)
+	}
+	return wire.ParseAnnouncement(body)
+}
+
+// noticeOf turns an announcement into what the table takes in. The author's
+// clock gives the order of its announcements and nothing more.
+func noticeOf(a wire.Announcement) notice {
+	n := notice{
+		model: a.Model, name: a.Name, gates: a.Gates, leaving: a.Leaving,
+		shape: shape{a.Layers, a.Experts}, waiting: int(a.Waiting),
+		seq: a.Expires.UnixMilli(),
+	}
+	if a.Layers == 0 {
+		return n
+	}
+	stride := len(a.Held) / a.Layers
+	for l := range a.Layers {
+		for i, b := range a.Held[l*stride : (l+1)*stride] {
+			for ; b != 0; b &= b - 1 {
+				n.held = append(n.held, slot(l)<<16|slot(8*i+bits.TrailingZeros8(b)))
+			}
+		}
+	}
+	return n
+}
+
+// errStale: an announcement whose time does not fit our clock, most likely
+// one that somebody kept and sends again.
+var errStale = errors.New("announcement is not of this time")
+
+// checkFresh refuses replays of gossip. (Hello streams come from their author
+// and cannot be replayed.)
+func checkFresh(a wire.Announcement, now time.Time) error {
+	if d := a.Expires.Sub(now); d < -maxSkew || d > maxSkew+announceTTL {
+		return fmt.Errorf("%w: it ends %v from now", errStale, d.Round(time.Second))
+	}
+	return nil
+}
+
+// sequencer gives announcements their end, which is also their order: it
+// grows with every announcement, whatever the clock does.
+type sequencer struct{ last int64 }
+
+func (s *sequencer) next(now time.Time) time.Time {
+	s.last = max(s.last+1, now.Add(announceTTL).UnixMilli())
+	return time.UnixMilli(s.last)
+}

@@ -1,0 +1,161 @@
+package swarm
+
+import (
+	"context"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/moeswarm/moeswarm/swarm/wire"
+)
+
+// kickPause is the least pause between two rounds of gossip when new
+// neighbours ask for one, so that a crowd that joins causes one round.
+const kickPause = 2 * time.Second
+
+// announcer says what this node serves: to each peer that connects, by
+// gossip in rounds, and to everybody when the node leaves.
+type announcer struct {
+	offers  []Offer // those that serve something
+	log     *slog.Logger
+	now     func() time.Time
+	waiting func() int // frames waiting at this node now
+	gossip  *gossip
+	greeter *greeter
+
+	kicked chan struct{} // room for one: somebody new listens
+
+	mu struct {
+		sync.Mutex
+		order sequencer
+		left  bool // goodbye was said; nothing else may follow it
+	}
+}
+
+func newAnnouncer(offers []Offer, log *slog.Logger, now func() time.Time) *announcer {
+	a := &announcer{log: log, now: now, kicked: make(chan struct{}, 1), waiting: func() int { return 0 }}
+	for _, o := range offers {
+		if o.serves() {
+			a.offers = append(a.offers, o)
+		}
+	}
+	return a
+}
+
+// message is an announcement and the frames it makes.
+type message struct {
+	wire.Announcement
+	short, full []byte // short goes to everybody, full to those of the model
+}
+
+// messages states every offer as of now. The full form is the later of the
+// two, so that whoever hears both keeps the holdings, in whatever order.
+func (a *announcer) messages() []message {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var out []message
+	for _, o := range a.offers {
+		m := message{Announcement: announcementOf(o, time.Time{}, uint32(max(0, a.waiting())))}
+		form := func(w wire.Announcement) []byte {
+			w.Expires = a.mu.order.next(a.now())
+			if a.mu.left {
+				w = farewell(w)
+			}
+			frame, err := encode(w)
+			if err != nil { // checkOffer lets nothing in that fails here
+				a.log.Error("an offer cannot be announced", "model", w.Model.Short(), "err", err)
+			}
+			return frame
+		}
+		m.short, m.full = form(brief(m.Announcement)), form(m.Announcement)
+		out = append(out, m)
+	}
+	return out
+}
+
+// hello is what a peer that connects is told.
+func (a *announcer) hello() []byte {
+	var frames []byte
+	for _, m := range a.messages() {
+		frames = append(frames, m.full...)
+	}
+	return frames
+}
+
+// kick asks for a round of gossip soon.
+func (a *announcer) kick() { signal(a.kicked) }
+
+// run gossips in rounds until ctx ends.
+func (a *announcer) run(ctx context.Context) {
+	if len(a.offers) == 0 {
+		return
+	}
+	for {
+		a.round(ctx)
+		if !pause(ctx, kickPause, nil) {
+			return
+		}
+		// A fifth of jitter keeps the rounds of many nodes apart.
+		rest := announceEvery - kickPause
+		rest += time.Duration((rand.Float64() - 0.5) * 0.4 * float64(announceEvery))
+		if !pause(ctx, rest, a.kicked) {
+			return
+		}
+	}
+}
+
+// round gossips every offer once.
+func (a *announcer) round(ctx context.Context) {
+	for _, m := range a.messages() {
+		if err := a.gossip.publish(ctx, modelsTopic, m.short); err != nil {
+			a.log.Debug("gossip", "err", err)
+		}
+		if err := a.gossip.publish(ctx, modelTopic(m.Model), m.full); err != nil {
+			a.log.Debug("gossip", "err", err)
+		}
+	}
+}
+
+// goodbye tells everybody that this node serves nothing any more: by gossip,
+// and to each of peers directly, waiting until they have read it or
+// goodbyeTimeout is over.
+func (a *announcer) goodbye(ctx context.Context, peers []peer.ID) {
+	a.mu.Lock()
+	a.mu.left = true
+	a.mu.Unlock()
+	if len(a.offers) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, goodbyeTimeout)
+	defer cancel()
+	a.round(ctx)
+	frames := a.hello()
+	slots := make(chan struct{}, maxDials)
+	var all sync.WaitGroup
+	for _, p := range peers {
+		slots <- struct{}{}
+		all.Go(func() {
+			defer func() { <-slots }()
+			if err := a.greeter.greet(ctx, p, frames); err != nil {
+				a.log.Debug("goodbye", "err", err)
+			}
+		})
+	}
+	all.Wait()
+}
+
+// pause waits for d, or until early has something, and reports whether ctx
+// still lives.
+func pause(ctx context.Context, d time.Duration, early <-chan struct{}) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-early:
+	case <-ctx.Done():
+	}
+	return ctx.Err() == nil
+}

@@ -1,0 +1,256 @@
+package swarm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/protocol"
+
+	"github.com/moeswarm/moeswarm/expert"
+	"github.com/moeswarm/moeswarm/routing"
+	"github.com/moeswarm/moeswarm/swarm/wire"
+)
+
+// expertsProtocol carries call, reply, refusal, cancel, ping and pong frames.
+const expertsProtocol protocol.ID = "/moeswarm/experts/1"
+
+const (
+	// callDialTimeout bounds the opening of a stream, dialling included: three
+	// round trips of a bad line with one packet lost on each.
+	callDialTimeout = 5 * time.Second
+	// callInFlight bounds the frames in flight at one peer. Holders admit
+	// fewer by default; more than this is a runaway asker.
+	callInFlight = 1024
+	// callQueued bounds the bytes that wait to be sent to one peer.
+	callQueued = 16 * wire.MaxFrame
+	// callIdle closes a stream that nobody used for so long, before the
+	// holder does at serveIdle, so that no call meets a closing stream.
+	callIdle = 5 * time.Minute
+	// callTick is how often the streams are looked after.
+	callTick = time.Second
+	// After callQuiet ticks in which a peer that owes answers sent nothing and
+	// took nothing it gets a ping, which a living holder answers even while
+	// it computes. After callDead such ticks it is taken for gone. The system
+	// tells of a process that was killed at once over TCP, but over QUIC only
+	// after half a minute, and of a machine that lost power never.
+	callQuiet = 2
+	callDead  = 6
+)
+
+// callerConfig adjusts a caller. The zero value is usable.
+type callerConfig struct {
+	DialTimeout time.Duration
+	InFlight    int
+	Idle, Tick  time.Duration
+}
+
+func (c callerConfig) withDefaults() callerConfig {
+	if c.DialTimeout <= 0 {
+		c.DialTimeout = callDialTimeout
+	}
+	if c.InFlight <= 0 {
+		c.InFlight = callInFlight
+	}
+	if c.Idle <= 0 {
+		c.Idle = callIdle
+	}
+	if c.Tick <= 0 {
+		c.Tick = callTick
+	}
+	return c
+}
+
+// caller carries expert calls to other peers: one long-lived stream a peer,
+// opened on demand and again after a failure, with many calls in flight whose
+// answers come in any order. It is a [routing.Caller] and [routing.Prober].
+type caller struct {
+	// Constant after construction.
+	host host.Host
+	log  *slog.Logger
+	cfg  callerConfig
+
+	started chan struct{} // closed when run begins
+	loops   sync.WaitGroup
+
+	mu struct {
+		sync.Mutex
+		ctx   context.Context // of run; nil: run has ended or not begun
+		links map[routing.Peer]*link
+	}
+}
+
+func newCaller(h host.Host, log *slog.Logger, cfg callerConfig) *caller {
+	c := &caller{host: h, log: log, cfg: cfg.withDefaults(), started: make(chan struct{})}
+	c.mu.links = make(map[routing.Peer]*link)
+	return c
+}
+
+// run owns the streams and their goroutines until ctx ends. Calls that come
+// before it wait for it. Run it once.
+func (c *caller) run(ctx context.Context) error {
+	c.mu.Lock()
+	c.mu.ctx = ctx
+	c.mu.Unlock()
+	close(c.started)
+	tick := time.NewTicker(c.cfg.Tick)
+	defer tick.Stop()
+	for ctx.Err() == nil {
+		select {
+		case <-ctx.Done():
+		case <-tick.C:
+			for _, l := range c.all() {
+				l.tick(c.cfg)
+			}
+		}
+	}
+	c.mu.Lock()
+	c.mu.ctx = nil // no more links
+	c.mu.Unlock()
+	c.loops.Wait()
+	return nil
+}
+
+func (c *caller) all() []*link {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	links := make([]*link, 0, len(c.mu.links))
+	for _, l := range c.mu.links {
+		links = append(links, l)
+	}
+	return links
+}
+
+// link returns the link to a peer, a new one if there is none.
+func (c *caller) link(ctx context.Context, to routing.Peer) (*link, error) {
+	select {
+	case <-c.started:
+	case <-ctx.Done():
+	}
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if l := c.mu.links[to]; l != nil {
+		return l, nil
+	}
+	if c.mu.ctx == nil {
+		return nil, fmt.Errorf("%w: this node is stopping", expert.ErrUnreachable)
+	}
+	id, err := peerID(to)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", expert.ErrUnreachable, err)
+	}
+	l := newLink(c.host, to, id)
+	c.mu.links[to] = l
+	running := c.mu.ctx
+	c.loops.Go(func() {
+		err := l.run(running, c.cfg.DialTimeout)
+		c.unlink(l)
+		l.fail(err)
+		c.log.Debug("expert stream ended", "peer", to, "why", err)
+	})
+	return l, nil
+}
+
+// unlink forgets l, so that the next call opens a new stream.
+func (c *caller) unlink(l *link) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.mu.links[l.to] == l {
+		delete(c.mu.links, l.to)
+	}
+}
+
+// send gives the frame b to the link to a peer and waits for what w awaits. A
+// link that was just given up for want of use is replaced.
+func (c *caller) send(ctx context.Context, l *link, w *awaited, b []byte) ([]byte, error) {
+	for {
+		err := l.begin(w, c.cfg.InFlight)
+		if err == nil {
+			wire.SetID(b, w.id)
+			return l.exchange(ctx, w, b)
+		}
+		if !errors.Is(err, errRetired) {
+			return nil, err
+		}
+		c.unlink(l)
+		if l, err = c.link(ctx, l.to); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// Call sends an ask and waits for the answer; see [routing.Caller]. An ask too
+// large for one frame goes out in several.
+func (c *caller) Call(ctx context.Context, to routing.Peer, a routing.Ask) (routing.Answer, error) {
+	parts := splitAsk(a)
+	if len(parts) == 1 {
+		return c.callOnce(ctx, to, a)
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	answers := make([]routing.Answer, len(parts))
+	var wg sync.WaitGroup
+	for i, part := range parts {
+		wg.Go(func() {
+			var err error
+			if answers[i], err = c.callOnce(ctx, to, part); err != nil {
+				cancel(err) // the others are of no use alone
+			}
+		})
+	}
+	wg.Wait()
+	if err := context.Cause(ctx); err != nil {
+		return routing.Answer{}, err
+	}
+	return joinAnswers(a, answers), nil
+}
+
+// callOnce sends an ask in one frame.
+func (c *caller) callOnce(ctx context.Context, to routing.Peer, a routing.Ask) (routing.Answer, error) {
+	l, err := c.link(ctx, to)
+	if err != nil {
+		return routing.Answer{}, err
+	}
+	b, err := wire.AppendCall(l.out.buffer(), 0, wire.Call{In: a.In, Calls: a.Calls, Sum: a.Sum})
+	if err != nil {
+		return routing.Answer{}, err
+	}
+	rows, sent := outputRows(a), len(b)
+	w := &awaited{kind: wire.KindReply, size: wire.ReplySize(rows, a.In.Dim), done: make(chan arrival, 1)}
+	body, err := c.send(ctx, l, w, b)
+	if err != nil {
+		return routing.Answer{}, fmt.Errorf("call to %s: %w", to, err)
+	}
+	answer, err := toAnswer(a, rows, body)
+	if err != nil {
+		return routing.Answer{}, fmt.Errorf("call to %s: %w", to, err)
+	}
+	answer.BytesOut, answer.BytesIn = sent, wire.HeaderLen+len(body)
+	return answer, nil
+}
+
+// Probe has payload bytes sent to a peer and back; see [routing.Prober].
+func (c *caller) Probe(ctx context.Context, to routing.Peer, payload int) (routing.Load, error) {
+	l, err := c.link(ctx, to)
+	if err != nil {
+		return routing.Load{}, err
+	}
+	payload = min(max(payload, 0), wire.MaxPing)
+	w := &awaited{kind: wire.KindPong, size: wire.PongSize(payload), done: make(chan arrival, 1)}
+	body, err := c.send(ctx, l, w, wire.AppendPing(l.out.buffer(), 0, make([]byte, payload)))
+	if err != nil {
+		return routing.Load{}, fmt.Errorf("probe of %s: %w", to, err)
+	}
+	pong, err := wire.ParsePong(body)
+	if err != nil {
+		return routing.Load{}, fmt.Errorf("probe of %s: %w: %w", to, expert.ErrBadResult, err)
+	}
+	return routing.Load{Waiting: pong.Waiting, Queued: pong.Queued}, nil
+}

@@ -1,0 +1,245 @@
+package swarm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/moeswarm/moeswarm/expert"
+	"github.com/moeswarm/moeswarm/routing"
+	"github.com/moeswarm/moeswarm/swarm/wire"
+)
+
+// errRetired: the link was given up for want of use as a call came for it.
+// The call takes another link; nobody else sees this error.
+var errRetired = errors.New("stream was idle")
+
+// link is the asker's end of the stream to one peer. Calls may begin before
+// the stream is open; their frames wait in the outbox.
+type link struct {
+	// Constant after construction.
+	host host.Host
+	to   routing.Peer
+	peer peer.ID // the same
+	out  *outbox
+
+	// Atomic.
+	read   atomic.Int64 // bytes read so far
+	inBody atomic.Bool  // an answer has begun to arrive
+	stream atomic.Pointer[network.Stream]
+
+	// Touched by tick alone.
+	seen  int64 // bytes moved, both ways, at the last tick
+	quiet int   // ticks in which nothing moved though answers were due
+	idle  time.Duration
+
+	mu struct {
+		sync.Mutex
+		awaited map[uint64]*awaited // by call id
+		lastID  uint64
+		orphans int   // answers that may still come for calls that were cancelled
+		err     error // why the link is dead; nil: it lives
+	}
+}
+
+// awaited is what a call waits for.
+type awaited struct {
+	id   uint64
+	kind wire.Kind
+	size int // of the only body that fits
+	done chan arrival
+}
+
+// arrival is the body that came, or why none will.
+type arrival struct {
+	body []byte
+	err  error
+}
+
+func newLink(h host.Host, to routing.Peer, p peer.ID) *link {
+	l := &link{host: h, to: to, peer: p, out: newOutbox(nil)}
+	l.mu.awaited = make(map[uint64]*awaited)
+	return l
+}
+
+// run opens the stream and serves the link until the stream or ctx ends. It
+// returns why.
+func (l *link) run(ctx context.Context, timeout time.Duration) error {
+	s, err := l.open(ctx, timeout)
+	if err != nil {
+		return fmt.Errorf("cannot open a stream: %w", err)
+	}
+	l.stream.Store(&s)
+	stop := context.AfterFunc(ctx, func() { _ = s.Reset() })
+	defer stop()
+
+	var writer sync.WaitGroup
+	var writeErr error
+	writer.Go(func() {
+		if writeErr = l.out.run(s); writeErr != nil {
+			_ = s.Reset() // ends the reading below
+		}
+	})
+	err = l.readAll(s)
+	_ = s.Reset() // ends the writing
+	l.out.fail()
+	writer.Wait()
+	return errors.Join(context.Cause(ctx), err, writeErr)
+}
+
+func (l *link) open(ctx context.Context, timeout time.Duration) (network.Stream, error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	return l.host.NewStream(ctx, l.peer, expertsProtocol)
+}
+
+// readAll hands out what arrives until the stream ends or the peer breaks the
+// protocol.
+func (l *link) readAll(s io.Reader) error {
+	r := wire.NewReader(countingReader{s, &l.read})
+	for {
+		h, err := r.Next()
+		if err != nil && !errors.Is(err, wire.ErrKind) {
+			return err
+		}
+		w, known := l.arrived(h)
+		switch {
+		case w != nil:
+			if err := l.answer(r, h, w); err != nil {
+				return err
+			}
+		case !known:
+			return fmt.Errorf("%w: %v nobody asked for", wire.ErrFormat, h.Kind)
+		} // else too late: Next skips it
+	}
+}
+
+// answer reads the body that w awaits and hands it over. An error ends the
+// stream.
+func (l *link) answer(r *wire.Reader, h wire.Header, w *awaited) error {
+	l.inBody.Store(true)
+	defer l.inBody.Store(false)
+	if h.Kind == wire.KindRefusal {
+		body, err := r.Body(nil)
+		w.done <- arrival{err: refused(body, err)}
+		return err
+	}
+	if h.Kind != w.kind || h.Len != w.size {
+		err := fmt.Errorf("%w: %v of %d bytes, want %v of %d", expert.ErrBadResult, h.Kind, h.Len, w.kind, w.size)
+		w.done <- arrival{err: err}
+		return err
+	}
+	body, err := r.Body(make([]byte, 0, h.Len))
+	if err != nil {
+		w.done <- arrival{err: fmt.Errorf("%w: %w", expert.ErrUnreachable, err)}
+		return err
+	}
+	w.done <- arrival{body: body}
+	return nil
+}
+
+// refused is the error that a refusal's body stands for.
+func refused(body []byte, err error) error {
+	if err != nil {
+		return fmt.Errorf("%w: %w", expert.ErrUnreachable, err)
+	}
+	r, err := wire.ParseRefusal(body)
+	if err != nil {
+		return fmt.Errorf("%w: %w", expert.ErrBadResult, err)
+	}
+	return r.Err()
+}
+
+// arrived takes the call that h answers off the list. It returns nil, true
+// for an answer to a call that was cancelled.
+func (l *link) arrived(h wire.Header) (w *awaited, known bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if w = l.mu.awaited[h.ID]; w != nil {
+		delete(l.mu.awaited, h.ID)
+		return w, true
+	}
+	if l.mu.orphans > 0 {
+		l.mu.orphans--
+		return nil, true
+	}
+	return nil, false
+}
+
+// begin puts w on the list and gives it its id.
+func (l *link) begin(w *awaited, most int) error {
+	queued := l.out.queued()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case errors.Is(l.mu.err, errRetired):
+		return errRetired
+	case l.mu.err != nil:
+		return fmt.Errorf("%w: %w", expert.ErrUnreachable, l.mu.err)
+	case len(l.mu.awaited) >= most || queued > callQueued:
+		return fmt.Errorf("%w: %d calls in flight to %v, %d bytes waiting", expert.ErrOverloaded, len(l.mu.awaited), l.to, queued)
+	}
+	l.mu.lastID++
+	w.id = l.mu.lastID
+	l.mu.awaited[w.id] = w
+	return nil
+}
+
+// exchange sends the frame b and waits for what is awaited. When ctx ends
+// first, the frame is taken back, or the peer is told to stop, and exchange
+// returns at once.
+func (l *link) exchange(ctx context.Context, w *awaited, b []byte) ([]byte, error) {
+	l.out.put(outFrame{b: b, id: w.id}) // if it is closed, fail follows
+	select {
+	case got := <-w.done:
+		return got.body, got.err
+	case <-ctx.Done():
+	}
+	unsent := l.out.drop(w.id)
+	l.mu.Lock()
+	_, due := l.mu.awaited[w.id]
+	delete(l.mu.awaited, w.id)
+	tell := due && !unsent
+	if tell {
+		l.mu.orphans++
+	}
+	l.mu.Unlock()
+	if tell {
+		l.out.put(outFrame{b: wire.AppendCancel(l.out.buffer(), w.id), id: w.id})
+	}
+	return nil, context.Cause(ctx)
+}
+
+// fail ends the link: whoever waits learns it at once.
+func (l *link) fail(err error) {
+	l.mu.Lock()
+	if l.mu.err == nil {
+		l.mu.err = err
+	}
+	waiting := l.mu.awaited
+	l.mu.awaited = make(map[uint64]*awaited)
+	l.mu.Unlock()
+	for _, w := range waiting {
+		w.done <- arrival{err: fmt.Errorf("%w: %w", expert.ErrUnreachable, err)}
+	}
+}
+
+// countingReader counts what is read through it.
+type countingReader struct {
+	io.Reader
+	n *atomic.Int64
+}
+
+func (r countingReader) Read(p []byte) (int, error) {
+	n, err := r.Reader.Read(p)
+	r.n.Add(int64(n))
+	return n, err
+}

@@ -1,0 +1,191 @@
+package swarm
+
+import (
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/multiformats/go-multiaddr"
+
+	"github.com/moeswarm/moeswarm/expert"
+	"github.com/moeswarm/moeswarm/gating/prompt"
+)
+
+// Config says what a node is. The zero value of every field but the key is
+// usable.
+type Config struct {
+	// Key is the node's identity. If it is nil it is loaded from KeyFile (see
+	// [LoadKey]); if that is empty too, the node gets a new identity, which is
+	// gone when it stops.
+	Key     ed25519.PrivateKey
+	KeyFile string
+
+	// Listen holds multiaddrs to listen on, such as /ip4/0.0.0.0/tcp/4160 or
+	// /ip4/0.0.0.0/udp/4160/quic-v1. Empty: TCP and QUIC on all interfaces,
+	// on ports the system picks.
+	Listen []string
+	// Join holds complete multiaddrs, /p2p/ID at their end, of nodes to join.
+	// One is enough. Empty: this node is the first, or is found by mDNS.
+	Join []string
+	// MDNS makes the node look for others on the local network, and makes
+	// others find it.
+	MDNS bool
+
+	// Serve answers expert calls; nil: the node holds no experts.
+	Serve expert.Applier
+	// Completer answers prompts; nil: the node does not gate.
+	Completer prompt.Completer
+	// Offers says what Serve and Completer serve, one entry a model.
+	Offers []Offer
+
+	Log *slog.Logger // nil: discards
+}
+
+// Offer is what this node serves of one model.
+type Offer struct {
+	Model expert.ModelID
+	Name  string // for people: one line, at most 128 bytes
+	// Layers gives the shape of the whole model: how many experts each layer
+	// has, counted over all layers; 0 for a dense layer.
+	Layers []int
+	Held   []expert.ID // experts that Config.Serve applies
+	Gates  bool        // Config.Completer completes prompts for this model
+	// CIDs gives experts' content ids in binary form, for the hash table. An
+	// expert without one is found by its name (see the package doc); all nodes
+	// that serve a model must agree on which it is.
+	CIDs map[expert.ID][]byte
+}
+
+// settings is a Config after validate: parsed, with defaults filled in.
+type settings struct {
+	key       ed25519.PrivateKey
+	listenAt  []multiaddr.Multiaddr
+	joinAt    []peer.AddrInfo
+	mdns      bool
+	serve     expert.Applier
+	completer prompt.Completer
+	offers    []Offer
+	log       *slog.Logger
+}
+
+// validate checks c and fills in defaults. It leaves c alone.
+func (c Config) validate() (settings, error) {
+	s := settings{mdns: c.MDNS, serve: c.Serve, completer: c.Completer, log: c.Log}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	var err error
+	if s.key, err = c.identity(); err != nil {
+		return settings{}, err
+	}
+	if s.listenAt, err = parseListen(c.Listen); err != nil {
+		return settings{}, err
+	}
+	if s.joinAt, err = parseJoin(c.Join); err != nil {
+		return settings{}, err
+	}
+	if len(c.Offers) > maxPeerModels {
+		return settings{}, fmt.Errorf("%d models offered; a node may serve %d", len(c.Offers), maxPeerModels)
+	}
+	seen := make(map[expert.ModelID]bool)
+	for i, o := range c.Offers {
+		if seen[o.Model] {
+			return settings{}, fmt.Errorf("model %s is offered twice; put it into one offer", o.Model.Short())
+		}
+		seen[o.Model] = true
+		if err := c.checkOffer(o); err != nil {
+			return settings{}, fmt.Errorf("offer %d (model %s): %w", i, o.Model.Short(), err)
+		}
+		s.offers = append(s.offers, o)
+	}
+	if _, err := offerKeys(s.offers); err != nil {
+		return settings{}, err
+	}
+	return s, nil
+}
+
+func (c Config) identity() (ed25519.PrivateKey, error) {
+	switch {
+	case c.Key != nil:
+		if len(c.Key) != ed25519.PrivateKeySize {
+			return nil, fmt.Errorf("key of %d bytes; an ed25519 private key has %d", len(c.Key), ed25519.PrivateKeySize)
+		}
+		return c.Key, nil
+	case c.KeyFile != "":
+		return LoadKey(c.KeyFile)
+	}
+	_, key, err := ed25519.GenerateKey(nil)
+	return key, err
+}
+
+func (c Config) checkOffer(o Offer) error {
+	if err := checkName(o.Name); err != nil {
+		return err
+	}
+	if o.Gates && c.Completer == nil {
+		return errors.New("it gates, but there is no Completer")
+	}
+	if len(o.Held) > 0 && c.Serve == nil {
+		return errors.New("it holds experts, but there is nothing to serve them (Serve)")
+	}
+	if err := checkShape(o.Layers); err != nil {
+		return err
+	}
+	for _, id := range o.Held {
+		if id.Model != o.Model || int(id.Layer) >= len(o.Layers) || int(id.Index) >= o.Layers[id.Layer] {
+			return fmt.Errorf("%v is not an expert of this model", id)
+		}
+	}
+	return nil
+}
+
+// checkName refuses names that would break a line of text somewhere.
+func checkName(name string) error {
+	if len(name) > maxName || !utf8.ValidString(name) {
+		return fmt.Errorf("name %.80q: want valid UTF-8 of at most %d bytes", name, maxName)
+	}
+	if strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return fmt.Errorf("name %.80q has unprintable characters", name)
+	}
+	return nil
+}
+
+// parseListen reads the addresses to listen on. QUIC and TCP are spoken.
+func parseListen(text []string) ([]multiaddr.Multiaddr, error) {
+	if len(text) == 0 {
+		text = []string{"/ip4/0.0.0.0/tcp/0", "/ip4/0.0.0.0/udp/0/quic-v1"}
+	}
+	var out []multiaddr.Multiaddr
+	for _, t := range text {
+		a, err := multiaddr.NewMultiaddr(t)
+		if err != nil {
+			return nil, fmt.Errorf("listen address %q: %w (an example: /ip4/0.0.0.0/tcp/4160)", t, err)
+		}
+		if !spoken(a) {
+			return nil, fmt.Errorf("listen address %q: want /ip4|ip6/ADDRESS/tcp/PORT or /ip4|ip6/ADDRESS/udp/PORT/quic-v1", t)
+		}
+		out = append(out, a)
+	}
+	return out, nil
+}
+
+// parseJoin reads the nodes to join, all addresses of a node together.
+func parseJoin(text []string) ([]peer.AddrInfo, error) {
+	var addrs []multiaddr.Multiaddr
+	for _, t := range text {
+		a, err := multiaddr.NewMultiaddr(t)
+		if err != nil {
+			return nil, fmt.Errorf("address to join %q: %w (an example: /ip4/192.0.2.7/tcp/4160/p2p/12D3KooW…)", t, err)
+		}
+		if info, err := peer.AddrInfoFromP2pAddr(a); err != nil || len(info.Addrs) == 0 {
+			return nil, fmt.Errorf("address to join %q: it must end in /p2p/ID, as the other node prints it", t)
+		}
+		addrs = append(addrs, a)
+	}
+	return peer.AddrInfosFromP2pAddrs(addrs...)
+}

@@ -1,0 +1,179 @@
+package swarm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
+
+	"github.com/moeswarm/moeswarm/gating/prompt"
+	"github.com/moeswarm/moeswarm/swarm/wire"
+)
+
+// answer is the gating node's end of a prompt stream.
+type answer struct {
+	stream network.Stream
+	times  promptTimes
+	tokens int // given so far
+
+	mu struct {
+		sync.Mutex
+		b     []byte // memory of the last frame, reused
+		wrote bool   // something went out since the last beat
+		ended bool   // the prompt end went out, or the stream is broken
+	}
+}
+
+func newAnswer(s network.Stream, times promptTimes) *answer {
+	return &answer{stream: s, times: times}
+}
+
+// run reads the prompt, has it completed and sends what comes. It returns
+// when its goroutines have ended, with the reason unless all went well.
+func (a *answer) run(work context.Context, c prompt.Completer) error {
+	r := wire.NewReader(a.stream)
+	req, err := a.readPrompt(r)
+	if err != nil {
+		a.end(err)
+		return err
+	}
+	ctx, cancel := context.WithCancelCause(work)
+	var helpers sync.WaitGroup
+	helpers.Go(func() { cancel(a.listen(r)) })
+	helpers.Go(func() {
+		a.beat(ctx)
+		// A completer may need a while to stop; the asker need not wait for it.
+		a.end(context.Cause(ctx))
+	})
+
+	err = a.complete(ctx, c, req)
+	if cause := context.Cause(ctx); err != nil && cause != nil {
+		err = cause
+	}
+	a.end(err)
+	cancel(err) // ends beat; the closed stream has ended listen
+	helpers.Wait()
+	return err
+}
+
+func (a *answer) readPrompt(r *wire.Reader) (prompt.Request, error) {
+	_ = a.stream.SetReadDeadline(time.Now().Add(a.times.Silence))
+	h, err := r.Next()
+	if err != nil {
+		return prompt.Request{}, fmt.Errorf("%w: %w", errAskerGone, err)
+	}
+	if h.Kind != wire.KindPrompt {
+		return prompt.Request{}, fmt.Errorf("%w: %v before a prompt", prompt.ErrBadRequest, h.Kind)
+	}
+	// A long prompt on a poor line may take longer than silence may last.
+	_ = a.stream.SetReadDeadline(time.Now().Add(frameTime(h.Len)))
+	body, err := r.Body(nil)
+	if err != nil {
+		return prompt.Request{}, fmt.Errorf("%w: %w", errAskerGone, err)
+	}
+	return wire.ParsePrompt(body)
+}
+
+// complete sends the chunks of c's answer.
+func (a *answer) complete(ctx context.Context, c prompt.Completer, req prompt.Request) error {
+	for chunk, err := range c.Complete(ctx, req) {
+		if err != nil {
+			return err
+		}
+		if err := a.send(chunk); err != nil {
+			return err
+		}
+		if chunk.HasToken {
+			a.tokens++
+		}
+		if chunk.Finish != prompt.FinishNone {
+			return nil
+		}
+	}
+	return errors.New("the answer broke off without a reason")
+}
+
+// listen reads the asker's keep-alives, and returns when they fail to come or
+// the asker closes the stream.
+func (a *answer) listen(r *wire.Reader) error {
+	for {
+		_ = a.stream.SetReadDeadline(time.Now().Add(a.times.Silence))
+		h, err := r.Next()
+		if err != nil {
+			return fmt.Errorf("%w: %w", errAskerGone, err)
+		}
+		if h.Kind != wire.KindKeepAlive {
+			return fmt.Errorf("%w: it sent a %v", errAskerGone, h.Kind)
+		}
+	}
+}
+
+// beat sends a keep-alive whenever nothing else went out for a while.
+func (a *answer) beat(ctx context.Context) {
+	tick := time.NewTicker(a.times.Beat)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		a.mu.Lock()
+		if !a.mu.wrote {
+			_ = a.writeLocked(wire.AppendKeepAlive(a.mu.b[:0])) // listen notices
+		}
+		a.mu.wrote = false
+		a.mu.Unlock()
+	}
+}
+
+func (a *answer) send(c prompt.Chunk) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	b, err := wire.AppendChunk(a.mu.b[:0], c)
+	if err != nil {
+		return err
+	}
+	a.mu.wrote = true
+	return a.writeLocked(b)
+}
+
+// end sends the prompt end and closes the stream, once.
+func (a *answer) end(why error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.mu.ended {
+		return
+	}
+	if errors.Is(why, errAskerGone) {
+		a.mu.ended = true
+		_ = a.stream.Reset()
+		return
+	}
+	end := wire.PromptEnd{}
+	if why != nil {
+		end = wire.PromptEnd{Code: wire.PromptCode(why), Detail: why.Error()}
+	}
+	if a.writeLocked(wire.AppendPromptEnd(a.mu.b[:0], end)) == nil {
+		a.mu.ended = true
+		_ = a.stream.Close()
+	}
+}
+
+// writeLocked writes one frame. A stream that does not take it is broken.
+func (a *answer) writeLocked(b []byte) error {
+	a.mu.b = b
+	if a.mu.ended {
+		return errAskerGone
+	}
+	_ = a.stream.SetWriteDeadline(time.Now().Add(a.times.Silence))
+	if _, err := a.stream.Write(b); err != nil {
+		a.mu.ended = true
+		_ = a.stream.Reset()
+		return fmt.Errorf("%w: %w", errAskerGone, err)
+	}
+	return nil
+}

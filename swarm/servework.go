@@ -1,0 +1,182 @@
+package swarm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/moeswarm/moeswarm/expert"
+	"github.com/moeswarm/moeswarm/swarm/wire"
+)
+
+// job is one call frame from its arrival to its reply.
+type job struct {
+	stream  *serveStream
+	id      uint64
+	call    wire.Call // views into body
+	body    []byte
+	rows    int   // of output, before any summing
+	charged int64 // bytes charged to the peer for body and reply
+	came    time.Time
+	ctx     context.Context // ends when the call is cancelled
+	cancel  context.CancelFunc
+}
+
+// missingExpert says which expert a call names that is not held here.
+type missingExpert struct{ id expert.ID }
+
+func (m *missingExpert) Error() string { return fmt.Sprintf("%v: %v", expert.ErrUnknownExpert, m.id) }
+func (m *missingExpert) Unwrap() error { return expert.ErrUnknownExpert }
+
+// parse reads the body, makes sure that what it names is held, and charges
+// for the reply.
+func (j *job) parse() error {
+	if err := wire.ParseCall(j.body, &j.call); err != nil {
+		return err
+	}
+	s := j.stream.server
+	for _, c := range j.call.Calls {
+		j.rows += len(c.Rows)
+		if s.cfg.Holds != nil && !s.cfg.Holds(c.Expert) {
+			return &missingExpert{c.Expert}
+		}
+	}
+	// A sum is shorter, but the outputs it is made of are not.
+	reply := int64(wire.ReplySize(j.rows, j.call.In.Dim))
+	if err := s.intake.admit(j.stream.peer, 0, reply); err != nil {
+		return err
+	}
+	j.charged += reply
+	return nil
+}
+
+// work answers frames until the intake is closed.
+func (s *server) work() {
+	for {
+		j, ok := s.intake.pop()
+		if !ok {
+			return
+		}
+		s.do(j)
+	}
+}
+
+// do computes one frame and queues its reply.
+func (s *server) do(j *job) {
+	st := j.stream
+	began := time.Now()
+	b, err := s.compute(j, began)
+	took := time.Since(began)
+	cancelled := j.ctx.Err() != nil
+	switch {
+	case cancelled:
+		s.counts.add(st.peer, Served{Cancelled: 1})
+		took = 0
+	case err != nil:
+		s.cfg.Log.Debug("expert call failed", "peer", st.peer, "why", err)
+		st.turnAway(j.id, err)
+		took = 0
+	default:
+		s.counts.add(st.peer, Served{
+			Frames: 1, Calls: uint64(len(j.call.Calls)), Rows: uint64(j.rows),
+			BytesIn: uint64(wire.HeaderLen + len(j.body)), BytesOut: uint64(len(b)),
+		})
+		// The reply's bytes stay charged until they are written.
+		cost := int64(len(b))
+		if st.out.put(outFrame{b: b, id: j.id, cost: cost}) {
+			j.charged -= cost
+		}
+	}
+	s.drop(j)
+	s.intake.done(j, took)
+}
+
+// compute applies the experts and encodes the reply.
+func (s *server) compute(j *job, began time.Time) ([]byte, error) {
+	if err := j.ctx.Err(); err != nil {
+		return nil, err
+	}
+	c := j.call
+	meter := wire.Meter{Queued: began.Sub(j.came)}
+	summer, sums := s.cfg.Apply.(expert.Summer)
+	if c.Sum && sums {
+		sum, err := summer.Sum(j.ctx, c.In, c.Calls)
+		if err != nil {
+			return nil, err
+		}
+		s.finish(&meter, began)
+		return wire.AppendSum(j.stream.out.buffer(), j.id, meter, sum)
+	}
+	results := s.cfg.Apply.Apply(j.ctx, c.In, c.Calls)
+	for i, r := range results {
+		if errors.Is(r.Err, expert.ErrUnknownExpert) {
+			return nil, &missingExpert{c.Calls[i].Expert}
+		}
+		if r.Err != nil {
+			return nil, r.Err
+		}
+	}
+	s.finish(&meter, began)
+	if c.Sum {
+		return wire.AppendSum(j.stream.out.buffer(), j.id, meter, weightedSum(c, results))
+	}
+	return wire.AppendReply(j.stream.out.buffer(), j.id, meter, results)
+}
+
+func (s *server) finish(m *wire.Meter, began time.Time) {
+	m.Compute = time.Since(began)
+	m.Waiting, _ = s.intake.load()
+}
+
+// weightedSum adds up results, in the order of the calls, for an applier that
+// does not do so itself.
+func weightedSum(c wire.Call, results []expert.Result) expert.Batch {
+	sum := expert.NewBatch(c.In.Rows, c.In.Dim)
+	for i, call := range c.Calls {
+		for k, r := range call.Rows {
+			to := sum.Row(int(r))
+			for d, x := range results[i].Out.Row(k) {
+				to[d] += call.Weights[k] * x
+			}
+		}
+	}
+	return sum
+}
+
+// refuse ends a job that was queued, or was to be, without work on it.
+func (s *server) refuse(j *job, err error, detail string) {
+	j.stream.turnAway(j.id, fmt.Errorf("%w: %s", err, detail))
+	s.drop(j)
+}
+
+// drop ends a job: its call id, its memory and its charges are free again.
+func (s *server) drop(j *job) {
+	st := j.stream
+	st.mu.Lock()
+	if st.mu.jobs[j.id] == j {
+		delete(st.mu.jobs, j.id)
+	}
+	st.mu.Unlock()
+	if j.cancel != nil {
+		j.cancel()
+	}
+	s.intake.release(st.peer, 1, j.charged)
+	s.keep(j.body)
+	j.body, j.call = nil, wire.Call{}
+}
+
+// body returns memory for a frame's body.
+func (s *server) body() []byte {
+	if b, ok := s.bodies.Get().(*[]byte); ok {
+		return *b
+	}
+	return nil
+}
+
+// keep takes the memory of a body back.
+func (s *server) keep(b []byte) {
+	if cap(b) > 0 && cap(b) <= outboxKeepSize {
+		s.bodies.Put(&b)
+	}
+}

@@ -1,0 +1,107 @@
+package swarm
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/host"
+
+	"github.com/moeswarm/moeswarm/expert"
+)
+
+// services are what peers come to this node for, and how it comes to them.
+type services struct {
+	caller  *caller
+	server  *server       // nil: the node holds no experts
+	prompts *promptServer // nil: the node does not gate
+}
+
+func newServices(h host.Host, s settings) *services {
+	v := &services{caller: newCaller(h, s.log, callerConfig{})}
+	held := make(map[expert.ID]bool)
+	gates := false
+	for _, o := range s.offers {
+		gates = gates || o.Gates
+		for _, id := range o.Held {
+			held[id] = true
+		}
+	}
+	if len(held) > 0 {
+		v.server = newServer(h, serverConfig{
+			Apply: s.serve,
+			Holds: func(id expert.ID) bool { return held[id] },
+			Log:   s.log,
+		})
+	}
+	if gates {
+		v.prompts = newPromptServer(h, promptServerConfig{Completer: s.completer, Log: s.log})
+	}
+	return v
+}
+
+// waiting is the number of expert frames that wait here.
+func (v *services) waiting() int {
+	if v.server == nil {
+		return 0
+	}
+	return v.server.Load().Waiting
+}
+
+// serving is services at work. Three contexts, because they end in order: a
+// gating node answers with the help of its caller, and holders serve others
+// while the last answers of this node are given.
+type serving struct {
+	stopPrompts, stopServer, stopCaller func()
+	prompts, server, caller             sync.WaitGroup
+}
+
+// start puts the services to work; none outlives life by more than its grace.
+func (v *services) start(life context.Context) *serving {
+	w := &serving{}
+	begin := func(stop *func(), all *sync.WaitGroup, run func(context.Context) error) {
+		ctx, cancel := context.WithCancel(life)
+		*stop = cancel
+		all.Go(func() { _ = run(ctx) }) // they report through their log
+	}
+	idle := func(context.Context) error { return nil }
+	prompts, server := idle, idle
+	if v.prompts != nil {
+		prompts = v.prompts.run
+	}
+	if v.server != nil {
+		server = v.server.run
+	}
+	begin(&w.stopCaller, &w.caller, v.caller.run)
+	begin(&w.stopServer, &w.server, server)
+	begin(&w.stopPrompts, &w.prompts, prompts)
+	return w
+}
+
+// drain lets running answers and calls end, and returns when they have or
+// when most is over. What is left then ends when the host closes; see wait.
+func (w *serving) drain(most time.Duration) {
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		w.stopPrompts()
+		w.prompts.Wait()
+		w.stopServer()
+		w.server.Wait()
+		w.stopCaller()
+		w.caller.Wait()
+	}()
+	t := time.NewTimer(most)
+	defer t.Stop()
+	select {
+	case <-over:
+	case <-t.C:
+	}
+}
+
+// wait waits until nothing of the services runs.
+func (w *serving) wait() {
+	w.prompts.Wait()
+	w.server.Wait()
+	w.caller.Wait()
+}

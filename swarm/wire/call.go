@@ -1,0 +1,198 @@
+package wire
+
+import (
+	"encoding/binary"
+	"slices"
+
+	"github.com/moeswarm/moeswarm/expert"
+)
+
+// Call is the body of a call frame: calls of one layer on rows of one batch.
+type Call struct {
+	In    expert.Batch
+	Calls []expert.Call
+	Sum   bool // want the weighted sum, not one output per call and row
+}
+
+const (
+	callFixed    = 48 // body bytes before the first call
+	perCallFixed = 8  // bytes of a call before its rows
+
+	modeEach = 0
+	modeSum  = 1
+
+	formatFloat32 = 0
+)
+
+// AppendCall appends a call frame. Only the rows that some call names go in.
+// An error wraps [expert.ErrBadCall]: the calls do not fit the batch, or the
+// frame would be past a limit (ask in several frames then).
+func AppendCall(b []byte, id uint64, c Call) ([]byte, error) {
+	if len(c.Calls) == 0 {
+		return b, badCall("no calls")
+	}
+	if err := expert.CheckCalls(c.In, c.Calls); err != nil {
+		return b, err
+	}
+	if err := c.checkLimits(); err != nil {
+		return b, err
+	}
+	used := UsedRows(c.In.Rows, c.Calls)
+	rows := c.In.Rows
+	if used != nil {
+		rows = len(used)
+	}
+	size := c.size(rows)
+	if size > MaxBody(KindCall) {
+		return b, badCall("frame of %d bytes, at most %d allowed", size, MaxFrame)
+	}
+
+	start := len(b)
+	b = slices.Grow(b, HeaderLen+size)
+	b = appendHeader(b, KindCall, id, size)
+	first := c.Calls[0].Expert
+	b = append(b, first.Model[:]...)
+	b = binary.LittleEndian.AppendUint16(b, first.Layer)
+	b = append(b, mode(c.Sum), formatFloat32)
+	b = binary.LittleEndian.AppendUint32(b, uint32(rows))
+	b = binary.LittleEndian.AppendUint32(b, uint32(c.In.Dim))
+	b = binary.LittleEndian.AppendUint16(b, uint16(len(c.Calls)))
+	b = append(b, 0, 0)
+	b = c.appendCalls(b, used)
+	b, err := c.appendRows(b, used)
+	if err != nil {
+		return b[:start], err
+	}
+	return b, nil
+}
+
+// appendRows appends the rows that travel. A number that is not finite is
+// found here, where the blame is still clear.
+func (c Call) appendRows(b []byte, used []int32) ([]byte, error) {
+	if used == nil {
+		if !Finite(c.In.Data) {
+			return b, badCall("NaN or infinity in the rows")
+		}
+		return appendNumbers(b, c.In.Data), nil
+	}
+	for _, r := range used {
+		row := c.In.Row(int(r))
+		if !Finite(row) {
+			return b, badCall("NaN or infinity in row %d", r)
+		}
+		b = appendNumbers(b, row)
+	}
+	return b, nil
+}
+
+// appendCalls appends what each call names. used says which of the batch's
+// rows travel, nil for all.
+func (c Call) appendCalls(b []byte, used []int32) []byte {
+	var place []int32 // row of the batch → its number within the frame
+	if used != nil {
+		place = make([]int32, c.In.Rows)
+		for i, r := range used {
+			place[r] = int32(i)
+		}
+	}
+	for _, call := range c.Calls {
+		b = binary.LittleEndian.AppendUint16(b, call.Expert.Index)
+		b = append(b, 0, 0)
+		b = binary.LittleEndian.AppendUint32(b, uint32(len(call.Rows)))
+		if used == nil {
+			b = appendNumbers(b, call.Rows)
+		} else {
+			for _, r := range call.Rows {
+				b = binary.LittleEndian.AppendUint32(b, uint32(place[r]))
+			}
+		}
+		if c.Sum {
+			b = appendNumbers(b, call.Weights)
+		}
+	}
+	return b
+}
+
+// UsedRows returns the rows, ascending, that some call names out of a batch of
+// so many rows, or nil when every row is named. A sum answers these rows.
+func UsedRows(rows int, calls []expert.Call) []int32 {
+	var small [256]bool // decoding: no allocation
+	named := small[:min(rows, len(small))]
+	if rows > len(small) {
+		named = make([]bool, rows)
+	}
+	n := 0
+	for _, c := range calls {
+		for _, r := range c.Rows {
+			if !named[r] {
+				named[r] = true
+				n++
+			}
+		}
+	}
+	if n == rows {
+		return nil
+	}
+	used := make([]int32, 0, n)
+	for r, yes := range named {
+		if yes {
+			used = append(used, int32(r))
+		}
+	}
+	return used
+}
+
+// pairs counts the rows of all calls: the rows of output before any summing.
+func (c Call) pairs() int {
+	n := 0
+	for _, call := range c.Calls {
+		n += len(call.Rows)
+	}
+	return n
+}
+
+// Fits reports whether so many calls, which name so many rows of that width
+// in all, go into one frame however few of the rows are the same. Where it
+// says no, [AppendCall] has the last word.
+func Fits(calls, pairs, dim int) bool {
+	return calls <= MaxCalls && 4*dim*pairs <= MaxWork &&
+		callFixed+perCallFixed*calls+8*pairs+4*dim*pairs <= MaxBody(KindCall)
+}
+
+// size is the length of the body when so many rows travel.
+func (c Call) size(rows int) int {
+	perPair := 4
+	if c.Sum {
+		perPair = 8
+	}
+	return callFixed + perCallFixed*len(c.Calls) + perPair*c.pairs() + 4*rows*c.In.Dim
+}
+
+// checkLimits reports what is past a limit, and weights that are missing or
+// not finite. The calls already fit the batch.
+func (c Call) checkLimits() error {
+	switch {
+	case len(c.Calls) > MaxCalls:
+		return badCall("%d calls in a frame, at most %d allowed", len(c.Calls), MaxCalls)
+	case c.In.Rows > MaxRows || c.In.Dim > MaxDim:
+		return badCall("batch (%d, %d), at most (%d, %d) allowed", c.In.Rows, c.In.Dim, MaxRows, MaxDim)
+	case 4*c.In.Dim*c.pairs() > MaxWork:
+		return badCall("outputs of %d bytes, at most %d allowed in a frame", 4*c.In.Dim*c.pairs(), MaxWork)
+	}
+	if !c.Sum {
+		return nil
+	}
+	for i, call := range c.Calls {
+		if len(call.Weights) != len(call.Rows) || !Finite(call.Weights) {
+			return badCall("call %d (%v) has %d finite weights for %d rows", i, call.Expert, len(call.Weights), len(call.Rows))
+		}
+	}
+	return nil
+}
+
+func mode(sum bool) uint8 {
+	if sum {
+		return modeSum
+	}
+	return modeEach
+}

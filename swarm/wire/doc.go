@@ -1,0 +1,60 @@
+// Package wire encodes and parses the bytes that peers exchange: expert calls
+// and their replies, prompts and their answers, and what a node states about
+// the models it serves.
+//
+// A [Header] and a body make a frame. [Reader] takes frames off a stream,
+// [ParseFrame] takes one from a message. AppendX appends one whole frame to a
+// byte slice; ParseX reads one body. Every limit has a name in limits.go, and
+// status.go joins error codes to the errors of packages expert and prompt.
+//
+// Nothing here starts a goroutine, reads a clock or keeps memory. What a
+// parser returns may be a view into the body it was given (each says so), so
+// the body must stay untouched as long as the result is used. Parsers never
+// panic, whatever the bytes, and allocate at most a small multiple of them.
+//
+// The package does not move bytes, does not retry and does not know peers:
+// that is the business of package swarm.
+//
+// # Layout
+//
+// All numbers are little-endian. Floats are IEEE 754 binary32, and a NaN or
+// an infinity is refused wherever it stands. Reserved bytes are zero.
+//
+//	frame         length u32 (bytes that follow: 10 + body)
+//	              version u8 (1) | kind u8 | call id u64 | body
+//
+// On the expert stream the asker chooses call ids, each used once a stream,
+// and replies come in any order. On the other streams the id is 0.
+//
+//	1 Call        model [32] | layer u16 | mode u8 | format u8 | rows u32 | dim u32 |
+//	              calls u16 | reserved u16 | calls × call | rows × dim × f32
+//	  call        expert u16 | reserved u16 | n u32 | n × row u32 | mode 1: n × weight f32
+//	              mode 0 asks for one output per call and row, mode 1 for the weighted
+//	              sum per row; format 0 is float32, others are reserved. Only rows that
+//	              some call names travel, each once; row numbers count within the frame.
+//	2 Reply       mode u8 | format u8 | reserved u16 | waiting u32 | queued u32 |
+//	              compute u32 | rows u32 | dim u32 | rows × dim × f32
+//	              mode 0: the outputs of call 0, then of call 1 …; mode 1: one row per
+//	              row sent. waiting counts frames; queued and compute are µs.
+//	3 Refusal     code u8 | wait u32 (µs until it is worth asking again) |
+//	              expert u16 (the one at fault, 0xffff: none) | detail (UTF-8, to the end)
+//	4 Cancel      (empty) stop the work on that call id; no answer follows
+//	5 Ping        payload (any bytes)
+//	6 Pong        waiting u32 | queued u32 | payload of the ping
+//	16 Prompt     model [32] | max tokens u32 | temperature f32 | top-k u32 | top-p f32 |
+//	              min-p f32 | repeat penalty f32 | seed u64 | prefix n u32 |
+//	              n × token i32 | text (UTF-8, to the end)
+//	17 Chunk      prompt tokens u32 | flags u8 (1: has a token) | finish u8 | reserved u16 |
+//	              token i32 | bytes (to the end)
+//	              finish: 0 none, 1 stop, 2 length
+//	18 PromptEnd  code u8 (0: the answer ended well) | detail (UTF-8, to the end)
+//	19 KeepAlive  (empty) says that the sender lives, both ways
+//	32 Announcement model [32] | flags u8 (1: gates, 2: leaving) | name length u8 |
+//	              layers u16 | experts a layer u16 | reserved u16 | waiting u32 |
+//	              expires i64 (ms of Unix time) | name (UTF-8) |
+//	              layers × bitmap of ⌈experts/8⌉ bytes, lowest bit first: experts held
+//
+// Within Call and Reply every array begins at a multiple of four bytes from
+// the start of the body, so a little-endian machine computes on the bytes as
+// they arrived.
+package wire

@@ -1,0 +1,78 @@
+package wire
+
+// Limits on what a peer may send. A frame past one of them is refused before
+// memory is spent on it.
+const (
+	// MaxFrame bounds the length field of any frame: the outputs of 128 rows
+	// × 8 experts × 4096 floats. Whoever needs more sends several frames; the
+	// holder then works on one while the next arrives, and a short call is
+	// stuck behind a long one for 0.15 s at most on a line of 1 Gbit/s.
+	MaxFrame = 16 << 20
+	// MaxWork bounds rows × dim × 4 bytes summed over the calls of a frame:
+	// the size of the outputs before they are summed. A few bytes of row
+	// numbers can name a row many times; this keeps the work and the memory
+	// that a frame causes in proportion to a frame.
+	MaxWork = MaxFrame - 64
+	// MaxCalls bounds the calls of a frame: twice the 512 experts that the
+	// widest published layers have.
+	MaxCalls = 1024
+	// MaxRows bounds the rows of a frame. Prefill chunks are a few hundred
+	// rows, merged chunks of many prompts a few thousand.
+	MaxRows = 1 << 16
+	// MaxDim bounds the width of a row: twice the next power of two above
+	// the widest published model (18,432).
+	MaxDim = 1 << 16
+	// MaxPing bounds a ping's payload: enough to time a frame of 128 rows of
+	// 2048, little enough that a ping is no way to flood.
+	MaxPing = 1 << 20
+	// MaxDetail bounds the human-readable reason in a refusal: one line.
+	MaxDetail = 256
+	// MaxPromptBytes bounds a prompt's text: about 250,000 tokens, more than
+	// the context of the models at hand.
+	MaxPromptBytes = 1 << 20
+	// MaxPrefix bounds the tokens of an answer that moves to another gating
+	// node: 256 Ki, the longest context of the models at hand.
+	MaxPrefix = 1 << 18
+	// MaxTokenBytes bounds one token's raw bytes. The longest entries of
+	// published vocabularies (runs of blanks) have 128 to 256.
+	MaxTokenBytes = 1024
+	// MaxName bounds a model's name: one line of a table.
+	MaxName = 128
+	// MaxLayers bounds the layers of an announcement: four times the
+	// deepest published model (126).
+	MaxLayers = 512
+	// MaxExperts bounds the experts of a layer in an announcement, as
+	// MaxCalls does in a call. Both together make the bitmap 64 KiB at most,
+	// well under the 1 MiB that gossip carries.
+	MaxExperts = 1024
+)
+
+// Largest bodies of the kinds that need no large ones. A receiver checks the
+// length in the header against MaxBody before it reads on.
+const (
+	maxPromptBody       = promptFixed + 4*MaxPrefix + MaxPromptBytes
+	maxAnnouncementBody = announcementFixed + MaxName + MaxLayers*MaxExperts/8
+)
+
+// MaxBody is the largest body that a frame of this kind may have.
+func MaxBody(k Kind) int {
+	switch k {
+	case KindCall, KindReply:
+		return MaxFrame - headerCounted
+	case KindRefusal:
+		return refusalFixed + MaxDetail
+	case KindPing:
+		return MaxPing
+	case KindPong:
+		return pongFixed + MaxPing
+	case KindPrompt:
+		return maxPromptBody
+	case KindChunk:
+		return chunkFixed + MaxTokenBytes
+	case KindPromptEnd:
+		return promptEndFixed + MaxDetail
+	case KindAnnouncement:
+		return maxAnnouncementBody
+	}
+	return 0
+}

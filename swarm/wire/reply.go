@@ -1,0 +1,113 @@
+package wire
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/moeswarm/moeswarm/expert"
+)
+
+// Meter is what a holder reports with a reply about its own work. Times
+// travel in whole microseconds, at most about 71 minutes.
+type Meter struct {
+	Waiting int           // frames waiting at the holder when it answered
+	Queued  time.Duration // how long this frame waited
+	Compute time.Duration // how long the work on it took
+}
+
+// Reply is the body of a reply frame.
+type Reply struct {
+	Sum   bool
+	Meter Meter
+	// Out holds the outputs: those of call 0, then those of call 1 …; for a
+	// sum, one row per row sent.
+	Out expert.Batch
+}
+
+const replyFixed = 24 // body bytes before the outputs
+
+// AppendReply appends a reply frame with one output per call and row. It
+// fails when results hold an error or differ in width, which is the fault of
+// whoever computed them, and when the frame would be past [MaxFrame].
+func AppendReply(b []byte, id uint64, m Meter, results []expert.Result) ([]byte, error) {
+	var out expert.Batch // shape alone
+	for i, r := range results {
+		if r.Err != nil {
+			return b, fmt.Errorf("result %d: %w", i, r.Err)
+		}
+		if i > 0 && r.Out.Dim != out.Dim || len(r.Out.Data) != r.Out.Rows*r.Out.Dim {
+			return b, fmt.Errorf("result %d: %w: shape (%d, %d) with %d values", i, expert.ErrBadResult, r.Out.Rows, r.Out.Dim, len(r.Out.Data))
+		}
+		out.Rows, out.Dim = out.Rows+r.Out.Rows, r.Out.Dim
+	}
+	b, err := appendReplyHead(b, id, modeEach, m, out)
+	if err != nil {
+		return b, err
+	}
+	for _, r := range results {
+		b = appendNumbers(b, r.Out.Data)
+	}
+	return b, nil
+}
+
+// AppendSum appends a reply frame with the weighted sum, one row per row of
+// the call frame. It fails as [AppendReply] does.
+func AppendSum(b []byte, id uint64, m Meter, sum expert.Batch) ([]byte, error) {
+	if len(sum.Data) != sum.Rows*sum.Dim {
+		return b, fmt.Errorf("%w: shape (%d, %d) with %d values", expert.ErrBadResult, sum.Rows, sum.Dim, len(sum.Data))
+	}
+	b, err := appendReplyHead(b, id, modeSum, m, sum)
+	if err != nil {
+		return b, err
+	}
+	return appendNumbers(b, sum.Data), nil
+}
+
+func appendReplyHead(b []byte, id uint64, mode uint8, m Meter, out expert.Batch) ([]byte, error) {
+	size := replyFixed + 4*out.Rows*out.Dim
+	if size > MaxBody(KindReply) {
+		return b, fmt.Errorf("%w: frame of %d bytes, at most %d allowed", ErrTooLarge, size, MaxFrame)
+	}
+	b = slices.Grow(b, HeaderLen+size)
+	b = appendHeader(b, KindReply, id, size)
+	b = append(b, mode, formatFloat32, 0, 0)
+	b = binary.LittleEndian.AppendUint32(b, saturate(int64(m.Waiting)))
+	b = binary.LittleEndian.AppendUint32(b, micros(m.Queued))
+	b = binary.LittleEndian.AppendUint32(b, micros(m.Compute))
+	b = binary.LittleEndian.AppendUint32(b, uint32(out.Rows))
+	return binary.LittleEndian.AppendUint32(b, uint32(out.Dim)), nil
+}
+
+// ReplySize is the body length of the one reply that fits a call: what a
+// receiver makes room for, and not a byte more.
+func ReplySize(rows, dim int) int { return replyFixed + 4*rows*dim }
+
+// ParseReply reads a reply frame's body. The outputs are a view into body
+// where the machine allows, and are finite. An error wraps
+// [expert.ErrBadResult].
+func ParseReply(body []byte) (Reply, error) {
+	k := cursor{b: body}
+	m, format, reserved := k.u8(), k.u8(), k.u16()
+	meter := Meter{Waiting: int(k.u32()), Queued: fromMicros(k.u32()), Compute: fromMicros(k.u32())}
+	rows, dim := k.u32(), k.u32()
+	switch {
+	case k.short || m > modeSum || format != formatFloat32 || reserved != 0:
+		return Reply{}, fmt.Errorf("%w: mode %d, format %d in %d bytes", expert.ErrBadResult, m, format, len(body))
+	case uint64(len(k.b)) != 4*uint64(rows)*uint64(dim) || rows > math.MaxInt32 || dim > MaxDim:
+		return Reply{}, fmt.Errorf("%w: %d bytes of outputs, shape (%d, %d)", expert.ErrBadResult, len(k.b), rows, dim)
+	}
+	out := expert.Batch{Rows: int(rows), Dim: int(dim), Data: numbers[float32](k.b)}
+	if !Finite(out.Data) {
+		return Reply{}, fmt.Errorf("%w: NaN or infinity", expert.ErrBadResult)
+	}
+	return Reply{Sum: m == modeSum, Meter: meter, Out: out}, nil
+}
+
+func micros(d time.Duration) uint32 { return saturate(d.Microseconds()) }
+
+func fromMicros(n uint32) time.Duration { return time.Duration(n) * time.Microsecond }
+
+func saturate(n int64) uint32 { return uint32(min(max(n, 0), math.MaxUint32)) }
