@@ -112,9 +112,9 @@ func reference(t testing.TB, prompt string, n int) []int32 {
 				best = int32(i)
 			}
 		}
-		if tok.EndsText(best) || len(answer) == n {
+		answer, ids = append(answer, best), append(ids, best)
+		if tok.EndsText(best) || len(answer) == n { // the end-of-text token is the answer's last
 			return answer
 		}
-		answer, ids = append(answer, best), append(ids, best)
 	}
 }

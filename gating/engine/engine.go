@@ -61,8 +61,8 @@ func (e *Engine) Run(ctx context.Context) error {
 	}
 	defer l.stop()
 	for ctx.Err() == nil {
-		l.join()
 		l.leave()
+		l.join()
 		if len(l.active) > 0 {
 			l.step(ctx)
 			continue
@@ -89,6 +89,10 @@ func (l *loop) join() {
 		s := l.queue.pop()
 		if s == nil {
 			return
+		}
+		if s.ctx.Err() != nil {
+			s.end("", context.Cause(s.ctx))
+			continue
 		}
 		last := len(l.free) - 1
 		s.slot, l.free = l.free[last], l.free[:last]

@@ -14,11 +14,17 @@ import (
 	"github.com/moeswarm/moeswarm/expert"
 	"github.com/moeswarm/moeswarm/gating/prompt"
 	"github.com/moeswarm/moeswarm/gating/trunk"
+	"github.com/moeswarm/moeswarm/internal/tokenizer"
 )
 
 const (
 	fakeVocab = 40
 	fakeEnd   = 0 // the fake tokenizer's end of text
+)
+
+var (
+	_ Forwarder = (*trunk.Trunk)(nil)
+	_ Tokenizer = (*tokenizer.Tokenizer)(nil)
 )
 
 // fakeTokenizer: a token for each byte, 1 + byte modulo 38; "\x00" ends text.

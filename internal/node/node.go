@@ -147,6 +147,7 @@ func (n *Node) newHTTP() (*httpapi.Server, error) {
 	return httpapi.New(httpapi.Config{
 		Completer: n.entry,
 		Models:    n.models,
+		Resolve:   n.resolve,
 		Swarm:     func() any { return n.View() },
 		Hosts:     n.cfg.Hosts,
 		Log:       n.cfg.Log,
@@ -162,6 +163,32 @@ func (n *Node) models() []httpapi.Model {
 		}
 	}
 	return out
+}
+
+// A node that has just joined hears of the models within some gossip rounds.
+// Until it is older than youth, a request for a model that it has not heard of
+// waits up to newsTime instead of failing.
+const (
+	youth    = 15 * time.Second
+	newsTime = 5 * time.Second
+)
+
+// resolve finds the model that a request names.
+func (n *Node) resolve(name string) (expert.ModelID, error) {
+	deadline := time.NewTimer(newsTime)
+	defer deadline.Stop()
+	for {
+		changed := n.net.Changed()
+		id, err := httpapi.Resolve(n.models(), name)
+		if err == nil || !errors.Is(err, prompt.ErrUnknownModel) || time.Since(n.began) > youth {
+			return id, err
+		}
+		select {
+		case <-changed:
+		case <-deadline.C:
+			return id, err
+		}
+	}
 }
 
 // Ready is closed when the node listens and, if it was told whom to join, has
