@@ -33,11 +33,11 @@ const (
 	callIdle = 5 * time.Minute
 	// callTick is how often the streams are looked after.
 	callTick = time.Second
-	// After callQuiet ticks in which a peer that owes answers sent nothing and
-	// took nothing it gets a ping, which a living holder answers even while
-	// it computes. After callDead such ticks it is taken for gone. The system
-	// tells of a process that was killed at once over TCP, but over QUIC only
-	// after half a minute, and of a machine that lost power never.
+	// After callQuiet ticks without a sign from a peer that owes answers it
+	// gets a ping, which a living holder answers even while it computes. After
+	// callDead such ticks it is taken for gone. The system tells of a process
+	// that was killed at once over TCP, but over QUIC only after half a minute,
+	// and of a machine that lost power after minutes.
 	callQuiet = 2
 	callDead  = 6
 )

@@ -320,32 +320,44 @@ func TestIdleStreamIsGivenUp(t *testing.T) {
 	}
 }
 
-// TestSilentHolder: a peer that neither answers nor takes anything is found
-// out without a deadline; one that only computes for long is not.
+// TestSilentHolder: a peer that takes calls and says nothing is found out
+// without any deadline.
 func TestSilentHolder(t *testing.T) {
-	checkNoneLeft(t)
-	asker, dead := testHost(t, "tcp"), testHost(t, "tcp")
-	acquaint(asker, dead)
-	dead.SetStreamHandler(expertsProtocol, func(s network.Stream) {})
-	c := newCaller(asker, slog.New(slog.DiscardHandler), callerConfig{Tick: time.Millisecond})
-	startRun(t, c.run)
-	a := testAsk(rand.New(rand.NewPCG(1, 2)), false)
-	if _, err := c.Call(testContext(t), routingPeer(dead.ID()), a); !errors.Is(err, expert.ErrUnreachable) {
-		t.Errorf("%v, want ErrUnreachable", err)
+	for transport := range transports {
+		t.Run(transport, func(t *testing.T) {
+			checkNoneLeft(t)
+			asker, dead := testHost(t, transport), testHost(t, transport)
+			acquaint(asker, dead)
+			dead.SetStreamHandler(expertsProtocol, func(s network.Stream) {})
+			c := newCaller(asker, slog.New(slog.DiscardHandler), callerConfig{Tick: time.Millisecond})
+			startRun(t, c.run)
+			a := testAsk(rand.New(rand.NewPCG(1, 2)), false)
+			if _, err := c.Call(testContext(t), routingPeer(dead.ID()), a); !errors.Is(err, expert.ErrUnreachable) {
+				t.Errorf("%v, want ErrUnreachable", err)
+			}
+		})
 	}
+}
 
+// TestSlowHolder: a holder that computes for longer than a dead one would be
+// waited for answers pings all the while, and its answer is waited for.
+func TestSlowHolder(t *testing.T) {
 	release := make(chan struct{})
 	p := startPair(t, "tcp", serverConfig{Apply: scale{before: func(context.Context, []expert.Call) { <-release }}})
-	acquaint(asker, p.holder)
+	free := sync.OnceFunc(func() { close(release) })
+	t.Cleanup(free)
+	// A pong comes after each 2 ticks of silence; the third is past callDead.
+	c := newCaller(p.asker, slog.New(slog.DiscardHandler), callerConfig{Tick: 80 * time.Millisecond})
+	startRun(t, c.run)
 	slow := make(chan error, 1)
 	go func() {
-		_, err := c.Call(testContext(t), p.to, a)
+		_, err := c.Call(testContext(t), p.to, testAsk(rand.New(rand.NewPCG(1, 2)), false))
 		slow <- err
 	}()
 	eventually(t, "the call", func() bool { return len(c.all()) == 1 && c.all()[0].stream.Load() != nil })
 	read := &c.all()[0].read
-	eventually(t, "some pongs", func() bool { return read.Load() > 10*int64(wire.HeaderLen+wire.PongSize(0)) })
-	close(release)
+	eventually(t, "three pongs", func() bool { return read.Load() >= 3*int64(wire.HeaderLen+wire.PongSize(0)) })
+	free()
 	if err := <-slow; err != nil {
 		t.Errorf("slow, but alive: %v", err)
 	}

@@ -36,10 +36,7 @@ type link struct {
 	inBody atomic.Bool  // an answer has begun to arrive
 	stream atomic.Pointer[network.Stream]
 
-	// Touched by tick alone.
-	seen  int64 // bytes moved, both ways, at the last tick
-	quiet int   // ticks in which nothing moved though answers were due
-	idle  time.Duration
+	watch linkWatch // touched by tick alone
 
 	mu struct {
 		sync.Mutex

@@ -1,6 +1,23 @@
 package swarm
 
-import "github.com/moeswarm/moeswarm/swarm/wire"
+import (
+	"time"
+
+	"github.com/moeswarm/moeswarm/swarm/wire"
+)
+
+// callDrain is what a poor line, of 4 Mbit/s, carries in a tick. So much
+// longer may an answer take for what was sent and perhaps still waits in this
+// machine's own buffers, which take some megabytes at once.
+const callDrain = 512 << 10
+
+// linkWatch is what the watch remembers of a link from tick to tick.
+type linkWatch struct {
+	read, sent int64         // bytes moved by the last tick
+	sentThen   int64         // bytes sent when something was last read
+	quiet      int           // ticks since a peer that owes answers gave a sign
+	idle       time.Duration // since the link was last used
+}
 
 // tick looks after the link, every cfg.Tick, from one goroutine. It counts
 // ticks rather than time, so that a process that was stopped for a while does
@@ -10,43 +27,47 @@ func (l *link) tick(cfg callerConfig) {
 	if s == nil {
 		return // still dialling, which has a timeout of its own
 	}
-	moved := l.read.Load() + l.out.moved.Load()
-	still := moved == l.seen
-	l.seen = moved
-	if l.out.late() {
-		_ = (*s).Reset()
-		return
-	}
 	l.mu.Lock()
 	due := len(l.mu.awaited) > 0 || l.inBody.Load()
 	l.mu.Unlock()
-
-	switch {
-	case !due && still:
-		l.quiet = 0
-		if l.idle += cfg.Tick; l.idle >= cfg.Idle && l.retire() {
-			_ = (*s).Reset()
-		}
-		return
-	case due && still:
-		l.quiet++
-	default:
-		l.quiet = 0
+	w := &l.watch
+	read, sent := l.read.Load(), l.out.moved.Load()
+	heard, moved := read != w.read, read != w.read || sent != w.sent
+	if heard {
+		w.sentThen = sent
 	}
-	l.idle = 0
+	w.read, w.sent = read, sent
+
+	w.quiet++
+	w.idle += cfg.Tick
+	if due || moved {
+		w.idle = 0
+	}
+	if !due || heard || moved && l.out.queued() > 0 {
+		w.quiet = 0 // a long frame on its way out is a sign of life too
+	}
 	switch {
-	case l.quiet == callQuiet:
-		l.mu.Lock()
-		l.mu.lastID++
-		id := l.mu.lastID
-		l.mu.orphans++ // its pong
-		l.mu.Unlock()
-		l.out.put(outFrame{b: wire.AppendPing(l.out.buffer(), id, nil), id: id})
-	case l.quiet >= callDead:
+	case l.out.late():
+		_ = (*s).Reset()
+	case w.idle >= cfg.Idle && l.retire():
+		_ = (*s).Reset()
+	case w.quiet == callQuiet:
+		l.ping()
+	case w.quiet >= callDead+int((sent-w.sentThen)/callDrain):
 		// The connection itself leads nowhere; a new stream on it would too.
 		_ = (*s).Conn().Close()
 		_ = (*s).Reset()
 	}
+}
+
+// ping asks for a sign of life. Nobody awaits the pong.
+func (l *link) ping() {
+	l.mu.Lock()
+	l.mu.lastID++
+	id := l.mu.lastID
+	l.mu.orphans++
+	l.mu.Unlock()
+	l.out.put(outFrame{b: wire.AppendPing(l.out.buffer(), id, nil), id: id})
 }
 
 // retire ends the link unless a call is in flight.

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 
 	"github.com/moeswarm/moeswarm/expert"
+	"github.com/moeswarm/moeswarm/routing"
 )
 
 // Config of a [Node].
@@ -25,6 +26,9 @@ type Config struct {
 	// PartialSums asks holders for weighted sums instead of one result per
 	// expert: fewer bytes, last bits not fixed.
 	PartialSums bool
+	// Routing holds the numbers that the choice of peers depends on; zero
+	// fields mean their defaults.
+	Routing routing.Policy
 	// Answers is how many answers a gating node works on at a time, per
 	// model; more wait. 0: the engine's default.
 	Answers int

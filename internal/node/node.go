@@ -116,7 +116,7 @@ func (n *Node) newRouter() (*routing.Router, error) {
 	return routing.New(routing.Config{
 		Local: n.sets, LocalHolds: n.sets.Holds,
 		Directory: n.net, Caller: n.net, Prober: n.net, Missing: n.net.LookUp,
-		Log: n.cfg.Log,
+		Policy: n.cfg.Routing, Log: n.cfg.Log,
 	})
 }
 

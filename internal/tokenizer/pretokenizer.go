@@ -17,10 +17,14 @@ type pretokenizer struct {
 	begins bool
 }
 
-// The regular expressions, from the tokenizer.json files of the models and
-// llama.cpp's llama-vocab.cpp. Where these two write one expression in two
-// ways, it is the first. The contractions are spelt out in both cases because
-// a case-insensitive match would also take the long s for an s.
+// The regular expressions, from the tokenizer.json files of the models as
+// llama.cpp's llama-vocab.cpp quotes them. llama.cpp itself simplifies some:
+// for tekken and gpt-4o it knows the case of ASCII letters only, for
+// deepseek-llm and deepseek-coder white space of ASCII only, and for
+// deepseek-v3 it does not count "~" as a symbol; on these characters it cuts
+// otherwise than the models were trained. The contractions are spelt out in
+// both cases because a case-insensitive match would also take the long s for
+// an s.
 const (
 	contractions = `'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD]`
 

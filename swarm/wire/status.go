@@ -64,16 +64,16 @@ func expertError(c Code) error {
 	return nil
 }
 
-// Err is the error that a refusal means to the asker. It tells two stories
-// otherwise than the holder does. A call was checked before it was sent, so a
-// holder that calls it bad is itself at fault, and one such holder must not
-// end an answer that others can give. A code that is not known, or that makes
-// no sense from a holder, counts as overload: ask another, no blame. The error
-// is a [*Refused].
+// Err is the error that a refusal means to the asker. A code that is not
+// known, or that makes no sense from a holder, counts as overload: ask
+// another, no blame. Whether a holder that calls a call bad is to be believed
+// is for the router to find out, by asking another. The error is a [*Refused].
 func (r Refusal) Err() error {
 	var err error
 	switch r.Code {
-	case CodeBadCall, CodeBadResult:
+	case CodeBadCall:
+		err = expert.ErrBadCall
+	case CodeBadResult:
 		err = expert.ErrBadResult
 	case CodeUnknownExpert:
 		err = expert.ErrUnknownExpert
@@ -99,6 +99,12 @@ func (r *Refused) Unwrap() error { return r.blame }
 
 // RetryAfter is how long the holder asks to be left alone.
 func (r *Refused) RetryAfter() time.Duration { return r.Wait }
+
+// UnknownExpert is the index of the expert that the holder says it does not
+// hold; ok is false when it named none.
+func (r *Refused) UnknownExpert() (index uint16, ok bool) {
+	return r.Expert, r.Code == CodeUnknownExpert && r.Expert != NoExpert
+}
 
 // PromptCode is the code for a failed prompt. Errors of expert calls come
 // under the prompt's own: a missing holder is a missing expert, and whatever

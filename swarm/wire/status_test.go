@@ -17,7 +17,7 @@ func TestRefusalBlames(t *testing.T) {
 		code Code
 		want error // at the asker
 	}{
-		{expert.ErrBadCall, 1, expert.ErrBadResult},
+		{expert.ErrBadCall, 1, expert.ErrBadCall},
 		{expert.ErrUnknownExpert, 2, expert.ErrUnknownExpert},
 		{expert.ErrOverloaded, 3, expert.ErrOverloaded},
 		{expert.ErrUnreachable, 4, expert.ErrUnreachable},
