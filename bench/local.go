@@ -3,7 +3,6 @@ package bench
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"time"
 
 	"github.com/moeswarm/moeswarm/expert"
@@ -26,14 +25,14 @@ func (m *timedMixer) Mix(ctx context.Context, layer int, h, scores expert.Batch)
 }
 
 // local times the trunk and all experts in this process, like llama-bench:
-// random token ids in, greedy tokens out, no text.
+// a prompt in, greedy tokens out, no sampling and no network.
 func local(ctx context.Context, o Options) (Metrics, error) {
 	m, err := o.open(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer m.Close()
-	if need := o.Prompt + o.NewTokens; need > m.Shape().Context {
+	if need := o.Prompt + o.NewTokens + 8; need > m.Shape().Context {
 		return nil, fmt.Errorf("%d tokens of prompt and answer: the model has a context of %d", need, m.Shape().Context)
 	}
 	pool := ggml.NewPool(o.Threads)
@@ -50,7 +49,10 @@ func local(ctx context.Context, o Options) (Metrics, error) {
 	if err != nil {
 		return nil, err
 	}
-	ids := randomIDs(o.Seed, o.Prompt, m.Shape().Vocab)
+	_, ids, err := promptFor(m, o.Prompt, o.Seed)
+	if err != nil {
+		return nil, err
+	}
 	// Once unmeasured, so that the weights are in memory.
 	if _, err := prefill(ctx, tr, ids); err != nil {
 		return nil, err
@@ -66,7 +68,7 @@ func local(ctx context.Context, o Options) (Metrics, error) {
 	var steps []time.Duration
 	for i := range o.NewTokens {
 		start := time.Now()
-		out, err := tr.Forward(ctx, trunk.Step{Tokens: []int32{next}, Positions: []int{o.Prompt + i}, Slots: []int{0}, Logits: []int{0}})
+		out, err := tr.Forward(ctx, trunk.Step{Tokens: []int32{next}, Positions: []int{len(ids) + i}, Slots: []int{0}, Logits: []int{0}})
 		if err != nil {
 			return nil, err
 		}
@@ -81,7 +83,7 @@ func local(ctx context.Context, o Options) (Metrics, error) {
 		"threads":                 float64(pool.Workers()),
 		"prompt_tokens":           float64(o.Prompt),
 		"new_tokens":              float64(o.NewTokens),
-		"prefill_tokens_per_s":    float64(o.Prompt) / prefilled.Seconds(),
+		"prefill_tokens_per_s":    float64(len(ids)) / prefilled.Seconds(),
 		"decode_tokens_per_s":     float64(o.NewTokens) / sum.Seconds(),
 		"decode_p50_ms":           quantile(steps, 0.5),
 		"decode_p50_tokens_per_s": 1000 / quantile(steps, 0.5),
@@ -114,15 +116,6 @@ func prefill(ctx context.Context, tr *trunk.Trunk, ids []int32) (int32, error) {
 		}
 	}
 	return next, nil
-}
-
-func randomIDs(seed uint64, n, vocab int) []int32 {
-	r := rand.New(rand.NewPCG(seed, 1))
-	ids := make([]int32, n)
-	for i := range ids {
-		ids[i] = int32(r.IntN(vocab))
-	}
-	return ids
 }
 
 func argmax(x []float32) int32 {

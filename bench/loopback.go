@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"runtime"
 	"slices"
-	"strings"
 
 	"github.com/moeswarm/moeswarm/expert"
 	"github.com/moeswarm/moeswarm/internal/client"
@@ -46,7 +44,10 @@ func loopback(ctx context.Context, o Options) (_ Metrics, err error) {
 	if err != nil {
 		return nil, err
 	}
-	prompt := randomText(o.Seed, o.Prompt)
+	prompt, _, err := promptFor(m, o.Prompt, o.Seed)
+	if err != nil {
+		return nil, err
+	}
 	if _, err := askFor(ctx, entry, prompt, 2, o.Seed); err != nil { // once unmeasured
 		return nil, err
 	}
@@ -89,19 +90,6 @@ func askFor(ctx context.Context, c *client.Client, prompt string, n int, seed ui
 		err = fmt.Errorf("the answer ended after %d tokens; try another --seed", len(a.Tokens))
 	}
 	return a, err
-}
-
-// randomText is about n tokens of text that no model has learnt by heart:
-// short words, each a token or two.
-func randomText(seed uint64, n int) string {
-	words := strings.Fields("func main return if err nil for range string int len map type struct interface package import var const case switch default break")
-	r := rand.New(rand.NewPCG(seed, 2))
-	var b strings.Builder
-	for range n {
-		b.WriteString(words[r.IntN(len(words))])
-		b.WriteByte(' ')
-	}
-	return b.String()
 }
 
 // privateMemory is the largest resident memory of a holder that is its own,

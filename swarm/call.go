@@ -28,6 +28,10 @@ const (
 	callInFlight = 1024
 	// callQueued bounds the bytes that wait to be sent to one peer.
 	callQueued = 16 * wire.MaxFrame
+	// callParts is how many frames of one ask are in flight at once: one is
+	// worked on while the next travels. Two of the longest, with their
+	// replies, are what a holder admits from one peer (servePeerBytes).
+	callParts = 2
 	// callIdle closes a stream that nobody used for so long, before the
 	// holder does at serveIdle, so that no call meets a closing stream.
 	callIdle = 5 * time.Minute
@@ -196,9 +200,12 @@ func (c *caller) Call(ctx context.Context, to routing.Peer, a routing.Ask) (rout
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	answers := make([]routing.Answer, len(parts))
+	room := make(chan struct{}, callParts)
 	var wg sync.WaitGroup
 	for i, part := range parts {
+		room <- struct{}{}
 		wg.Go(func() {
+			defer func() { <-room }()
 			var err error
 			if answers[i], err = c.callOnce(ctx, to, part); err != nil {
 				cancel(err) // the others are of no use alone

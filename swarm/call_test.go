@@ -347,7 +347,7 @@ func TestSlowHolder(t *testing.T) {
 	free := sync.OnceFunc(func() { close(release) })
 	t.Cleanup(free)
 	// A pong comes after each 2 ticks of silence; the third is past callDead.
-	c := newCaller(p.asker, slog.New(slog.DiscardHandler), callerConfig{Tick: 80 * time.Millisecond})
+	c := newCaller(p.asker, slog.New(slog.DiscardHandler), callerConfig{Tick: 100 * time.Millisecond})
 	startRun(t, c.run)
 	slow := make(chan error, 1)
 	go func() {

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -57,13 +58,8 @@ func startRun(t testing.TB, f func(ctx context.Context) error) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- f(ctx) }()
-	stopped := false
-	stop = func() {
+	stop = sync.OnceFunc(func() {
 		cancel()
-		if stopped {
-			return
-		}
-		stopped = true
 		select {
 		case err := <-ended:
 			if err != nil {
@@ -72,7 +68,7 @@ func startRun(t testing.TB, f func(ctx context.Context) error) (stop func()) {
 		case <-time.After(patience):
 			t.Error("run does not return")
 		}
-	}
+	})
 	t.Cleanup(stop)
 	return stop
 }

@@ -18,7 +18,11 @@ import (
 // know only it, and itself learns which models there are.
 func TestStrangersMeetThroughAThird(t *testing.T) {
 	middle := startNode(t, Config{})
-	gate := startNode(t, Config{Join: middle.Addrs(), Offers: []Offer{gates()}})
+	gate := newTestNode(t, Config{Join: middle.Addrs(), Offers: []Offer{gates()}})
+	provided := make(chan struct{}, 1)
+	gate.hooks.provided = func() { signal(provided) }
+	gate.start()
+	<-provided
 	startNode(t, Config{Join: middle.Addrs(), Offers: []Offer{holds(0, 1)}})
 	startNode(t, Config{Join: middle.Addrs(), Offers: []Offer{holds(2, 3)}})
 	gate.await("coverage at the gating node", gate.covered)

@@ -34,8 +34,9 @@ type finder struct {
 	// lookedUp is called when a look-up of an expert is over; for tests.
 	lookedUp func(expert.ID)
 
-	grown chan struct{} // room for one: the routing table got a new peer
-	queue chan expert.ID
+	grown  chan struct{} // room for one: the routing table got a new peer
+	rooted chan struct{} // closed when it got its first
+	queue  chan expert.ID
 
 	mu struct {
 		sync.Mutex
@@ -45,7 +46,7 @@ type finder struct {
 
 func newFinder(d *dht.IpfsDHT, log *slog.Logger, now func() time.Time, key func(expert.ID) cid.Cid) *finder {
 	f := &finder{dht: d, log: log, now: now, key: key,
-		grown: make(chan struct{}, 1), queue: make(chan expert.ID, maxLookups)}
+		grown: make(chan struct{}, 1), rooted: make(chan struct{}), queue: make(chan expert.ID, maxLookups)}
 	f.mu.asked = make(map[expert.ID]time.Time)
 	return f
 }
@@ -107,6 +108,7 @@ func (f *finder) holders(ctx context.Context, id expert.ID) {
 func (f *finder) providers(ctx context.Context, key cid.Cid, want int, take func(peer.ID)) (n int) {
 	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
 	defer cancel()
+	f.takeRoot(ctx)
 	for info := range f.dht.FindProvidersAsync(ctx, key, want) {
 		if info.ID == f.dht.PeerID() {
 			continue
@@ -116,6 +118,21 @@ func (f *finder) providers(ctx context.Context, key cid.Cid, want int, take func
 		f.met(info.ID)
 	}
 	return n
+}
+
+// takeRoot waits for a first peer to ask. Connections come a moment before
+// it is known that the peer keeps a part of the hash table.
+func (f *finder) takeRoot(ctx context.Context) {
+	if len(f.dht.Host().Network().Peers()) == 0 {
+		return
+	}
+	t := time.NewTimer(rootWait)
+	defer t.Stop()
+	select {
+	case <-f.rooted:
+	case <-t.C:
+	case <-ctx.Done():
+	}
 }
 
 // discover looks for peers that serve something: as soon as there is a hash

@@ -100,11 +100,29 @@ func newResourceManager() (network.ResourceManager, error) {
 // listen opens every address, or says which one it could not.
 func listen(h host.Host, addrs []multiaddr.Multiaddr) error {
 	for _, a := range addrs {
-		if err := h.Network().Listen(a); err != nil {
+		err := probe(a)
+		if err == nil {
+			err = h.Network().Listen(a)
+		}
+		if err != nil {
 			return fmt.Errorf("cannot listen on %v: %w (is another program on that port? port 0 picks a free one)", a, err)
 		}
 	}
 	return nil
+}
+
+// probe finds out whether a TCP port is free. libp2p shares ports, so that
+// it can dial from them; two nodes on one port would take turns in getting
+// each other's peers.
+func probe(a multiaddr.Multiaddr) error {
+	if _, err := a.ValueForProtocol(multiaddr.P_TCP); err != nil {
+		return nil
+	}
+	l, err := manet.Listen(a)
+	if err != nil {
+		return err
+	}
+	return l.Close()
 }
 
 // spoken reports whether a is an address of a kind this node speaks, an IP

@@ -217,7 +217,9 @@ func TestListenFails(t *testing.T) {
 	a := startNode(t, Config{})
 	at, _, _ := strings.Cut(a.Addrs()[0], "/p2p/")
 	n := newTestNode(t, Config{Listen: []string{"/ip4/127.0.0.1/udp/0/quic-v1", at}})
-	err := n.Run(t.Context())
+	ctx, cancel := context.WithTimeout(t.Context(), testPatience)
+	defer cancel()
+	err := n.Run(ctx)
 	if err == nil || !strings.Contains(err.Error(), at) {
 		t.Errorf("error %v, want one that names %s", err, at)
 	}

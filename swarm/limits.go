@@ -86,6 +86,9 @@ const (
 	provideTimeout = time.Minute
 	// lookupTimeout bounds one look-up in the hash table.
 	lookupTimeout = 20 * time.Second
+	// rootWait bounds the wait of a look-up for the first peer to ask: a few
+	// round trips after the first connection.
+	rootWait = 3 * time.Second
 	// lookupAgain is the pause before the same expert is looked up again.
 	lookupAgain = 10 * time.Second
 

@@ -95,6 +95,7 @@ func (n *Node) open(life context.Context) (l *live, err error) {
 		return nil, err
 	}
 	grown := make(chan struct{}, 1)
+	var first sync.Once
 	l.records = newRecordStore(n.id, l.host.Peerstore(), n.now)
 	l.gossip = newGossip(n.id, n.log, n.now)
 	if err := l.gossip.start(life, l.host); err != nil {
@@ -103,6 +104,7 @@ func (n *Node) open(life context.Context) (l *live, err error) {
 	l.dht, err = newDHT(life, l.host, l.records, func() {
 		signal(grown)
 		signal(l.finder.grown)
+		first.Do(func() { close(l.finder.rooted) })
 	})
 	if err != nil {
 		return nil, err

@@ -134,7 +134,7 @@ func (s *server) run(ctx context.Context) error {
 	for _, j := range s.intake.close() {
 		s.refuse(j, expert.ErrOverloaded, "this node is stopping")
 	}
-	over, cancel := context.WithTimeout(work, s.cfg.Grace)
+	over, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.Grace)
 	defer cancel()
 	s.watch(s.intake.idle, over.Done())
 	stopWork()

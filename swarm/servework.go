@@ -64,31 +64,34 @@ func (s *server) work() {
 
 // do computes one frame and queues its reply.
 func (s *server) do(j *job) {
-	st := j.stream
+	st, id := j.stream, j.id
 	began := time.Now()
 	b, err := s.compute(j, began)
 	took := time.Since(began)
-	cancelled := j.ctx.Err() != nil
 	switch {
-	case cancelled:
+	case j.ctx.Err() != nil:
 		s.counts.add(st.peer, Served{Cancelled: 1})
+		s.drop(j)
 		took = 0
 	case err != nil:
 		s.cfg.Log.Debug("expert call failed", "peer", st.peer, "why", err)
-		st.turnAway(j.id, err)
+		s.drop(j)
+		st.turnAway(id, err)
 		took = 0
 	default:
 		s.counts.add(st.peer, Served{
 			Frames: 1, Calls: uint64(len(j.call.Calls)), Rows: uint64(j.rows),
 			BytesIn: uint64(wire.HeaderLen + len(j.body)), BytesOut: uint64(len(b)),
 		})
-		// The reply's bytes stay charged until they are written.
+		// The reply stays charged until it is written; everything else is
+		// free before the peer can know that the call is done.
 		cost := int64(len(b))
-		if st.out.put(outFrame{b: b, id: j.id, cost: cost}) {
-			j.charged -= cost
+		j.charged -= cost
+		s.drop(j)
+		if !st.out.put(outFrame{b: b, id: id, cost: cost}) {
+			s.intake.release(st.peer, 0, cost)
 		}
 	}
-	s.drop(j)
 	s.intake.done(j, took)
 }
 

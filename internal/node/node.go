@@ -93,7 +93,17 @@ func (n *Node) hold(m Model, pool *ggml.Pool) (swarm.Offer, error) {
 	for _, l := range shape.SparseLayers {
 		layers[l] = shape.Experts
 	}
-	return swarm.Offer{Model: id, Name: m.Name, Layers: layers, Held: held, Gates: m.Gate}, nil
+	return swarm.Offer{Model: id, Name: m.Name, Layers: layers, Held: held, Gates: m.Gate, CIDs: contentIDs(m.Model.Manifest())}, nil
+}
+
+// contentIDs names every expert of a model by content, held here or not: what
+// is missing is looked up by the same names.
+func contentIDs(m *expert.Manifest) map[expert.ID][]byte {
+	cids := make(map[expert.ID][]byte, len(m.Experts))
+	for i, id := range m.IDs() {
+		cids[id] = m.Experts[i].Hash.CID()
+	}
+	return cids
 }
 
 func (n *Node) newNetwork(offers []swarm.Offer) (*swarm.Node, error) {

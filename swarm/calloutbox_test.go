@@ -1,0 +1,165 @@
+package swarm
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"sync"
+	"testing"
+)
+
+// gatedWriter lets each write through when a token comes, and keeps what was
+// written.
+type gatedWriter struct {
+	began chan int // length of each write as it begins
+	pass  chan error
+	bytes.Buffer
+}
+
+func (w *gatedWriter) Write(p []byte) (int, error) {
+	w.began <- len(p)
+	if err := <-w.pass; err != nil {
+		return 0, err
+	}
+	return w.Buffer.Write(p)
+}
+
+func newGatedWriter() *gatedWriter {
+	return &gatedWriter{began: make(chan int), pass: make(chan error)}
+}
+
+// TestOutboxKeepsOrder: what many goroutines put comes out whole, each one's
+// frames in order, and the accounts are settled.
+func TestOutboxKeepsOrder(t *testing.T) {
+	var left int64
+	o := newOutbox(func(f outFrame) { left -= f.cost }) // called by run alone here
+	var wg sync.WaitGroup
+	for who := range 8 {
+		wg.Go(func() {
+			r := rand.New(rand.NewPCG(uint64(who), 1))
+			for i := range 200 {
+				f := append(o.buffer(), fmt.Sprintf("%d %d %0*d\n", who, i, r.IntN(1<<(i%12)), 0)...)
+				if !o.put(outFrame{b: f, id: uint64(i), cost: 1}) {
+					t.Error("closed too early")
+				}
+			}
+		})
+	}
+	go func() {
+		wg.Wait()
+		o.close()
+	}()
+	var out bytes.Buffer
+	if err := o.run(&out); err != nil || left != -1600 || o.queued() != 0 || o.put(outFrame{}) {
+		t.Fatalf("%v, %d settled, %d bytes queued", err, -left, o.queued())
+	}
+	next := make([]int, 8)
+	for line := range bytes.Lines(out.Bytes()) {
+		var who, i, zeros int
+		if _, err := fmt.Sscanf(string(line), "%d %d %d\n", &who, &i, &zeros); err != nil || next[who] != i {
+			t.Fatalf("%q after frame %d: %v", line, next[who]-1, err)
+		}
+		next[who]++
+	}
+}
+
+// TestOutboxJoinsFrames: what waits together goes out together, up to the
+// size of one write; a longer frame goes alone, in pieces.
+func TestOutboxJoinsFrames(t *testing.T) {
+	w := newGatedWriter()
+	o := newOutbox(nil)
+	put := func(sizes ...int) {
+		for _, n := range sizes {
+			o.put(outFrame{b: make([]byte, n)})
+		}
+	}
+	ended := make(chan error, 1)
+	put(1)
+	go func() { ended <- o.run(w) }()
+	<-w.began
+	put(10, 20, outboxWrite-30, 5, 2*outboxWrite+7, 6)
+	o.close()
+	w.pass <- nil
+	for _, want := range []int{outboxWrite, 5, outboxWrite, outboxWrite, 7, 6} {
+		if n := <-w.began; n != want {
+			t.Errorf("a write of %d bytes, want %d", n, want)
+		}
+		w.pass <- nil
+	}
+	if err := <-ended; err != nil || o.moved.Load() != int64(w.Len()) {
+		t.Errorf("%v, %d of %d bytes counted", err, o.moved.Load(), w.Len())
+	}
+}
+
+// TestOutboxDrop: a frame that waits can be taken back, one on its way cannot.
+func TestOutboxDrop(t *testing.T) {
+	w := newGatedWriter()
+	o := newOutbox(nil)
+	o.put(outFrame{b: []byte("a"), id: 1})
+	ended := make(chan error, 1)
+	go func() { ended <- o.run(w) }()
+	<-w.began
+	o.put(outFrame{b: []byte("b"), id: 2})
+	o.put(outFrame{b: []byte("c"), id: 3})
+	if o.drop(1) || !o.drop(2) || o.drop(2) {
+		t.Error("dropped the wrong frames")
+	}
+	o.close()
+	w.pass <- nil
+	<-w.began
+	w.pass <- nil
+	if err := <-ended; err != nil || w.String() != "ac" {
+		t.Errorf("%v, wrote %q", err, w.String())
+	}
+}
+
+// TestOutboxFails: a broken stream ends the writer, drops what waits and lets
+// go whoever waits for room.
+func TestOutboxFails(t *testing.T) {
+	w := newGatedWriter()
+	settled := 0
+	o := newOutbox(func(outFrame) { settled++ })
+	ended, free := make(chan error, 1), make(chan struct{})
+	for range 10 {
+		o.put(outFrame{b: make([]byte, outboxWrite)})
+	}
+	go func() { ended <- o.run(w) }()
+	<-w.began
+	go func() {
+		o.below(5)
+		close(free)
+	}()
+	select {
+	case <-free:
+		t.Error("room for more among 9 frames that wait")
+	default:
+	}
+	w.pass <- io.ErrClosedPipe
+	if err := <-ended; !errors.Is(err, io.ErrClosedPipe) {
+		t.Errorf("%v", err)
+	}
+	<-free
+	if o.put(outFrame{}) || settled != 10 || o.queued() != 0 {
+		t.Errorf("%d frames settled, %d bytes queued", settled, o.queued())
+	}
+}
+
+func TestOutboxIsLate(t *testing.T) {
+	w := newGatedWriter()
+	o := newOutbox(nil)
+	go func() { _ = o.run(w) }()
+	o.put(outFrame{b: make([]byte, 1)})
+	<-w.began
+	if o.late() {
+		t.Error("late at once")
+	}
+	o.born = o.born.Add(-frameTime(1)) // as if that time had passed
+	if !o.late() {
+		t.Error("not late after the time for a frame")
+	}
+	w.pass <- nil
+	eventually(t, "the write to end", func() bool { return !o.late() })
+	o.close()
+}
