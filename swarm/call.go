@@ -28,6 +28,10 @@ const (
 	callInFlight = 1024
 	// callQueued bounds the bytes that wait to be sent to one peer.
 	callQueued = 16 * wire.MaxFrame
+	// callTries bounds the links that one call begins on. The first may have
+	// died or been given up as the call came; a second that is dead before
+	// the call begins means that the peer is.
+	callTries = 2
 	// callParts is how many frames of one ask are in flight at once: one is
 	// worked on while the next travels. Two of the longest, with their
 	// replies, are what a holder admits from one peer (servePeerBytes).
@@ -78,6 +82,7 @@ type caller struct {
 	log  *slog.Logger
 	cfg  callerConfig
 
+	memory  buffers
 	started chan struct{} // closed when run begins
 	loops   sync.WaitGroup
 
@@ -150,7 +155,7 @@ func (c *caller) link(ctx context.Context, to routing.Peer) (*link, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", expert.ErrUnreachable, err)
 	}
-	l := newLink(c.host, to, id)
+	l := newLink(c.host, to, id, &c.memory)
 	c.mu.links[to] = l
 	running := c.mu.ctx
 	c.loops.Go(func() {
@@ -172,15 +177,15 @@ func (c *caller) unlink(l *link) {
 }
 
 // send gives the frame b to the link to a peer and waits for what w awaits. A
-// link that was just given up for want of use is replaced.
+// link that was already dead is replaced: nothing of b has left this node.
 func (c *caller) send(ctx context.Context, l *link, w *awaited, b []byte) ([]byte, error) {
-	for {
+	for try := 1; ; try++ {
 		err := l.begin(w, c.cfg.InFlight)
 		if err == nil {
 			wire.SetID(b, w.id)
 			return l.exchange(ctx, w, b)
 		}
-		if !errors.Is(err, errRetired) {
+		if !errors.Is(err, errDead) || try == callTries {
 			return nil, err
 		}
 		c.unlink(l)
@@ -225,7 +230,7 @@ func (c *caller) callOnce(ctx context.Context, to routing.Peer, a routing.Ask) (
 	if err != nil {
 		return routing.Answer{}, err
 	}
-	b, err := wire.AppendCall(l.out.buffer(), 0, wire.Call{In: a.In, Calls: a.Calls, Sum: a.Sum})
+	b, err := wire.AppendCall(c.memory.get(), 0, wire.Call{In: a.In, Calls: a.Calls, Sum: a.Sum})
 	if err != nil {
 		return routing.Answer{}, err
 	}
@@ -251,7 +256,7 @@ func (c *caller) Probe(ctx context.Context, to routing.Peer, payload int) (routi
 	}
 	payload = min(max(payload, 0), wire.MaxPing)
 	w := &awaited{kind: wire.KindPong, size: wire.PongSize(payload), done: make(chan arrival, 1)}
-	body, err := c.send(ctx, l, w, wire.AppendPing(l.out.buffer(), 0, make([]byte, payload)))
+	body, err := c.send(ctx, l, w, wire.AppendPing(c.memory.get(), 0, make([]byte, payload)))
 	if err != nil {
 		return routing.Load{}, fmt.Errorf("probe of %s: %w", to, err)
 	}

@@ -10,7 +10,6 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 
 	"github.com/moeswarm/moeswarm/expert"
-	"github.com/moeswarm/moeswarm/routing"
 )
 
 // fixed is an applier that computes nothing: what is left is the way there
@@ -25,18 +24,19 @@ func (f fixed) Apply(_ context.Context, _ expert.Batch, calls []expert.Call) []e
 	return results
 }
 
-// BenchmarkCall times one expert call on a row of 4 KiB, one at a time and
+// BenchmarkCall times one expert call on rows of 4 KiB, one at a time and
 // many at once.
 func BenchmarkCall(b *testing.B) {
 	for _, transport := range []string{"tcp", "quic"} {
-		for _, parallel := range []int{1, 16} {
-			b.Run(fmt.Sprintf("%s/inflight=%d", transport, parallel), func(b *testing.B) {
-				p := startPair(b, transport, serverConfig{Apply: fixed{expert.NewBatch(1, 1024)}})
-				ask := routing.Ask{In: expert.NewBatch(1, 1024), Calls: []expert.Call{{Rows: []int32{0}}}}
+		for _, row := range []struct{ rows, parallel int }{{1, 1}, {1, 16}, {128, 1}, {128, 4}} {
+			parallel := row.parallel
+			b.Run(fmt.Sprintf("%s/rows=%d/inflight=%d", transport, row.rows, parallel), func(b *testing.B) {
+				p := startPair(b, transport, serverConfig{Apply: fixed{expert.NewBatch(row.rows, 1024)}})
+				ask := wideAsk(row.rows, 1024, 1, false)
 				if _, err := p.caller.Call(b.Context(), p.to, ask); err != nil {
 					b.Fatal(err)
 				}
-				b.SetBytes(2 * 4096)
+				b.SetBytes(int64(2 * 4096 * row.rows))
 				b.ReportAllocs()
 				b.ResetTimer()
 				var left atomic.Int64

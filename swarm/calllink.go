@@ -18,9 +18,12 @@ import (
 	"github.com/moeswarm/moeswarm/swarm/wire"
 )
 
-// errRetired: the link was given up for want of use as a call came for it.
-// The call takes another link; nobody else sees this error.
-var errRetired = errors.New("stream was idle")
+// errDead: the link had ended when the call came for it, before anything was
+// sent. The call may take another link.
+var errDead = fmt.Errorf("%w: the stream had ended", expert.ErrUnreachable)
+
+// errIdle is why a link ends that nobody used for long.
+var errIdle = errors.New("not used")
 
 // link is the asker's end of the stream to one peer. Calls may begin before
 // the stream is open; their frames wait in the outbox.
@@ -61,8 +64,8 @@ type arrival struct {
 	err  error
 }
 
-func newLink(h host.Host, to routing.Peer, p peer.ID) *link {
-	l := &link{host: h, to: to, peer: p, out: newOutbox(nil)}
+func newLink(h host.Host, to routing.Peer, p peer.ID, memory *buffers) *link {
+	l := &link{host: h, to: to, peer: p, out: newOutbox(memory, nil)}
 	l.mu.awaited = make(map[uint64]*awaited)
 	return l
 }
@@ -177,10 +180,8 @@ func (l *link) begin(w *awaited, most int) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
-	case errors.Is(l.mu.err, errRetired):
-		return errRetired
 	case l.mu.err != nil:
-		return fmt.Errorf("%w: %w", expert.ErrUnreachable, l.mu.err)
+		return fmt.Errorf("%w: %w", errDead, l.mu.err)
 	case len(l.mu.awaited) >= most || queued > callQueued:
 		return fmt.Errorf("%w: %d calls in flight to %v, %d bytes waiting", expert.ErrOverloaded, len(l.mu.awaited), l.to, queued)
 	}
@@ -210,7 +211,7 @@ func (l *link) exchange(ctx context.Context, w *awaited, b []byte) ([]byte, erro
 	}
 	l.mu.Unlock()
 	if tell {
-		l.out.put(outFrame{b: wire.AppendCancel(l.out.buffer(), w.id), id: w.id})
+		l.out.put(outFrame{b: wire.AppendCancel(l.out.memory.get(), w.id), id: w.id})
 	}
 	return nil, context.Cause(ctx)
 }

@@ -11,10 +11,6 @@ const (
 	// outboxWrite is the most that goes into one write: what yamux and Noise
 	// put into one message. Frames that wait together go out together.
 	outboxWrite = 60 << 10
-	// outboxKeep and outboxKeepSize bound the buffers kept for the next
-	// frames: enough for the frames of one layer, none of them a prefill's.
-	outboxKeep     = 8
-	outboxKeepSize = 256 << 10
 	// frameGrace and slowestRate bound the time one frame may take on its
 	// way: some seconds, and more for a long frame, down to the rate of a
 	// poor upload line. A peer slower than that is as good as gone.
@@ -32,6 +28,7 @@ func frameTime(n int) time.Duration {
 type outbox struct {
 	// Constant after construction.
 	born    time.Time
+	memory  *buffers         // of frames
 	wake    chan struct{}    // one token: something changed for the writer
 	room    chan struct{}    // one token: something changed for a waiter in below
 	written func(f outFrame) // called as each frame leaves, written or not; may be nil
@@ -44,9 +41,8 @@ type outbox struct {
 		sync.Mutex
 		frames []outFrame // waiting, oldest first
 		bytes  int        // of all frames put and not yet left
-		free   [][]byte
-		closed bool // nothing more is put; what is here is still written
-		broken bool // nothing more is written either
+		closed bool       // nothing more is put; what is here is still written
+		broken bool       // nothing more is written either
 	}
 }
 
@@ -57,20 +53,8 @@ type outFrame struct {
 	cost int64  // for the owner's accounts
 }
 
-func newOutbox(written func(outFrame)) *outbox {
-	return &outbox{born: time.Now(), wake: make(chan struct{}, 1), room: make(chan struct{}, 1), written: written}
-}
-
-// buffer returns an empty buffer to build a frame in.
-func (o *outbox) buffer() []byte {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if n := len(o.mu.free); n > 0 {
-		b := o.mu.free[n-1]
-		o.mu.free = o.mu.free[:n-1]
-		return b[:0]
-	}
-	return nil
+func newOutbox(memory *buffers, written func(outFrame)) *outbox {
+	return &outbox{born: time.Now(), memory: memory, wake: make(chan struct{}, 1), room: make(chan struct{}, 1), written: written}
 }
 
 // put queues a frame. It reports false, and leaves f with the caller, when
@@ -213,14 +197,14 @@ func (o *outbox) write(w io.Writer, b []byte) error {
 // for the next ones.
 func (o *outbox) leave(frames []outFrame) {
 	o.mu.Lock()
-	for i, f := range frames {
+	for _, f := range frames {
 		o.mu.bytes -= len(f.b)
-		if len(o.mu.free) < outboxKeep && cap(f.b) <= outboxKeepSize {
-			o.mu.free = append(o.mu.free, f.b)
-		}
-		frames[i].b = nil
 	}
 	o.mu.Unlock()
+	for i, f := range frames {
+		o.memory.put(f.b)
+		frames[i].b = nil
+	}
 	signal(o.room)
 	if o.written != nil {
 		for _, f := range frames {

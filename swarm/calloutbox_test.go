@@ -34,13 +34,13 @@ func newGatedWriter() *gatedWriter {
 // frames in order, and the accounts are settled.
 func TestOutboxKeepsOrder(t *testing.T) {
 	var left int64
-	o := newOutbox(func(f outFrame) { left -= f.cost }) // called by run alone here
+	o := newOutbox(new(buffers), func(f outFrame) { left -= f.cost }) // called by run alone here
 	var wg sync.WaitGroup
 	for who := range 8 {
 		wg.Go(func() {
 			r := rand.New(rand.NewPCG(uint64(who), 1))
 			for i := range 200 {
-				f := append(o.buffer(), fmt.Sprintf("%d %d %0*d\n", who, i, r.IntN(1<<(i%12)), 0)...)
+				f := append(o.memory.get(), fmt.Sprintf("%d %d %0*d\n", who, i, r.IntN(1<<(i%12)), 0)...)
 				if !o.put(outFrame{b: f, id: uint64(i), cost: 1}) {
 					t.Error("closed too early")
 				}
@@ -69,7 +69,7 @@ func TestOutboxKeepsOrder(t *testing.T) {
 // size of one write; a longer frame goes alone, in pieces.
 func TestOutboxJoinsFrames(t *testing.T) {
 	w := newGatedWriter()
-	o := newOutbox(nil)
+	o := newOutbox(new(buffers), nil)
 	put := func(sizes ...int) {
 		for _, n := range sizes {
 			o.put(outFrame{b: make([]byte, n)})
@@ -96,7 +96,7 @@ func TestOutboxJoinsFrames(t *testing.T) {
 // TestOutboxDrop: a frame that waits can be taken back, one on its way cannot.
 func TestOutboxDrop(t *testing.T) {
 	w := newGatedWriter()
-	o := newOutbox(nil)
+	o := newOutbox(new(buffers), nil)
 	o.put(outFrame{b: []byte("a"), id: 1})
 	ended := make(chan error, 1)
 	go func() { ended <- o.run(w) }()
@@ -120,7 +120,7 @@ func TestOutboxDrop(t *testing.T) {
 func TestOutboxFails(t *testing.T) {
 	w := newGatedWriter()
 	settled := 0
-	o := newOutbox(func(outFrame) { settled++ })
+	o := newOutbox(new(buffers), func(outFrame) { settled++ })
 	ended, free := make(chan error, 1), make(chan struct{})
 	for range 10 {
 		o.put(outFrame{b: make([]byte, outboxWrite)})
@@ -148,7 +148,7 @@ func TestOutboxFails(t *testing.T) {
 
 func TestOutboxIsLate(t *testing.T) {
 	w := newGatedWriter()
-	o := newOutbox(nil)
+	o := newOutbox(new(buffers), nil)
 	go func() { _ = o.run(w) }()
 	o.put(outFrame{b: make([]byte, 1)})
 	<-w.began

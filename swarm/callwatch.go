@@ -67,7 +67,7 @@ func (l *link) ping() {
 	id := l.mu.lastID
 	l.mu.orphans++
 	l.mu.Unlock()
-	l.out.put(outFrame{b: wire.AppendPing(l.out.buffer(), id, nil), id: id})
+	l.out.put(outFrame{b: wire.AppendPing(l.out.memory.get(), id, nil), id: id})
 }
 
 // retire ends the link unless a call is in flight.
@@ -77,6 +77,6 @@ func (l *link) retire() bool {
 	if len(l.mu.awaited) > 0 {
 		return false
 	}
-	l.mu.err = errRetired
+	l.mu.err = errIdle
 	return true
 }

@@ -34,22 +34,19 @@ func newAnswer(s network.Stream, times promptTimes) *answer {
 // run reads the prompt, has it completed and sends what comes. It returns
 // when its goroutines have ended, with the reason unless all went well.
 func (a *answer) run(work context.Context, c prompt.Completer) error {
-	r := wire.NewReader(a.stream)
-	req, err := a.readPrompt(r)
-	if err != nil {
-		a.end(err)
-		return err
-	}
 	ctx, cancel := context.WithCancelCause(work)
 	var helpers sync.WaitGroup
-	helpers.Go(func() { cancel(a.listen(r)) })
 	helpers.Go(func() {
 		a.beat(ctx)
 		// A completer may need a while to stop; the asker need not wait for it.
 		a.end(context.Cause(ctx))
 	})
-
-	err = a.complete(ctx, c, req)
+	r := wire.NewReader(a.stream)
+	req, err := a.readPrompt(r)
+	if err == nil {
+		helpers.Go(func() { cancel(a.listen(r)) })
+		err = a.complete(ctx, c, req)
+	}
 	if cause := context.Cause(ctx); err != nil && cause != nil {
 		err = cause
 	}

@@ -98,7 +98,7 @@ type server struct {
 	intake *intake
 	counts counts
 
-	bodies  sync.Pool // of *[]byte: memory for frames
+	memory  buffers
 	serving sync.WaitGroup
 
 	mu struct {

@@ -36,7 +36,7 @@ type serveStream struct {
 
 func newServeStream(s *server, ns network.Stream, peer routing.Peer) *serveStream {
 	st := &serveStream{server: s, stream: ns, peer: peer, born: time.Now()}
-	st.out = newOutbox(func(f outFrame) {
+	st.out = newOutbox(&s.memory, func(f outFrame) {
 		if f.cost > 0 {
 			s.intake.release(peer, 0, f.cost)
 		}
@@ -105,7 +105,7 @@ func (st *serveStream) takeCall(work context.Context, r *wire.Reader, h wire.Hea
 		return nil // Next skips the body
 	}
 	j := &job{stream: st, id: h.ID, came: time.Now(), charged: int64(h.Len)}
-	body, err := r.Body(s.body())
+	body, err := r.Body(s.memory.get())
 	if err == nil {
 		j.came = time.Now()
 		j.body = body
@@ -149,7 +149,7 @@ func (st *serveStream) turnAway(id uint64, err error) {
 }
 
 func (st *serveStream) say(r wire.Refusal, id uint64) {
-	st.out.put(outFrame{b: wire.AppendRefusal(st.out.buffer(), id, r), id: id})
+	st.out.put(outFrame{b: wire.AppendRefusal(st.server.memory.get(), id, r), id: id})
 }
 
 // pong answers a ping at once: it does not wait behind calls.
@@ -160,14 +160,14 @@ func (st *serveStream) pong(r *wire.Reader, h wire.Header) error {
 		st.turnAway(h.ID, err)
 		return nil
 	}
-	payload, err := r.Body(st.server.body())
+	payload, err := r.Body(st.server.memory.get())
 	if err != nil {
 		q.release(st.peer, 0, cost)
 		return err
 	}
 	waiting, wait := q.load()
-	b := wire.AppendPong(st.out.buffer(), h.ID, wire.Pong{Waiting: waiting, Queued: wait, Payload: payload})
-	st.server.keep(payload)
+	b := wire.AppendPong(st.server.memory.get(), h.ID, wire.Pong{Waiting: waiting, Queued: wait, Payload: payload})
+	st.server.memory.put(payload)
 	if !st.out.put(outFrame{b: b, id: h.ID, cost: cost}) {
 		q.release(st.peer, 0, cost)
 	}

@@ -109,7 +109,7 @@ func (s *server) compute(j *job, began time.Time) ([]byte, error) {
 			return nil, err
 		}
 		s.finish(&meter, began)
-		return wire.AppendSum(j.stream.out.buffer(), j.id, meter, sum)
+		return wire.AppendSum(s.memory.get(), j.id, meter, sum)
 	}
 	results := s.cfg.Apply.Apply(j.ctx, c.In, c.Calls)
 	for i, r := range results {
@@ -122,9 +122,9 @@ func (s *server) compute(j *job, began time.Time) ([]byte, error) {
 	}
 	s.finish(&meter, began)
 	if c.Sum {
-		return wire.AppendSum(j.stream.out.buffer(), j.id, meter, weightedSum(c, results))
+		return wire.AppendSum(s.memory.get(), j.id, meter, weightedSum(c, results))
 	}
-	return wire.AppendReply(j.stream.out.buffer(), j.id, meter, results)
+	return wire.AppendReply(s.memory.get(), j.id, meter, results)
 }
 
 func (s *server) finish(m *wire.Meter, began time.Time) {
@@ -165,21 +165,6 @@ func (s *server) drop(j *job) {
 		j.cancel()
 	}
 	s.intake.release(st.peer, 1, j.charged)
-	s.keep(j.body)
+	s.memory.put(j.body)
 	j.body, j.call = nil, wire.Call{}
-}
-
-// body returns memory for a frame's body.
-func (s *server) body() []byte {
-	if b, ok := s.bodies.Get().(*[]byte); ok {
-		return *b
-	}
-	return nil
-}
-
-// keep takes the memory of a body back.
-func (s *server) keep(b []byte) {
-	if cap(b) > 0 && cap(b) <= outboxKeepSize {
-		s.bodies.Put(&b)
-	}
 }
