@@ -2,8 +2,10 @@ package swarm
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -11,6 +13,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/multiformats/go-multiaddr"
 )
 
 // dialer connects to peers that this node heard of and has a use for, so
@@ -46,9 +49,12 @@ func newDialer(h host.Host, d *dht.IpfsDHT, log *slog.Logger, now func() time.Ti
 	return dl
 }
 
-// want asks for a connection to p, some time soon. It does not block.
+// want asks for a connection to p, some time soon. It does not block. With as
+// many connections as are kept in the long run it does nothing: others would
+// be closed for it. Calls still connect where they need to.
 func (d *dialer) want(p peer.ID) {
-	if p == d.host.ID() || d.host.Network().Connectedness(p) == network.Connected {
+	net := d.host.Network()
+	if p == d.host.ID() || net.Connectedness(p) == network.Connected || len(net.Peers()) >= connsLow {
 		return
 	}
 	d.mu.Lock()
@@ -86,26 +92,41 @@ func (d *dialer) run(ctx context.Context) {
 	workers.Wait()
 }
 
-// connect connects to p, asking the hash table where it is if need be.
+// connect connects to p. Where no address is known, or none of them works any
+// more, it asks the hash table.
 func (d *dialer) connect(ctx context.Context, p peer.ID) error {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
-	info := peer.AddrInfo{ID: p}
-	if len(d.host.Peerstore().Addrs(p)) == 0 {
-		var err error
-		if info, err = d.dht.FindPeer(ctx, p); err != nil {
-			d.lost(ctx, p)
-			return fmt.Errorf("no address of %v: %w", p, err)
-		}
+	err := errNoAddress
+	if len(d.host.Peerstore().Addrs(p)) > 0 {
+		err = d.host.Connect(ctx, peer.AddrInfo{ID: p})
 	}
-	if err := d.host.Connect(ctx, info); err != nil {
+	if err != nil {
+		err = d.findAndConnect(ctx, p, err)
+	}
+	if err != nil {
 		d.lost(ctx, p)
 		return err
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	delete(d.mu.resist, p)
+	d.welcome(p)
 	return nil
+}
+
+var errNoAddress = errors.New("no address is known")
+
+// findAndConnect connects to p at addresses from the hash table, unless they
+// are those that failed already, with the error failed.
+func (d *dialer) findAndConnect(ctx context.Context, p peer.ID, failed error) error {
+	known := d.host.Peerstore().Addrs(p)
+	info, err := d.dht.FindPeer(ctx, p)
+	if err != nil {
+		return fmt.Errorf("connecting to %v: %w", p, failed)
+	}
+	isKnown := func(a multiaddr.Multiaddr) bool { return slices.ContainsFunc(known, a.Equal) }
+	if info.Addrs = slices.DeleteFunc(info.Addrs, isKnown); len(info.Addrs) == 0 {
+		return fmt.Errorf("connecting to %v: %w", p, failed)
+	}
+	return d.host.Connect(ctx, info)
 }
 
 // lost notes that p could not be reached, unless it was we who gave up.
@@ -125,7 +146,7 @@ func (d *dialer) lost(ctx context.Context, p peer.ID) {
 	d.failed(p)
 }
 
-// welcome ends the sparing of a peer that connected to us.
+// welcome ends the sparing of a peer that is connected.
 func (d *dialer) welcome(p peer.ID) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

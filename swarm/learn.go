@@ -20,19 +20,32 @@ import (
 // to, so that a prompt has somewhere to go when the nearest one is lost.
 const enoughGates = 4
 
+// valueTag and valueWeight keep connections to peers of use when there are
+// too many: they count more than any bucket of the hash table does.
+const (
+	valueTag    = "moeswarm-serves"
+	valueWeight = 50
+)
+
 // heard takes in an announcement, and connects to its author if this node
 // has a use for it.
 func (n *Node) heard(l *live, from peer.ID, a wire.Announcement) {
-	var useful bool
+	var useful, valued bool
 	p := routingPeer(from)
 	err := n.dir.write(func(t *holdings, now time.Time) (bool, error) {
 		changed, err := t.announce(p, noticeOf(a), now)
-		useful = err == nil && t.useful(a)
+		valued = err == nil && !a.Leaving && (a.Gates || t.own[a.Model].Gates)
+		useful = valued && t.useful(a)
 		return changed, err
 	})
 	if err != nil {
 		n.log.Debug("an announcement is left out", "peer", from, "err", err)
 		return
+	}
+	if valued {
+		l.host.ConnManager().TagPeer(from, valueTag, valueWeight)
+	} else {
+		l.host.ConnManager().UntagPeer(from, valueTag)
 	}
 	switch {
 	case l.host.Network().Connectedness(from) == network.Connected:
@@ -44,18 +57,12 @@ func (n *Node) heard(l *live, from peer.ID, a wire.Announcement) {
 	}
 }
 
-// useful reports whether the author of an announcement should be connected:
-// it may hold experts of a model this node gates, or it gates a model of
-// which few gating nodes are connected.
+// useful reports whether the author of an announcement, a gating node or a
+// peer for a model that this node gates, should be connected. Any holder
+// should; of gating nodes a few are enough.
 func (t *holdings) useful(a wire.Announcement) bool {
-	if a.Leaving {
-		return false
-	}
 	if t.own[a.Model].Gates {
 		return true
-	}
-	if !a.Gates {
-		return false
 	}
 	near := 0
 	for _, p := range t.gates(a.Model) {

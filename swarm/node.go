@@ -139,10 +139,14 @@ func (n *Node) Served() map[routing.Peer]Served {
 // asked for are not asked for again.
 func (n *Node) LookUp(ids []expert.ID) {
 	l := n.live.Load()
-	if l == nil || len(ids) == 0 {
+	if l == nil {
 		return
 	}
-	n.watch(l, ids[0].Model)
+	for i, id := range ids {
+		if i == 0 || id.Model != ids[i-1].Model {
+			n.watch(l, id.Model)
+		}
+	}
 	l.finder.lookUp(ids)
 }
 

@@ -105,21 +105,6 @@ func (t *holdings) gates(model expert.ModelID) []routing.Peer {
 	return out
 }
 
-// servers lists the usable peers that serve some part of a model.
-func (t *holdings) servers(model expert.ModelID) []routing.Peer {
-	m := t.models[model]
-	if m == nil {
-		return nil
-	}
-	var out []routing.Peer
-	for p, c := range m.peers {
-		if !c.left && t.peers[p].usable {
-			out = append(out, p)
-		}
-	}
-	return out
-}
-
 // peerView tells what a peer serves; the rest of the view is for the caller
 // to fill in.
 func (t *holdings) peerView(p routing.Peer) PeerView {

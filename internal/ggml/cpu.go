@@ -21,6 +21,7 @@ type Feature struct {
 	Name  string
 	Built bool // the kernels of this build use it
 	CPU   bool // this machine has it
+	Vital bool // leaving it out costs a multiple of the time, not a part
 }
 
 // Features lists the instruction sets that decide the kernels' speed on this
@@ -29,15 +30,15 @@ func Features() []Feature {
 	switch runtime.GOARCH {
 	case "amd64":
 		return []Feature{
-			{"avx2", C.ggml_cpu_has_avx2() != 0, cpu.X86.HasAVX2},
-			{"fma", C.ggml_cpu_has_fma() != 0, cpu.X86.HasFMA},
-			{"avx512", C.ggml_cpu_has_avx512() != 0, cpu.X86.HasAVX512F},
-			{"avx512_vnni", C.ggml_cpu_has_avx512_vnni() != 0, cpu.X86.HasAVX512VNNI},
+			{"avx2", C.ggml_cpu_has_avx2() != 0, cpu.X86.HasAVX2, true},
+			{"fma", C.ggml_cpu_has_fma() != 0, cpu.X86.HasFMA, true},
+			{"avx512", C.ggml_cpu_has_avx512() != 0, cpu.X86.HasAVX512F, false},
+			{"avx512_vnni", C.ggml_cpu_has_avx512_vnni() != 0, cpu.X86.HasAVX512VNNI, false},
 		}
 	case "arm64":
 		return []Feature{
-			{"dotprod", C.ggml_cpu_has_dotprod() != 0, cpu.ARM64.HasASIMDDP},
-			{"i8mm", C.ggml_cpu_has_matmul_int8() != 0, cpu.ARM64.HasI8MM},
+			{"dotprod", C.ggml_cpu_has_dotprod() != 0, cpu.ARM64.HasASIMDDP, true},
+			{"i8mm", C.ggml_cpu_has_matmul_int8() != 0, cpu.ARM64.HasI8MM, false},
 		}
 	}
 	return nil
@@ -45,7 +46,7 @@ func Features() []Feature {
 
 // Advice looks at features and says what is wrong with this build for this
 // machine. fatal is set when the kernels use instructions the machine lacks,
-// so that computing would crash; slow when they leave out one that matters.
+// so that computing would crash; slow when they leave out a vital one.
 // Both are empty for a good build.
 func Advice(features []Feature) (fatal, slow string) {
 	const fix = `build with "make", or set CGO_CFLAGS and CGO_CXXFLAGS to "-O3 -march=native" before "go build"`
@@ -54,7 +55,7 @@ func Advice(features []Feature) (fatal, slow string) {
 		switch {
 		case f.Built && !f.CPU:
 			lacks = append(lacks, f.Name)
-		case f.CPU && !f.Built:
+		case f.CPU && !f.Built && f.Vital:
 			unused = append(unused, f.Name)
 		}
 	}

@@ -223,14 +223,14 @@ func TestSplitCoversOnce(t *testing.T) {
 }
 
 func TestAdvice(t *testing.T) {
-	fatal, slow := Advice([]Feature{{"avx2", true, true}, {"avx512", false, false}})
+	fatal, slow := Advice([]Feature{{"avx2", true, true, true}, {"avx512", false, true, false}})
 	if fatal != "" || slow != "" {
 		t.Errorf("good build: %q %q", fatal, slow)
 	}
-	if fatal, _ = Advice([]Feature{{"avx512", true, false}}); fatal == "" {
+	if fatal, _ = Advice([]Feature{{"avx512", true, false, false}}); fatal == "" {
 		t.Error("no word about instructions that would crash")
 	}
-	if _, slow = Advice([]Feature{{"avx2", false, true}}); slow == "" {
+	if _, slow = Advice([]Feature{{"avx2", false, true, true}}); slow == "" {
 		t.Error("no word about instructions left unused")
 	}
 }
