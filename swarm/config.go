@@ -38,6 +38,9 @@ type Config struct {
 
 	// Serve answers expert calls; nil: the node holds no experts.
 	Serve expert.Applier
+	// Threads is how many frames of calls are worked on at once; 0: one for
+	// each processor.
+	Threads int
 	// Completer answers prompts; nil: the node does not gate.
 	Completer prompt.Completer
 	// Offers says what Serve and Completer serve, one entry a model.
@@ -68,6 +71,7 @@ type settings struct {
 	joinAt    []peer.AddrInfo
 	mdns      bool
 	serve     expert.Applier
+	threads   int
 	completer prompt.Completer
 	offers    []Offer
 	log       *slog.Logger
@@ -75,9 +79,12 @@ type settings struct {
 
 // validate checks c and fills in defaults. It leaves c alone.
 func (c Config) validate() (settings, error) {
-	s := settings{mdns: c.MDNS, serve: c.Serve, completer: c.Completer, log: c.Log}
+	s := settings{mdns: c.MDNS, serve: c.Serve, threads: c.Threads, completer: c.Completer, log: c.Log}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
+	}
+	if c.Threads < 0 {
+		return settings{}, fmt.Errorf("%d threads; want a positive number, or 0 for one for each processor", c.Threads)
 	}
 	var err error
 	if s.key, err = c.identity(); err != nil {

@@ -28,6 +28,14 @@ const (
 	// settle is how long the routing table may still grow before records go
 	// out again because it grew.
 	settle = 2 * time.Second
+	// provideSpacing is the pause between two records. On one machine a record
+	// takes half a millisecond of two cores, which are needed for better things
+	// while a node with thousands of experts starts; hello and gossip have told
+	// of them already.
+	provideSpacing = 2 * time.Millisecond
+	// provideAround is the number of nodes that a look-up reaches whatever the
+	// key is (Kademlia's k). In a smaller swarm records do not move.
+	provideAround = 20
 	// provideRetry is the pause after a round in which nothing was taken.
 	provideRetry = 15 * time.Second
 )
@@ -85,9 +93,12 @@ func (p *provider) publish(ctx context.Context) bool {
 		})
 	}
 	// In random order, so that rounds cut short do not neglect the same ones.
+	spacing := time.NewTicker(provideSpacing)
+	defer spacing.Stop()
 	for _, i := range rand.Perm(len(p.keys)) {
 		select {
 		case keys <- p.keys[i]:
+			<-spacing.C
 		case <-ctx.Done():
 		}
 	}
@@ -108,7 +119,7 @@ func (p *provider) untilGrown(ctx context.Context, d time.Duration, size int) bo
 		if !time.Now().Before(deadline) {
 			return true
 		}
-		if p.dht.RoutingTable().Size() >= 2*size {
+		if now := p.dht.RoutingTable().Size(); now > provideAround && now >= 2*size {
 			return pause(ctx, settle, nil)
 		}
 	}

@@ -55,7 +55,8 @@ func (n *Node) Run(ctx context.Context) error {
 	if err == nil {
 		n.takePart(ctx, l)
 	}
-	serving.drain(drainTimeout)
+	serving.drain(drainTimeout) // answers that end now still call their holders
+	n.live.Store(nil)
 	end()
 	l.greeter.close()
 	l.gossip.wait()
@@ -70,7 +71,6 @@ func (n *Node) Run(ctx context.Context) error {
 // takePart is a node's life in the swarm: from listening to goodbye.
 func (n *Node) takePart(ctx context.Context, l *live) {
 	n.live.Store(l)
-	defer n.live.Store(nil)
 	n.log.Info("listening", "peer", n.id, "addrs", n.Addrs())
 	var seeking sync.WaitGroup
 	n.seek(ctx, l, &seeking)
@@ -112,7 +112,7 @@ func (n *Node) open(life context.Context) (l *live, err error) {
 	l.finder = newFinder(l.dht, n.log, n.now, n.expertKey)
 	l.provider = &provider{dht: l.dht, keys: keys, log: n.log, grown: grown, round: n.hooks.provided}
 	l.dialer = newDialer(l.host, l.dht, n.log, n.now)
-	l.pinger = &pinger{host: l.host, soon: make(chan struct{}, 1)}
+	l.pinger = newPinger(l.host)
 	l.greeter = &greeter{host: l.host, log: n.log, now: n.now, meters: newMeters[peer.ID](helloPace())}
 	l.announcer = newAnnouncer(n.announced(), n.log, n.now)
 	l.announcer.gossip, l.announcer.greeter = l.gossip, l.greeter

@@ -31,7 +31,7 @@ func newServices(h host.Host, s settings) *services {
 		v.server = newServer(h, serverConfig{
 			Apply: s.serve,
 			Holds: func(id expert.ID) bool { return held[id] },
-			Log:   s.log,
+			Log:   s.log, Workers: s.threads,
 		})
 	}
 	if gates {

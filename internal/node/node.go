@@ -114,7 +114,7 @@ func (n *Node) newNetwork(offers []swarm.Offer) (*swarm.Node, error) {
 	// Interfaces stay nil unless there is something behind them: nil is how
 	// the swarm knows that this node serves none.
 	if slices.ContainsFunc(offers, func(o swarm.Offer) bool { return len(o.Held) > 0 }) {
-		cfg.Serve = n.sets
+		cfg.Serve, cfg.Threads = n.sets, n.cfg.Threads
 	}
 	if slices.ContainsFunc(offers, func(o swarm.Offer) bool { return o.Gates }) {
 		cfg.Completer = n.gates
