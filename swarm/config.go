@@ -43,6 +43,11 @@ type Config struct {
 	Threads int
 	// Completer answers prompts; nil: the node does not gate.
 	Completer prompt.Completer
+	// Linger is closed when nothing else in this process needs the network:
+	// when its own users' answers have ended, say. Run waits for it between
+	// goodbye and the end, as long as it waits for peers' answers at the most.
+	// nil: nothing does.
+	Linger <-chan struct{}
 	// Offers says what Serve and Completer serve, one entry a model.
 	Offers []Offer
 
@@ -72,6 +77,7 @@ type settings struct {
 	mdns      bool
 	serve     expert.Applier
 	threads   int
+	linger    <-chan struct{}
 	completer prompt.Completer
 	offers    []Offer
 	log       *slog.Logger
@@ -79,7 +85,7 @@ type settings struct {
 
 // validate checks c and fills in defaults. It leaves c alone.
 func (c Config) validate() (settings, error) {
-	s := settings{mdns: c.MDNS, serve: c.Serve, threads: c.Threads, completer: c.Completer, log: c.Log}
+	s := settings{mdns: c.MDNS, serve: c.Serve, threads: c.Threads, completer: c.Completer, linger: c.Linger, log: c.Log}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}

@@ -55,7 +55,7 @@ func (n *Node) Run(ctx context.Context) error {
 	if err == nil {
 		n.takePart(ctx, l)
 	}
-	serving.drain(drainTimeout) // answers that end now still call their holders
+	serving.drain(drainTimeout, n.linger) // answers that end now still call their holders
 	n.live.Store(nil)
 	end()
 	l.greeter.close()

@@ -80,12 +80,20 @@ func (v *services) start(life context.Context) *serving {
 
 // drain lets running answers and calls end, and returns when they have or
 // when most is over. What is left then ends when the host closes; see wait.
-func (w *serving) drain(most time.Duration) {
+// linger, when it is not nil, is closed when this node's own users need no
+// holders and no gating nodes any more.
+func (w *serving) drain(most time.Duration, linger <-chan struct{}) {
 	over := make(chan struct{})
 	go func() {
 		defer close(over)
 		w.stopPrompts()
 		w.prompts.Wait()
+		if linger != nil {
+			select {
+			case <-linger:
+			case <-time.After(most):
+			}
+		}
 		w.stopServer()
 		w.server.Wait()
 		w.stopCaller()

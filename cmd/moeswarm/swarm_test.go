@@ -231,6 +231,32 @@ func TestGoodbye(t *testing.T) {
 	}
 }
 
+// TestEntryStops: a node told to stop while an answer to its own user runs
+// finishes it first, whether it gates itself or asks a gating node.
+func TestEntryStops(t *testing.T) {
+	s := start(t, localswarm.Config{Hold: twice})
+	for _, n := range []*localswarm.Node{s.Entry, s.Nodes[0]} {
+		c, err := client.New(n.URL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		stopped := make(chan error, 1)
+		count := 0
+		a, err := c.Complete(context.Background(), client.Request{Prompt: prompts[1], MaxTokens: 200}, func(string) {
+			if count++; count == 5 {
+				go func() { stopped <- n.Stop() }()
+			}
+		})
+		if err != nil {
+			t.Error(err)
+		}
+		sameTokens(t, prompts[1], a.Tokens, reference(t, prompts[1], 200))
+		if err := <-stopped; err != nil {
+			t.Errorf("the node ended with %v", err)
+		}
+	}
+}
+
 // TestRun: the command's JSON is the reference's, and nothing stays behind.
 func TestRun(t *testing.T) {
 	out, errout, err := runBinary(t, "run", "--nodes", "3", "-n", "48", "--json", prompts[0])

@@ -30,7 +30,13 @@ type Node struct {
 	ln     net.Listener // nil without HTTP; open since New, so that a taken port is told at once
 	began  time.Time
 	ready  chan struct{}
+	served chan struct{} // closed when HTTP has given its last answer
 }
+
+// httpGrace is how long answers over HTTP may go on once the node is told to
+// stop: longer than gating nodes give each other (5 s), and short enough that
+// the last words over HTTP come before the network ends (8.5 s).
+const httpGrace = 6 * time.Second
 
 // New checks the configuration and builds the components. It starts nothing,
 // but takes the HTTP port, so that a port in use is known at once; Run or
@@ -40,7 +46,7 @@ func New(cfg Config) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &Node{cfg: cfg, sets: expert.Sets{}, gates: gates{}, began: time.Now(), ready: make(chan struct{})}
+	n := &Node{cfg: cfg, sets: expert.Sets{}, gates: gates{}, began: time.Now(), ready: make(chan struct{}), served: make(chan struct{})}
 	pool := ggml.NewPool(cfg.Threads)
 	offers := make([]swarm.Offer, len(cfg.Models))
 	for i, m := range cfg.Models {
@@ -109,7 +115,7 @@ func contentIDs(m *expert.Manifest) map[expert.ID][]byte {
 func (n *Node) newNetwork(offers []swarm.Offer) (*swarm.Node, error) {
 	cfg := swarm.Config{
 		KeyFile: n.cfg.KeyFile, Listen: n.cfg.Listen, Join: n.cfg.Join, MDNS: n.cfg.MDNS,
-		Offers: offers, Log: n.cfg.Log,
+		Offers: offers, Linger: n.served, Log: n.cfg.Log,
 	}
 	// Interfaces stay nil unless there is something behind them: nil is how
 	// the swarm knows that this node serves none.
@@ -160,6 +166,7 @@ func (n *Node) newHTTP() (*httpapi.Server, error) {
 		Resolve:   n.resolve,
 		Swarm:     func() any { return n.View() },
 		Hosts:     n.cfg.Hosts,
+		Limits:    httpapi.Limits{Grace: httpGrace},
 		Log:       n.cfg.Log,
 	})
 }
@@ -261,8 +268,13 @@ func (n *Node) Run(ctx context.Context) error {
 	}
 	run(&inside, inner, n.router.Run)
 	run(&outside, doors, n.net.Run)
-	if n.http != nil {
-		run(&outside, doors, func(ctx context.Context) error { return n.http.Serve(ctx, n.ln) })
+	if n.http == nil {
+		close(n.served)
+	} else {
+		run(&outside, doors, func(ctx context.Context) error {
+			defer close(n.served)
+			return n.http.Serve(ctx, n.ln)
+		})
 	}
 	run(&outside, doors, n.watch)
 	outside.Wait()
