@@ -283,7 +283,7 @@ func TestTooManyStreams(t *testing.T) {
 // TestIdleServedStreamEnds: but not while a call is being worked on.
 func TestIdleServedStreamEnds(t *testing.T) {
 	release := make(chan struct{})
-	p := startPair(t, "tcp", serverConfig{Tick: time.Millisecond, Idle: 20 * time.Millisecond,
+	p := startPair(t, "tcp", serverConfig{Tick: time.Millisecond, Idle: 150 * time.Millisecond,
 		Apply: scale{before: func(context.Context, []expert.Call) { <-release }}})
 	free := sync.OnceFunc(func() { close(release) })
 	t.Cleanup(free)

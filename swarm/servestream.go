@@ -26,7 +26,7 @@ type serveStream struct {
 
 	// Atomic.
 	due  atomic.Int64 // when the frame being read must be here, since born; 0: none
-	came atomic.Int64 // when the last frame came, since born
+	came atomic.Int64 // when the last frame came or was done with, since born
 
 	mu struct {
 		sync.Mutex

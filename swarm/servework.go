@@ -156,6 +156,9 @@ func (s *server) refuse(j *job, err error, detail string) {
 // drop ends a job: its call id, its memory and its charges are free again.
 func (s *server) drop(j *job) {
 	st := j.stream
+	// The asker's time to be idle begins when the work ends: its answer is
+	// still to be written, and it has had no reason to send anything.
+	st.came.Store(int64(time.Since(st.born)))
 	st.mu.Lock()
 	if st.mu.jobs[j.id] == j {
 		delete(st.mu.jobs, j.id)
