@@ -231,6 +231,39 @@ func TestGoodbye(t *testing.T) {
 	}
 }
 
+// TestMissingExperts: while nobody holds some experts, a prompt gets an error
+// that names them within seconds; when a holder joins, prompts are answered.
+func TestMissingExperts(t *testing.T) {
+	s := start(t, localswarm.Config{Hold: []string{"0,2-3:*;1:0-3,8-15"}})
+	c, err := client.New(s.Entry.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	begun := time.Now()
+	_, err = c.Complete(ctx, client.Request{Prompt: prompts[0], MaxTokens: 5}, nil)
+	t.Logf("refused after %v", time.Since(begun))
+	if err == nil || !strings.Contains(err.Error(), "layer 1: experts 4-7 have no holder; a node with 510 kB to spare fixes it") {
+		t.Errorf("got %v", err)
+	}
+	holder := exec.Command(built(t), "node", "--ephemeral", "--mdns=false", "--listen", "/ip4/127.0.0.1/tcp/0",
+		"--http", "none", "--model", "demo", "--experts", "1:4-7", "--join", s.Nodes[0].Addrs[0])
+	if err := holder.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer holder.Wait()
+	defer holder.Process.Kill()
+	var a client.Answer
+	for a.Tokens == nil && ctx.Err() == nil { // each try waits some seconds for news
+		a, err = c.Complete(ctx, client.Request{Prompt: prompts[0], MaxTokens: 40}, nil)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	sameTokens(t, prompts[0], a.Tokens, reference(t, prompts[0], 40))
+}
+
 // TestEntryStops: a node told to stop while an answer to its own user runs
 // finishes it first, whether it gates itself or asks a gating node.
 func TestEntryStops(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/moeswarm/moeswarm/expert"
+	"github.com/moeswarm/moeswarm/gating/prompt"
 	"github.com/moeswarm/moeswarm/swarm"
 )
 
@@ -22,7 +23,7 @@ const patience = 3 * time.Second
 // watchCoverage says, for each model gated here, which experts nobody holds,
 // whenever that changes, and when nothing is missing any more.
 func (n *Node) watchCoverage(ctx context.Context) {
-	if len(n.gates) == 0 {
+	if len(n.gates.engines) == 0 {
 		return
 	}
 	last := map[expert.ModelID]string{}
@@ -54,6 +55,23 @@ func (n *Node) watchCoverage(ctx context.Context) {
 			}
 		}
 	}
+}
+
+// covered reports whether every expert of a model has a holder. The error
+// wraps prompt.ErrMissingExperts and says which have none. It does not wait:
+// the entry does, and may know another gating node meanwhile.
+func (n *Node) covered(model expert.ModelID) error {
+	c := n.net.Coverage(model)
+	if c.Complete() {
+		return nil
+	}
+	var lines []string
+	for _, m := range n.cfg.Models {
+		if m.Model.ID() == model {
+			lines = n.missing(m, c)
+		}
+	}
+	return fmt.Errorf("%w: %s", prompt.ErrMissingExperts, strings.TrimSpace(strings.Join(lines, "; ")))
 }
 
 // missing says in lines which experts have no holder and how much memory

@@ -16,19 +16,35 @@ import (
 
 // gates is the engines of the models this node gates, as one completer. It is
 // filled while the node is built and constant afterwards.
-type gates map[expert.ModelID]*engine.Engine
+type gates struct {
+	engines map[expert.ModelID]*engine.Engine
+	// covered reports whether every expert of a model has a holder. Its error
+	// says which have none.
+	covered func(expert.ModelID) error
+}
 
-// Complete hands the request to its model's engine.
-func (g gates) Complete(ctx context.Context, r prompt.Request) iter.Seq2[prompt.Chunk, error] {
-	if e := g[r.Model]; e != nil {
-		return e.Complete(ctx, r)
-	}
+// Complete hands the request to its model's engine. An answer that has not
+// begun is refused while experts have no holder at all: it would only hold up
+// its user. One that moves here from another node, or that is under way, waits
+// for them as long as the router does.
+func (g *gates) Complete(ctx context.Context, r prompt.Request) iter.Seq2[prompt.Chunk, error] {
 	return func(yield func(prompt.Chunk, error) bool) {
-		yield(prompt.Chunk{}, fmt.Errorf("%w: %s", prompt.ErrUnknownModel, r.Model.Short()))
+		e := g.engines[r.Model]
+		if e == nil {
+			yield(prompt.Chunk{}, fmt.Errorf("%w: %s", prompt.ErrUnknownModel, r.Model.Short()))
+			return
+		}
+		if len(r.Prefix) == 0 {
+			if err := g.covered(r.Model); err != nil {
+				yield(prompt.Chunk{}, err)
+				return
+			}
+		}
+		e.Complete(ctx, r)(yield)
 	}
 }
 
-func (g gates) has(m expert.ModelID) bool { return g[m] != nil }
+func (g *gates) has(m expert.ModelID) bool { return g.engines[m] != nil }
 
 // newEngine builds the gating stack of one model over an applier of experts.
 func newEngine(m Model, applier expert.Applier, pool *ggml.Pool, cfg Config) (*engine.Engine, error) {

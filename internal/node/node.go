@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/moeswarm/moeswarm/expert"
+	"github.com/moeswarm/moeswarm/gating/engine"
 	"github.com/moeswarm/moeswarm/gating/prompt"
 	"github.com/moeswarm/moeswarm/internal/entry"
 	"github.com/moeswarm/moeswarm/internal/ggml"
@@ -22,7 +23,7 @@ import (
 type Node struct {
 	cfg    Config
 	sets   expert.Sets
-	gates  gates
+	gates  *gates
 	net    *swarm.Node
 	router *routing.Router
 	entry  *entry.Entry
@@ -46,7 +47,8 @@ func New(cfg Config) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &Node{cfg: cfg, sets: expert.Sets{}, gates: gates{}, began: time.Now(), ready: make(chan struct{}), served: make(chan struct{})}
+	n := &Node{cfg: cfg, sets: expert.Sets{}, began: time.Now(), ready: make(chan struct{}), served: make(chan struct{})}
+	n.gates = &gates{engines: map[expert.ModelID]*engine.Engine{}, covered: n.covered}
 	pool := ggml.NewPool(cfg.Threads)
 	offers := make([]swarm.Offer, len(cfg.Models))
 	for i, m := range cfg.Models {
@@ -64,7 +66,7 @@ func New(cfg Config) (*Node, error) {
 		if !m.Gate {
 			continue
 		}
-		if n.gates[m.Model.ID()], err = newEngine(m, n.router, pool, cfg); err != nil {
+		if n.gates.engines[m.Model.ID()], err = newEngine(m, n.router, pool, cfg); err != nil {
 			return nil, err
 		}
 	}
@@ -151,9 +153,12 @@ func (n *Node) newEntry() (*entry.Entry, error) {
 			return names(peers), err
 		},
 		Remote: func(peer string) prompt.Completer { return n.net.Remote(routing.Peer(peer)) },
+		// Nodes that start together hear of each other within two seconds, and
+		// nobody sits before a blank screen for long.
+		Policy: entry.Policy{MissingWait: 4 * time.Second},
 		Log:    n.cfg.Log,
 	}
-	if len(n.gates) > 0 {
+	if len(n.gates.engines) > 0 {
 		cfg.Local, cfg.LocalModels = n.gates, n.gates.has
 	}
 	return entry.New(cfg)
@@ -263,7 +268,7 @@ func (n *Node) Run(ctx context.Context) error {
 			closeDoors() // the first to end ends all
 		})
 	}
-	for _, e := range n.gates {
+	for _, e := range n.gates.engines {
 		run(&inside, inner, e.Run)
 	}
 	run(&inside, inner, n.router.Run)
