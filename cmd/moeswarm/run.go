@@ -22,6 +22,7 @@ type runFlags struct {
 	seed                   uint64
 	seeded                 bool
 	model, node            string
+	bestEffort             float64
 	json, verbose          bool
 }
 
@@ -41,6 +42,7 @@ func (p program) run(ctx context.Context, args []string) error {
 	fs.StringVar(&f.model, "model", "", "GGUF `file` or \"demo\"; with --node, the name of a model that the swarm serves (default: demo; with --node, the only one served)")
 	fs.StringVar(&f.node, "node", "", "`URL` of a node to ask, instead of a throwaway swarm")
 	fs.IntVar(&f.threads, "threads", 0, "`processors` each process computes with (default: all)")
+	fs.Float64Var(&f.bestEffort, "best-effort", 0, "`share` of a token's gate mass that may be left out when experts are late, 0 to 1; 0 is exact")
 	fs.BoolVar(&f.json, "json", false, "print one JSON object")
 	fs.BoolVar(&f.verbose, "verbose", false, "show what the processes log")
 	ops, err := parse(fs, args, 1, 1)
@@ -105,17 +107,18 @@ func (p program) localConfig(ctx context.Context, model string, n int) (localswa
 
 // summary is what "run --json" prints.
 type summary struct {
-	Text         string        `json:"text"`
-	Tokens       []int32       `json:"tokens"`
-	PromptTokens int           `json:"prompt_tokens"`
-	Finish       string        `json:"finish_reason"`
-	FirstTokenMs float64       `json:"first_token_ms"`
-	TotalMs      float64       `json:"total_ms"`
-	TokensPerS   float64       `json:"tokens_per_s"`
-	Nodes        []nodeSummary `json:"nodes,omitempty"`
-	Failovers    uint64        `json:"failovers"`
-	BytesOut     int64         `json:"bytes_out"`
-	BytesIn      int64         `json:"bytes_in"`
+	Text         string          `json:"text"`
+	Tokens       []int32         `json:"tokens"`
+	PromptTokens int             `json:"prompt_tokens"`
+	Finish       string          `json:"finish_reason"`
+	FirstTokenMs float64         `json:"first_token_ms"`
+	TotalMs      float64         `json:"total_ms"`
+	TokensPerS   float64         `json:"tokens_per_s"`
+	Nodes        []nodeSummary   `json:"nodes,omitempty"`
+	Failovers    uint64          `json:"failovers"`
+	Dropped      *client.Dropped `json:"dropped,omitempty"` // of a best-effort answer
+	BytesOut     int64           `json:"bytes_out"`
+	BytesIn      int64           `json:"bytes_in"`
 }
 
 // nodeSummary is one process of the throwaway swarm.
@@ -133,7 +136,7 @@ func (p program) ask(ctx context.Context, f runFlags, url, prompt string, s *loc
 	if err != nil {
 		return usageError{err}
 	}
-	req := client.Request{Prompt: prompt, MaxTokens: f.tokens, Temperature: f.temperature}
+	req := client.Request{Prompt: prompt, MaxTokens: f.tokens, Temperature: f.temperature, BestEffort: f.bestEffort}
 	if s == nil {
 		req.Model = f.model
 	}
@@ -156,6 +159,9 @@ func (p program) ask(ctx context.Context, f runFlags, url, prompt string, s *loc
 	sum, err := summarise(ctx, c, a, s)
 	if err != nil {
 		return err
+	}
+	if f.bestEffort > 0 {
+		sum.Dropped = &a.Dropped
 	}
 	if f.json {
 		return json.NewEncoder(p.stdout).Encode(sum)
@@ -201,6 +207,9 @@ func summarise(ctx context.Context, entry *client.Client, a client.Answer, s *lo
 func (p program) showSummary(s summary, local bool) {
 	var b strings.Builder
 	fmt.Fprintf(&b, "\n%d tokens after %d of prompt, %.1f tokens/s, first after %.0f ms", len(s.Tokens), s.PromptTokens, s.TokensPerS, s.FirstTokenMs)
+	if s.Dropped != nil {
+		fmt.Fprintf(&b, "; best effort: %d expert calls left out, gate mass %.3f", s.Dropped.Calls, s.Dropped.Mass)
+	}
 	if local {
 		fmt.Fprintf(&b, "; %d nodes, %.1f MB between them, %d failovers\n", len(s.Nodes)+1, float64(s.BytesOut+s.BytesIn)/1e6, s.Failovers)
 		for _, n := range s.Nodes {

@@ -31,6 +31,10 @@ type Request struct {
 	Prefix    []int32
 	MaxTokens int // of the whole answer, Prefix included; > 0
 	Sampling  Sampling
+	// BestEffort is the share of a row's gate mass that may be left out when
+	// experts are late or have no holder, 0 to 1. 0, the default, is exact: no
+	// expert is ever left out.
+	BestEffort float32
 }
 
 // Sampling says how the next token is drawn from the logits. The zero value
@@ -62,6 +66,15 @@ type Chunk struct {
 	Token        int32  // the token's id
 	Bytes        []byte // its raw bytes; empty for control tokens
 	Finish       Finish // set in the last chunk only
+	// Dropped is what was left out on the way to this chunk, prefill included
+	// in the first; zero unless the request allows it.
+	Dropped Dropped
+}
+
+// Dropped counts experts that were left out of rows because they were late.
+type Dropped struct {
+	Calls int     // (row, expert) pairs
+	Mass  float64 // sum of their gate weights; a row's weights add up to 1
 }
 
 // Completer completes prompts. The sequence yields the tokens after

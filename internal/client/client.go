@@ -52,6 +52,7 @@ type Request struct {
 	TopP        float64  `json:"top_p,omitempty"`
 	Seed        *uint64  `json:"seed,omitempty"`
 	Stop        []string `json:"stop,omitempty"`
+	BestEffort  float64  `json:"best_effort,omitempty"`
 }
 
 // Answer is a completed prompt.
@@ -63,6 +64,13 @@ type Answer struct {
 	// FirstToken is the time from asking to the first token; Total that to
 	// the end of the answer.
 	FirstToken, Total time.Duration
+	Dropped           Dropped // of a best-effort answer
+}
+
+// Dropped is what a best-effort answer went without.
+type Dropped struct {
+	Calls int     `json:"calls"`
+	Mass  float64 `json:"gate_mass"`
 }
 
 // DecodeRate is the tokens per second after the first.
@@ -83,7 +91,8 @@ type event struct {
 		Prompt int `json:"prompt_tokens"`
 	} `json:"usage"`
 	Extra *struct {
-		Tokens []int32 `json:"tokens"`
+		Tokens  []int32  `json:"tokens"`
+		Dropped *Dropped `json:"dropped"`
 	} `json:"moeswarm"`
 	Error *apiError `json:"error"`
 }
@@ -145,6 +154,9 @@ func (a *Answer) add(e event, begun time.Time, text *strings.Builder, piece func
 			a.FirstToken = time.Since(begun)
 		}
 		a.Tokens = append(a.Tokens, e.Extra.Tokens...)
+	}
+	if e.Extra != nil && e.Extra.Dropped != nil {
+		a.Dropped = *e.Extra.Dropped
 	}
 	if e.Usage != nil {
 		a.PromptTokens = e.Usage.Prompt

@@ -90,13 +90,17 @@ type answering struct {
 	head   answer // what all parts of the answer share
 	usage  usage
 	tokens []int32 // not yet sent; kept only when they are asked for
-	finish prompt.Finish
+	// What was left out so far; reported when the request allows it.
+	dropped prompt.Dropped
+	finish  prompt.Finish
 }
 
 // add takes the next chunk and returns the text that it completes, and
 // whether the answer has ended with it.
 func (a *answering) add(c prompt.Chunk) (piece string, ended bool) {
 	a.usage.PromptTokens = c.PromptTokens
+	a.dropped.Calls += c.Dropped.Calls
+	a.dropped.Mass += c.Dropped.Mass
 	if c.HasToken {
 		a.usage.CompletionTokens++
 		if a.returnTokens {
@@ -115,13 +119,20 @@ func (a *answering) add(c prompt.Chunk) (piece string, ended bool) {
 	return piece, a.finish != prompt.FinishNone
 }
 
-// extra takes the tokens to be sent, if they are asked for.
+// extra takes the tokens to be sent, if they are asked for, and tells what was
+// left out so far, if that was allowed.
 func (a *answering) extra() *extra {
-	if !a.returnTokens {
+	if !a.returnTokens && a.BestEffort == 0 {
 		return nil
 	}
-	e := &extra{Tokens: append([]int32{}, a.tokens...)}
-	a.tokens = a.tokens[:0]
+	e := &extra{}
+	if a.returnTokens {
+		e.Tokens = append([]int32{}, a.tokens...)
+		a.tokens = a.tokens[:0]
+	}
+	if a.BestEffort > 0 {
+		e.Dropped = &dropped{a.dropped.Calls, a.dropped.Mass}
+	}
 	return e
 }
 
@@ -151,5 +162,12 @@ type usage struct {
 
 // extra holds what only we send.
 type extra struct {
-	Tokens []int32 `json:"tokens"`
+	Tokens  []int32  `json:"tokens,omitzero"`
+	Dropped *dropped `json:"dropped,omitempty"`
+}
+
+// dropped is what a best-effort answer went without, so far.
+type dropped struct {
+	Calls int     `json:"calls"`
+	Mass  float64 `json:"gate_mass"`
 }

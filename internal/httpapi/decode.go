@@ -42,6 +42,7 @@ type fields struct {
 	MinP          *float64 `json:"min_p"`
 	RepeatPenalty *float64 `json:"repeat_penalty"`
 	ReturnTokens  *bool    `json:"return_tokens"`
+	BestEffort    *float64 `json:"best_effort"`
 
 	// Known, and accepted only with a value that asks for nothing.
 	N                json.RawMessage `json:"n"`
@@ -98,6 +99,7 @@ func decode(body []byte, maxTokens int) (completion, error) {
 		// Ours means "all" by 0; the client means the smallest set there is.
 		c.Sampling.TopP = math.SmallestNonzeroFloat32
 	}
+	c.BestEffort = float32(p.number("best_effort", f.BestEffort, 0, 0, 1))
 	c.Sampling.Seed, c.seeded = p.seed(f.Seed)
 	c.stream = f.Stream != nil && *f.Stream
 	c.returnTokens = f.ReturnTokens != nil && *f.ReturnTokens

@@ -10,9 +10,10 @@
 // of one; may be left out when the swarm serves one model), prompt, max_tokens
 // (16 when absent, as at OpenAI), temperature (1 when absent, as at OpenAI; 0
 // is greedy), top_p, seed (random when absent), stop, stream and
-// stream_options.include_usage. Our own: top_k, min_p, repeat_penalty, and
-// return_tokens, which adds "moeswarm": {"tokens": [...]} to the answer or to
-// each event. What the swarm cannot do (n above 1, best_of, echo, suffix,
+// stream_options.include_usage. Our own: top_k, min_p, repeat_penalty, return_tokens, which adds "moeswarm": {"tokens": [...]} to the answer or to
+// each event, and best_effort, the share of a row's gate mass that may be left
+// out when experts are late (0: exact), which adds "moeswarm": {"dropped":
+// {"calls", "gate_mass"}}. What the swarm cannot do (n above 1, best_of, echo, suffix,
 // logprobs, logit_bias, penalties of presence and frequency, prompts of token
 // ids) is refused by name. All other fields are ignored.
 //

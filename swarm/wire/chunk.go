@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	chunkFixed     = 12
+	chunkFixed     = 20
 	promptEndFixed = 1
 
 	chunkHasToken = 1 // flag
@@ -19,7 +19,8 @@ const (
 // cannot hold, which no completer gives.
 func AppendChunk(b []byte, c prompt.Chunk) ([]byte, error) {
 	finish, known := finishCode(c.Finish)
-	if !known || len(c.Bytes) > MaxTokenBytes || c.Token < 0 || c.PromptTokens < 0 || c.PromptTokens > math.MaxInt32 {
+	if !known || len(c.Bytes) > MaxTokenBytes || c.Token < 0 || c.PromptTokens < 0 || c.PromptTokens > math.MaxInt32 ||
+		!validDropped(c.Dropped) {
 		return b, fmt.Errorf("%w: chunk with finish %q, token %d of %d bytes, %d prompt tokens", ErrFormat, c.Finish, c.Token, len(c.Bytes), c.PromptTokens)
 	}
 	var flags uint8
@@ -30,7 +31,14 @@ func AppendChunk(b []byte, c prompt.Chunk) ([]byte, error) {
 	b = binary.LittleEndian.AppendUint32(b, uint32(c.PromptTokens))
 	b = append(b, flags, finish, 0, 0)
 	b = binary.LittleEndian.AppendUint32(b, uint32(c.Token))
+	b = binary.LittleEndian.AppendUint32(b, uint32(c.Dropped.Calls))
+	b = binary.LittleEndian.AppendUint32(b, math.Float32bits(float32(c.Dropped.Mass)))
 	return append(b, c.Bytes...), nil
+}
+
+// validDropped: the mass left out is a sum of weights, each at most 1.
+func validDropped(d prompt.Dropped) bool {
+	return d.Calls >= 0 && d.Calls <= math.MaxInt32 && d.Mass >= 0 && d.Mass <= float64(d.Calls)
 }
 
 // ParseChunk reads a chunk frame's body. The bytes are a view into it. An
@@ -39,8 +47,9 @@ func ParseChunk(body []byte) (prompt.Chunk, error) {
 	k := cursor{b: body}
 	promptTokens, flags, finish := k.u32(), k.u8(), k.u8()
 	reserved, token := k.u16(), int32(k.u32())
+	dropped := prompt.Dropped{Calls: int(k.u32()), Mass: float64(k.f32())}
 	if k.short || flags&^chunkHasToken != 0 || reserved != 0 || token < 0 ||
-		promptTokens > math.MaxInt32 || len(k.b) > MaxTokenBytes {
+		promptTokens > math.MaxInt32 || len(k.b) > MaxTokenBytes || !validDropped(dropped) {
 		return prompt.Chunk{}, fmt.Errorf("%w: chunk of %d bytes", ErrFormat, len(body))
 	}
 	c := prompt.Chunk{
@@ -48,6 +57,7 @@ func ParseChunk(body []byte) (prompt.Chunk, error) {
 		HasToken:     flags&chunkHasToken != 0,
 		Token:        token,
 		Finish:       finishOf(finish),
+		Dropped:      dropped,
 	}
 	if len(k.b) > 0 {
 		c.Bytes = k.b

@@ -42,10 +42,10 @@
 //	5 Ping        payload (any bytes)
 //	6 Pong        waiting u32 | queued u32 | payload of the ping
 //	16 Prompt     model [32] | max tokens u32 | temperature f32 | top-k u32 | top-p f32 |
-//	              min-p f32 | repeat penalty f32 | seed u64 | prefix n u32 |
+//	              min-p f32 | repeat penalty f32 | best effort f32 | seed u64 | prefix n u32 |
 //	              n × token i32 | text (UTF-8, to the end)
 //	17 Chunk      prompt tokens u32 | flags u8 (1: has a token) | finish u8 | reserved u16 |
-//	              token i32 | bytes (to the end)
+//	              token i32 | dropped calls u32 | dropped mass f32 | bytes (to the end)
 //	              finish: 0 none, 1 stop, 2 length
 //	18 PromptEnd  code u8 (0: the answer ended well) | detail (UTF-8, to the end)
 //	19 KeepAlive  (empty) says that the sender lives, both ways

@@ -61,7 +61,8 @@ func sampleMeter() Meter {
 func samplePrompt() prompt.Request {
 	return prompt.Request{
 		Model: model(), Text: "Gö", Prefix: []int32{7, 258}, MaxTokens: 16,
-		Sampling: prompt.Sampling{Temperature: 1, TopK: 40, TopP: 0.5, MinP: 0.25, RepeatPenalty: 2, Seed: 9},
+		Sampling:   prompt.Sampling{Temperature: 1, TopK: 40, TopP: 0.5, MinP: 0.25, RepeatPenalty: 2, Seed: 9},
+		BestEffort: 0.125,
 	}
 }
 
@@ -114,10 +115,11 @@ func TestGoldens(t *testing.T) {
 		{"pong", AppendPong(nil, 1, Pong{Waiting: 2, Queued: 3 * time.Microsecond, Payload: []byte("xy")}),
 			"14000000 01 06 0100000000000000 02000000 03000000 7879"},
 		{"prompt", ok(AppendPrompt(nil, samplePrompt())),
-			"59000000 01 10 0000000000000000" + modelHex + "10000000 0000803f 28000000 0000003f 0000803e 00000040" +
+			"5d000000 01 10 0000000000000000" + modelHex + "10000000 0000803f 28000000 0000003f 0000803e 00000040 0000003e" +
 				"0900000000000000 02000000 07000000 02010000 47c3b6"},
-		{"chunk", ok(AppendChunk(nil, prompt.Chunk{PromptTokens: 5, HasToken: true, Token: 258, Bytes: []byte("ab"), Finish: prompt.FinishLength})),
-			"18000000 01 11 0000000000000000 05000000 01 02 0000 02010000 6162"},
+		{"chunk", ok(AppendChunk(nil, prompt.Chunk{PromptTokens: 5, HasToken: true, Token: 258, Bytes: []byte("ab"), Finish: prompt.FinishLength,
+			Dropped: prompt.Dropped{Calls: 3, Mass: 0.5}})),
+			"20000000 01 11 0000000000000000 05000000 01 02 0000 02010000 03000000 0000003f 6162"},
 		{"prompt end", AppendPromptEnd(nil, PromptEnd{Code: CodeLost, Detail: "bye"}),
 			"0e000000 01 12 0000000000000000 23 627965"},
 		{"keep-alive", AppendKeepAlive(nil), "0a000000 01 13 0000000000000000"},

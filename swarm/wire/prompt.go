@@ -10,7 +10,7 @@ import (
 	"github.com/moeswarm/moeswarm/gating/prompt"
 )
 
-const promptFixed = 32 + 4 + 4*5 + 8 + 4 // body bytes before the prefix
+const promptFixed = 32 + 4 + 4*6 + 8 + 4 // body bytes before the prefix
 
 // AppendPrompt appends a prompt frame. An error wraps [prompt.ErrBadRequest].
 func AppendPrompt(b []byte, r prompt.Request) ([]byte, error) {
@@ -25,7 +25,7 @@ func AppendPrompt(b []byte, r prompt.Request) ([]byte, error) {
 	s := r.Sampling
 	b = binary.LittleEndian.AppendUint32(b, math.Float32bits(s.Temperature))
 	b = binary.LittleEndian.AppendUint32(b, uint32(s.TopK))
-	for _, f := range [...]float32{s.TopP, s.MinP, s.RepeatPenalty} {
+	for _, f := range [...]float32{s.TopP, s.MinP, s.RepeatPenalty, r.BestEffort} {
 		b = binary.LittleEndian.AppendUint32(b, math.Float32bits(f))
 	}
 	b = binary.LittleEndian.AppendUint64(b, s.Seed)
@@ -45,6 +45,7 @@ func ParsePrompt(body []byte) (prompt.Request, error) {
 	r.Sampling.Temperature = k.f32()
 	topK := k.u32()
 	r.Sampling.TopP, r.Sampling.MinP, r.Sampling.RepeatPenalty = k.f32(), k.f32(), k.f32()
+	r.BestEffort = k.f32()
 	r.Sampling.Seed = k.u64()
 	n := k.u32()
 	if k.short || n > MaxPrefix || int(n) > len(k.b)/4 || maxTokens > math.MaxInt32 || topK > math.MaxInt32 {
@@ -76,6 +77,8 @@ func checkPrompt(r prompt.Request) error {
 		return fmt.Errorf("%w: %d tokens asked for", prompt.ErrBadRequest, r.MaxTokens)
 	case s.TopK < 0 || s.TopK > math.MaxInt32:
 		return fmt.Errorf("%w: top-k %d", prompt.ErrBadRequest, s.TopK)
+	case !(r.BestEffort >= 0 && r.BestEffort <= 1):
+		return fmt.Errorf("%w: a best-effort share of %v; want 0 to 1", prompt.ErrBadRequest, r.BestEffort)
 	case !Finite([]float32{s.Temperature, s.TopP, s.MinP, s.RepeatPenalty}):
 		return fmt.Errorf("%w: sampling numbers must be finite", prompt.ErrBadRequest)
 	}
