@@ -46,6 +46,8 @@ func (e *Estimate) Breaker(now time.Time) Breaker {
 // askable says whether the peer may be asked at all now.
 func (e *Estimate) askable(now time.Time) bool {
 	switch {
+	case e.failures == 0 && e.restUntil.IsZero(): // the usual, first
+		return !e.excluded
 	case e.excluded, e.shunUntil.After(now):
 		return false
 	case e.failures >= breakerTrips: // half-open lets one ask through

@@ -146,11 +146,17 @@ func (e *Estimate) Probed(bytes int, took time.Duration, l Load, now time.Time) 
 // faster than paths do.
 func (e *Estimate) sawQueue(ahead time.Duration, now time.Time) {
 	e.queue = (faded(e.queue, now.Sub(e.queueAt), queueHalfLife) + min(max(ahead, 0), time.Minute).Seconds()) / 2
+	if e.queue < 1e-6 { // drained
+		e.queue = 0
+	}
 	e.queueAt = now
 }
 
 // queueNow is the wait expected there, in seconds.
 func (e *Estimate) queueNow(now time.Time) float64 {
+	if e.queue == 0 && e.late == 0 { // most of a thousand peers: differences of times are dear
+		return 0
+	}
 	return faded(e.queue, now.Sub(e.queueAt), queueHalfLife) + faded(e.late, now.Sub(e.lateAt), lateHalfLife)
 }
 
@@ -235,7 +241,12 @@ func (e *Estimate) rest(d time.Duration, now time.Time) time.Duration {
 }
 
 // Resting says how long the peer is still to be left alone.
-func (e *Estimate) Resting(now time.Time) time.Duration { return max(0, e.restUntil.Sub(now)) }
+func (e *Estimate) Resting(now time.Time) time.Duration {
+	if e.restUntil.IsZero() {
+		return 0
+	}
+	return max(0, e.restUntil.Sub(now))
+}
 
 // Suspect says that the peer's last attempt failed by its fault, and that
 // nothing has succeeded since.
@@ -274,7 +285,10 @@ func (e *Estimate) cost(now time.Time) cost {
 // its peers decides a layer, so peers that stray, fail or are little trusted
 // must look slower than their mean.
 func (e *Estimate) risk(now time.Time) float64 {
-	fails := faded(e.failRate, now.Sub(e.failedAt), failureHalfLife)
+	var fails float64
+	if e.failRate > 0 {
+		fails = faded(e.failRate, now.Sub(e.failedAt), failureHalfLife)
+	}
 	return (1 + tailWeight*(e.spread.p95-1)) * (1 + failureCost*fails) * max(e.trust, 1)
 }
 
