@@ -36,6 +36,10 @@ type Call struct {
 	Rows   []int32 // indices into the batch, at least one, none twice
 	// Weights holds one gate weight per row. Only a [Summer] reads it.
 	Weights []float32
+	// Optional allows an Applier to give the call up, with [ErrStraggler] or
+	// [ErrNoHolder], rather than hold up the others for it. A Summer ignores
+	// it, and it does not travel.
+	Optional bool
 }
 
 // Result answers one [Call].

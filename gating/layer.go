@@ -47,13 +47,22 @@ func NewLayer(cfg Config) (*Layer, error) {
 
 // Mix applies to each row of h the experts that its row of scores chooses, and
 // returns their weighted sum in h's shape. h is (Rows, Dim), scores (Rows,
-// Experts). It fails when any expert fails: none is ever left out.
+// Experts). It fails when any expert fails: none is ever left out, but for
+// rows whose [BestEffort] the context carries. Partial sums are always whole,
+// since a sum cannot tell what it left out.
 func (l *Layer) Mix(ctx context.Context, layer int, h, scores expert.Batch) (expert.Batch, error) {
 	calls := Calls(l.cfg.Model, layer, TopK(scores, l.cfg.TopK))
 	if l.sum != nil {
 		return l.sum.Sum(ctx, h, calls)
 	}
-	return Combine(h, calls, l.cfg.Applier.Apply(ctx, h, calls))
+	effort := bestEffort(ctx)
+	if effort == nil {
+		return Combine(h, calls, l.cfg.Applier.Apply(ctx, h, calls))
+	}
+	effort.mark(h.Rows, calls)
+	out, dropped, err := CombineLeaving(h, calls, l.cfg.Applier.Apply(ctx, h, calls))
+	effort.add(dropped)
+	return out, err
 }
 
 // Calls makes one call of each pick.

@@ -3,57 +3,44 @@ package routing
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/moeswarm/moeswarm/expert"
 )
 
-// outcome is how an attempt ended.
+// outcome is how an attempt ended, or the check of its answer.
 type outcome struct {
-	ask    ask // ask.peer is empty for the local experts
-	began  time.Time
-	took   time.Duration
-	answer Answer
-	err    error
-	kind   Failure // of err
-}
-
-// start begins an ask in its own goroutine, which ends with an outcome.
-func (w *round) start(ctx context.Context, a ask) {
-	w.flying++
-	w.remote = true
-	calls := make([]expert.Call, len(a.calls))
-	for i, c := range a.calls {
-		calls[i] = w.work.Calls[c]
-	}
-	go func() {
-		own, cancel := context.WithTimeout(ctx, a.limit)
-		defer cancel()
-		o := outcome{ask: a, began: time.Now()}
-		sent := Ask{In: w.in, Calls: calls, Sum: w.work.Sum}
-		o.answer, o.err = w.router.cfg.Caller.Call(own, a.peer, sent)
-		o.took = time.Since(o.began)
-		if o.err == nil {
-			o.err = checkAnswer(&sent, &o.answer)
-		}
-		if o.err != nil {
-			o.kind = blame(ctx, own, o.err)
-		}
-		w.done <- o
-	}()
+	ask     ask // ask.peer is empty for the local experts
+	flight  *flight
+	began   time.Time
+	took    time.Duration
+	answer  Answer
+	err     error
+	kind    Failure // of err
+	outrun  bool    // it was cancelled since its calls had been answered
+	checked bool    // this is the verdict of Config.Check on an answer accepted before
 }
 
 // settle takes in an outcome: answered calls are done, the others wait for
 // their next attempt.
 func (w *round) settle(ctx context.Context, o outcome) {
 	w.flying--
-	if o.ask.peer == "" {
-		w.settleLocal(o)
+	switch {
+	case o.checked:
+		w.judge(ctx, o)
+		return
+	case o.ask.peer == "":
+		w.settleLocal(ctx, o)
 		return
 	}
+	w.landed(o.flight)
 	errs := make([]error, len(o.ask.calls)) // by call of the ask
 	worst := o.kind                         // Cancelled, the mildest, if there was no error
 	good := 0
+	if o.err == nil && w.router.excluded(o.ask.peer) {
+		o.err, worst = fmt.Errorf("%w: from a peer found to give wrong answers meanwhile", expert.ErrBadResult), BadResult
+	}
 	for i := range errs {
 		errs[i] = o.err
 		if o.err == nil && !w.work.Sum {
@@ -66,14 +53,16 @@ func (w *round) settle(ctx context.Context, o outcome) {
 		}
 	}
 	w.learnFrom(o, errs, good, worst)
-	w.deliver(o, errs)
-	w.blameRefusers(o)
+	w.deliver(ctx, o, errs)
 	for i, c := range o.ask.calls {
-		if errs[i] != nil && w.calls[c].phase == flying {
+		if errs[i] != nil && !o.outrun && w.calls[c].phase == flying {
 			w.calls[c].late = w.calls[c].late || o.kind == Straggled
 			w.retry(c, o.ask.peer, errs[i])
 		}
 	}
+	w.settleHeld(ctx)
+	w.blameRefusers(o)
+	w.cancelOutrun()
 }
 
 // retry makes a call wait for another holder. A single peer that says the
@@ -86,38 +75,13 @@ func (w *round) retry(c int, from Peer, err error) {
 		}
 		w.calls[c].refused, w.calls[c].refuser = err, from
 	}
-	w.again(c, from, err)
+	if w.again(c, from, err); w.calls[c].asks > 0 {
+		w.calls[c].phase = flying // a duplicate is still under way
+		return
+	}
 	if w.calls[c].attempts >= maxAttempts {
 		w.giveUp(c, w.noHolder(c))
 	}
-}
-
-// deliver keeps the good answers of an outcome. Of a sum, all or nothing.
-func (w *round) deliver(o outcome, errs []error) {
-	if w.work.Sum && (o.err != nil || !w.allFlying(o.ask.calls)) {
-		return
-	}
-	for i, c := range o.ask.calls {
-		if errs[i] == nil && w.calls[c].phase == flying {
-			w.calls[c].phase = answered
-			w.open--
-			if !w.work.Sum {
-				w.results[c] = o.answer.Results[i]
-			}
-		}
-	}
-	if w.work.Sum {
-		w.parts = append(w.parts, part{peer: o.ask.peer, calls: o.ask.calls, sum: o.answer.Sum})
-	}
-}
-
-func (w *round) allFlying(calls []int) bool {
-	for _, c := range calls {
-		if w.calls[c].phase != flying {
-			return false
-		}
-	}
-	return true
 }
 
 // learnFrom updates what is known of the peer.
@@ -128,7 +92,7 @@ func (w *round) learnFrom(o outcome, errs []error, good int, worst Failure) {
 	e, rec := r.mu.table.find(o.ask.peer) // never nil: it was not idle
 	e.flying.Calls -= o.ask.size.Calls
 	e.flying.Rows -= o.ask.size.Rows
-	sample := Sample{Size: o.ask.size, Took: o.took, Queued: o.answer.Queued, Compute: o.answer.Compute, Waiting: o.answer.Waiting}
+	sample := Sample{Size: o.ask.size, Took: o.took, Expected: o.ask.expected, Queued: o.answer.Queued, Compute: o.answer.Compute, Waiting: o.answer.Waiting}
 	if good > 0 {
 		e.Observe(sample, now)
 		rec.attempts++
@@ -144,10 +108,23 @@ func (w *round) learnFrom(o outcome, errs []error, good int, worst Failure) {
 			r.mu.totals.RemoteCalls++
 		}
 	}
+	reference := time.Duration(o.ask.size.Calls)*priorCall + time.Duration(o.ask.size.Rows)*priorRow
+	switch {
+	case good > 0:
+		rec.reputation = rec.reputation.Answered(true, o.answer.Compute, reference, now)
+	case o.outrun && o.took > o.ask.tail, worst == Straggled:
+		rec.reputation = rec.reputation.Answered(false, 0, 0, now)
+	case worst == Unreachable:
+		rec.reputation = rec.reputation.Met(false, now)
+	}
+	e.trust = rec.reputation.handicap()
 	if good == len(errs) {
 		return
 	}
 	rec.failures[worst]++
+	if o.outrun {
+		e.Outrun(o.ask.size, o.took, o.ask.expected, now)
+	}
 	if worst == Cancelled {
 		return
 	}
@@ -167,12 +144,14 @@ func (w *round) punish(e *Estimate, o outcome, errs []error, worst Failure, s Sa
 			r.mu.table.deny(id, o.ask.peer, now)
 		}
 	}
+	before := e.Breaker(now)
+	defer func() { r.mu.totals.Openings += opened(before, e.Breaker(now)) }()
 	switch worst {
 	case UnknownHere: // only that holding is in doubt
 		return 0
 	case BadCall: // who is wrong shows when another peer answers, see blameRefusers
 		return 0
-	case Overloaded:
+	case Overloaded: // back-pressure, not a failure
 		return e.Refuse(retryAfter(firstError(errs)), now)
 	case BadResult:
 		r.cfg.Log.Warn("a peer sent a bad result; leaving it alone", "peer", o.ask.peer, "err", firstError(errs))

@@ -31,7 +31,7 @@ func (f Failure) String() string {
 // round, own that of the attempt.
 func blame(round, own context.Context, err error) Failure {
 	switch {
-	case round.Err() != nil:
+	case round.Err() != nil, context.Cause(own) == errOutrun:
 		return Cancelled
 	case errors.Is(err, expert.ErrBadResult):
 		return BadResult

@@ -17,6 +17,7 @@ type Size struct {
 type Sample struct {
 	Size
 	Took            time.Duration // as measured here
+	Expected        time.Duration // what was expected when it was sent; 0: it was not noted
 	Queued, Compute time.Duration // parts of it, as the peer says
 	Waiting         int           // frames that waited at the peer at the end
 }
@@ -27,25 +28,42 @@ type Estimate struct {
 	Peer Peer
 	tie  uint64 // hash of Peer: the order among equals, with a plan's seed
 
-	net   line    // seconds on the way, over bytes
-	work  line    // seconds of compute per call, over rows per call
-	queue float64 // seconds a frame waits there, as of queueAt
-	late  float64 // seconds that attempts cut off were past expectation, as of lateAt
-
-	queueAt    time.Time
-	lateAt     time.Time
-	measuredAt time.Time // zero: never
-
-	flying Size // our own attempts that are under way there
-
+	// What plans read stands together: they go through a thousand estimates.
+	excluded  bool      // found to give wrong answers: asked nothing
 	failures  int       // in a row
-	refusals  int       // for overload, in a row
+	restUntil time.Time // to be left alone until then
+	shunUntil time.Time // likewise, for a bad result: whatever succeeds or fails meanwhile
 	failedAt  time.Time // when the last failure came
-	restUntil time.Time // not to be asked before
+	failRate  float64   // moving share of attempts that failed by the peer's fault, as of failedAt
+	trust     float64   // what a plan multiplies its time with for the peer's reputation; at least 1
+	path      cost      // net and work, reduced; see refresh
+	flying    Size      // our own attempts that are under way there
+	queue     float64   // seconds a frame waits there, as of queueAt
+	late      float64   // seconds that attempts cut off were past expectation, as of lateAt
+	queueAt   time.Time
+	lateAt    time.Time
+	lateOnce  bool // it was late, but had answered in time before
+	spread    spread // of took ÷ expected
+
+	net  line // seconds on the way, over bytes
+	work line // seconds of compute per call, over rows per call
+
+	measuredAt time.Time // zero: never
+	refusals   int       // for overload, in a row
 }
 
 // NewEstimate is the prior for a peer not measured yet.
 func NewEstimate(peer Peer, p Policy) Estimate {
+	return newEstimate(peer, p.PriorRTT, priorBandwidth)
+}
+
+// NewRelayedEstimate is the prior for a peer that a third node relays to: two
+// ways instead of one, over a line that others share.
+func NewRelayedEstimate(peer Peer, p Policy) Estimate {
+	return newEstimate(peer, p.RelayedRTT, relayedBandwidth)
+}
+
+func newEstimate(peer Peer, rtt time.Duration, bandwidth float64) Estimate {
 	const (
 		// Frames of decoding have some KiB; only larger differences tell
 		// bandwidth from jitter.
@@ -55,17 +73,31 @@ func NewEstimate(peer Peer, p Policy) Estimate {
 	)
 	h := fnv.New64a()
 	_, _ = h.Write([]byte(peer)) // a hash's Write never fails
-	return Estimate{
-		Peer: peer,
-		tie:  h.Sum64(),
-		net:  line{baseline: p.PriorRTT.Seconds(), slope0: 1 / float64(priorBandwidth), spread: spreadBytes},
-		work: line{baseline: priorCall.Seconds(), slope0: priorRow.Seconds(), spread: spreadRows},
+	e := Estimate{
+		Peer:   peer,
+		tie:    h.Sum64(),
+		trust:  1,
+		net:    line{baseline: rtt.Seconds(), slope0: 1 / bandwidth, spread: spreadBytes},
+		work:   line{baseline: priorCall.Seconds(), slope0: priorRow.Seconds(), spread: spreadRows},
+		spread: newSpread(),
 	}
+	e.refresh()
+	return e
+}
+
+// refresh reduces the two lines to the form that plans read.
+func (e *Estimate) refresh() {
+	base, perByte := e.net.parts()
+	perCall, perRow := e.work.parts()
+	e.path = cost{fixed: base, perByte: perByte, perCall: perCall, perRow: perRow}
 }
 
 // Observe takes in a success. What the peer says about itself only divides up
 // the time measured here; it cannot change the sum.
 func (e *Estimate) Observe(s Sample, now time.Time) {
+	if !e.measuredAt.IsZero() { // the prior is not an expectation that one can miss
+		e.strayed(s.Size, s.Took, s.Expected, now)
+	}
 	alpha := e.weight(now)
 	queued := min(max(s.Queued, 0), s.Took)
 	compute := min(max(s.Compute, 0), s.Took-queued)
@@ -77,29 +109,54 @@ func (e *Estimate) Observe(s Sample, now time.Time) {
 	behind := compute * time.Duration(min(max(s.Waiting, 0), 1000))
 	e.sawQueue(max(queued, behind), now)
 	e.late = 0
+	e.succeeded(now)
+}
+
+// strayed takes in by how much an attempt missed its expectation. Of one that
+// was not awaited to its end that is the least by which it would have.
+func (e *Estimate) strayed(s Size, took, expected time.Duration, now time.Time) {
+	if expected <= 0 {
+		expected = e.Expected(s, now)
+	}
+	e.spread.observe(took.Seconds()/max(expected, time.Microsecond).Seconds(), now.Sub(e.measuredAt))
+}
+
+// succeeded notes that the peer was there.
+func (e *Estimate) succeeded(now time.Time) {
+	e.refresh()
 	e.measuredAt = now
 	e.failures, e.refusals = 0, 0
+	e.failRate *= 1 - failureWeight
 }
 
 // Probed takes in an answered probe: so many bytes, there and back together,
-// took so long. It clears suspicion, as the peer is there, but not lateness:
-// whoever answers pings and no calls must not look fast.
+// took so long. It clears suspicion, as the peer is there, and most lateness
+// of a peer whose calls were answered well before. Not that of others: whoever
+// answers pings and no calls must not look fast.
 func (e *Estimate) Probed(bytes int, took time.Duration, l Load, now time.Time) {
 	e.net.observe(float64(bytes), took.Seconds(), e.weight(now))
 	e.sawQueue(l.Queued, now)
-	e.measuredAt = now
-	e.failures, e.refusals = 0, 0
+	if e.lateOnce {
+		e.late *= lateProbed
+	}
+	e.succeeded(now)
 }
 
 // sawQueue averages the queue with a new sighting, half and half: it moves
 // faster than paths do.
 func (e *Estimate) sawQueue(ahead time.Duration, now time.Time) {
 	e.queue = (faded(e.queue, now.Sub(e.queueAt), queueHalfLife) + min(max(ahead, 0), time.Minute).Seconds()) / 2
+	if e.queue < 1e-6 { // drained
+		e.queue = 0
+	}
 	e.queueAt = now
 }
 
 // queueNow is the wait expected there, in seconds.
 func (e *Estimate) queueNow(now time.Time) float64 {
+	if e.queue == 0 && e.late == 0 { // most of a thousand peers: differences of times are dear
+		return 0
+	}
 	return faded(e.queue, now.Sub(e.queueAt), queueHalfLife) + faded(e.late, now.Sub(e.lateAt), lateHalfLife)
 }
 
@@ -119,12 +176,27 @@ func (e *Estimate) Late(s Size, took time.Duration, now time.Time) {
 	if over := took - e.Expected(s, now); over > 0 {
 		e.late = faded(e.late, now.Sub(e.lateAt), lateHalfLife) + over.Seconds()
 		e.lateAt = now
+		e.lateOnce = e.spread.known()
 	}
+}
+
+// Outrun takes in an attempt that was cancelled after took because another
+// peer had answered its duplicate. Like Late, but no failure: this peer might
+// have been next.
+func (e *Estimate) Outrun(s Size, took, expected time.Duration, now time.Time) {
+	if took <= expected {
+		return
+	}
+	if !e.measuredAt.IsZero() {
+		e.strayed(s, took, expected, now)
+	}
+	e.Late(s, took, now)
 }
 
 // faded is v after halving once per half-life.
 func faded(v float64, age, halfLife time.Duration) float64 {
-	if v == 0 {
+	const nothing = 32 // half-lives, after which less than a nanosecond of a second is left
+	if v == 0 || age > nothing*halfLife {
 		return 0
 	}
 	return v * math.Exp2(-max(age, 0).Seconds()/halfLife.Seconds())
@@ -137,6 +209,7 @@ func faded(v float64, age, halfLife time.Duration) float64 {
 func (e *Estimate) Fail(began, now time.Time, p Policy) time.Duration {
 	if began.After(e.failedAt) {
 		e.failures++
+		e.failRate = faded(e.failRate, now.Sub(e.failedAt), failureHalfLife)*(1-failureWeight) + failureWeight
 		e.failedAt = now
 	}
 	return e.rest(doubled(p.BackoffMin, p.BackoffMax, e.failures-1), now)
@@ -153,8 +226,9 @@ func (e *Estimate) Refuse(wait time.Duration, now time.Time) time.Duration {
 
 // Lie takes in a result that no honest peer sends.
 func (e *Estimate) Lie(now time.Time) time.Duration {
-	e.failures++
+	e.failures = max(e.failures+1, breakerTrips)
 	e.failedAt = now
+	e.shunUntil = now.Add(badResultBackoff)
 	return e.rest(badResultBackoff, now)
 }
 
@@ -167,7 +241,12 @@ func (e *Estimate) rest(d time.Duration, now time.Time) time.Duration {
 }
 
 // Resting says how long the peer is still to be left alone.
-func (e *Estimate) Resting(now time.Time) time.Duration { return max(0, e.restUntil.Sub(now)) }
+func (e *Estimate) Resting(now time.Time) time.Duration {
+	if e.restUntil.IsZero() {
+		return 0
+	}
+	return max(0, e.restUntil.Sub(now))
+}
 
 // Suspect says that the peer's last attempt failed by its fault, and that
 // nothing has succeeded since.
@@ -194,14 +273,68 @@ type cost struct {
 }
 
 func (e *Estimate) cost(now time.Time) cost {
-	base, perByte := e.net.parts()
-	perCall, perRow := e.work.parts()
-	ours := float64(e.flying.Calls)*perCall + float64(e.flying.Rows)*perRow
-	return cost{fixed: base + e.queueNow(now) + ours, perByte: perByte, perCall: perCall, perRow: perRow}
+	c := e.path
+	c.fixed += e.queueNow(now)
+	if f := &e.flying; f.Calls > 0 {
+		c.fixed += float64(f.Calls)*c.perCall + float64(f.Rows)*c.perRow
+	}
+	return c
+}
+
+// risk is what a plan multiplies the mean time of a peer with: the slowest of
+// its peers decides a layer, so peers that stray, fail or are little trusted
+// must look slower than their mean.
+func (e *Estimate) risk(now time.Time) float64 {
+	var fails float64
+	if e.failRate > 0 {
+		fails = faded(e.failRate, now.Sub(e.failedAt), failureHalfLife)
+	}
+	return (1 + tailWeight*(e.spread.p95-1)) * (1 + failureCost*fails) * max(e.trust, 1)
+}
+
+func (c cost) times(f float64) cost {
+	return cost{fixed: f * c.fixed, perByte: f * c.perByte, perCall: f * c.perCall, perRow: f * c.perRow}
 }
 
 func (c *cost) seconds(bytes, calls, rows float64) float64 {
 	return c.fixed + c.perByte*bytes + c.perCall*calls + c.perRow*rows
+}
+
+// Tail is the p95 of an attempt of this size.
+func (e *Estimate) Tail(s Size, now time.Time) time.Duration {
+	return time.Duration(float64(e.Expected(s, now)) * e.tail(s.Bytes))
+}
+
+// tail is p95 over the mean. Of much larger attempts than were seen it is the
+// prior's at least.
+func (e *Estimate) tail(bytes int) float64 {
+	if float64(bytes) > familiarSizes*e.net.x {
+		return max(e.spread.p95, 2)
+	}
+	return e.spread.p95
+}
+
+// Median is the p50 of an attempt of this size.
+func (e *Estimate) Median(s Size, now time.Time) time.Duration {
+	return time.Duration(float64(e.Expected(s, now)) * e.spread.p50)
+}
+
+// familiar says whether enough attempts of about this size or larger ones were
+// seen to judge one by their spread.
+func (e *Estimate) familiar(s Size) bool {
+	return e.spread.known() && float64(s.Bytes) <= familiarSizes*e.net.x
+}
+
+// Cutoff is how long an attempt of this size is awaited. laps is how often all
+// holders were tried in vain. spare says that another holder could do the
+// work: without one, cutting off an attempt only throws its work away.
+func (e *Estimate) Cutoff(s Size, laps int, spare bool, now time.Time, p Policy) time.Duration {
+	expected := min(e.Expected(s, now), deadlineMax)
+	d := max(p.DeadlineFloor, time.Duration(p.DeadlineFactor*float64(expected)))
+	if spare && e.familiar(s) {
+		d = min(d, max(p.CutoffFloor, time.Duration(p.CutoffFactor*float64(min(e.Tail(s, now), deadlineMax)))))
+	}
+	return doubled(d, deadlineMax, laps)
 }
 
 // doubled is least × 2^n, at most most.

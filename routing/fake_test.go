@@ -103,6 +103,9 @@ func (n *fakeNet) Call(ctx context.Context, to Peer, a Ask) (Answer, error) {
 	} else {
 		honest.Results = p.experts.Apply(ctx, a.In, a.Calls)
 	}
+	if err := ctx.Err(); err != nil { // cancelled while it computed
+		return Answer{}, err
+	}
 	if f != nil && err == nil {
 		return f(ctx, asked, a, honest)
 	}

@@ -56,7 +56,7 @@ func (w *round) local(ctx context.Context, mine []int) outcome {
 
 // settleLocal takes in the local outcome. Experts that are not there after
 // all (a holding may have been given up meanwhile) are asked of peers.
-func (w *round) settleLocal(o outcome) {
+func (w *round) settleLocal(ctx context.Context, o outcome) {
 	errs := make([]error, len(o.ask.calls))
 	done := 0
 	for i, c := range o.ask.calls {
@@ -75,7 +75,8 @@ func (w *round) settleLocal(o outcome) {
 			w.again(c, "", err)
 		}
 	}
-	w.deliver(o, errs)
+	w.deliver(ctx, o, errs)
+	w.settleHeld(ctx)
 	w.router.mu.Lock()
 	w.router.mu.totals.LocalCalls += done
 	w.router.mu.Unlock()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/moeswarm/moeswarm/expert"
@@ -45,7 +46,11 @@ type ask struct {
 	peer  Peer
 	calls []int
 	size  Size
-	limit time.Duration
+
+	expected, tail, limit time.Duration // when it should be answered, when it is late, when cut off
+
+	hedge  bool      // it duplicates another
+	hedges []pending // its own duplicates
 }
 
 // plan decides under the router's lock, so that what other rounds have under
@@ -56,18 +61,15 @@ func (w *round) plan(due []int, listed [][]Peer, now time.Time) (asks []ask, mis
 	defer r.mu.Unlock()
 	t := &r.mu.table
 	t.learnAll(w.work.Calls, due, listed, now)
-	for _, c := range due {
-		w.work.Holders[c] = t.holders(w.work.Calls[c].Expert, now)
-		w.work.Excluded[c] = w.work.Excluded[c][:0]
-		for _, p := range w.calls[c].tried {
-			if n, ok := t.index[p]; ok {
-				w.work.Excluded[c] = append(w.work.Excluded[c], n)
-			}
-		}
-	}
-	w.work.Place = due
+	w.prepare(due, now)
+	w.work.Explore = r.mu.plans%exploring == 0
+	r.mu.plans++
 	attempts, left := r.mu.planner.plan(w.work, t.estimates, now, r.cfg.Policy.Seed)
 	for _, a := range attempts {
+		if a.After > 0 {
+			addHedge(asks, a, now)
+			continue
+		}
 		for calls := a.Calls; len(calls) > 0; {
 			n := w.work.fitting(calls)
 			asks = append(asks, w.register(a.Peer, calls[:n], now))
@@ -80,6 +82,37 @@ func (w *round) plan(due []int, listed [][]Peer, now time.Time) (asks []ask, mis
 		}
 	}
 	return asks, missing
+}
+
+// prepare fills in who holds the calls to be planned and whom not to ask.
+func (w *round) prepare(calls []int, now time.Time) {
+	t := &w.router.mu.table
+	for _, c := range calls {
+		w.work.Holders[c] = t.holders(w.work.Calls[c].Expert, now)
+		w.work.Excluded[c] = w.work.Excluded[c][:0]
+		for _, p := range w.calls[c].tried {
+			if n, ok := t.index[p]; ok {
+				w.work.Excluded[c] = append(w.work.Excluded[c], n)
+			}
+		}
+	}
+	w.work.Place = calls
+}
+
+// addHedge shares a planned duplicate out over the asks that it duplicates: an
+// attempt may have been cut into several.
+func addHedge(asks []ask, h Attempt, now time.Time) {
+	for i := range asks {
+		var calls []int
+		for _, c := range h.Calls {
+			if slices.Contains(asks[i].calls, c) {
+				calls = append(calls, c)
+			}
+		}
+		if len(calls) > 0 {
+			asks[i].hedges = append(asks[i].hedges, pending{peer: h.Peer, calls: calls, after: h.After, at: now.Add(h.After)})
+		}
+	}
 }
 
 // fitting is how many of the calls go into one ask: at least one.
@@ -98,21 +131,37 @@ func (w *round) register(peer Peer, calls []int, now time.Time) ask {
 	a := ask{peer: peer, calls: append([]int(nil), calls...), size: w.work.size(calls)}
 	r := w.router
 	e, rec := r.mu.table.find(peer)
-	laps := 0
+	laps, spare := 0, true
 	for _, c := range calls {
 		s := &w.calls[c]
+		spare = spare && w.spare(c, peer, now)
 		s.phase = flying
 		laps = max(laps, s.laps)
 		if s.attempts > 0 {
 			rec.retries++
+		} else if s.asks == 0 {
+			r.mu.budget.earn(1, r.cfg.Policy.HedgeBudget)
 		}
 	}
-	a.limit = r.cfg.Policy.deadline(e.Expected(a.size, now), laps)
+	a.expected, a.tail = e.Expected(a.size, now), e.Tail(a.size, now)
+	a.limit = e.Cutoff(a.size, laps, spare, now, r.cfg.Policy)
 	e.flying.Calls += a.size.Calls
 	e.flying.Rows += a.size.Rows
 	r.mu.table.sawSize(a.size)
 	r.mu.totals.Attempts++
 	return a
+}
+
+// spare says whether a healthy peer other than this one could answer the call.
+func (w *round) spare(c int, but Peer, now time.Time) bool {
+	t := &w.router.mu.table
+	for _, h := range w.work.Holders[c] {
+		e := &t.estimates[h]
+		if e.Peer != but && e.failures == 0 && e.askable(now) && !slices.Contains(w.work.Excluded[c], h) {
+			return true
+		}
+	}
+	return false
 }
 
 // lack deals with a call that no holder can be asked for now: it gives up
@@ -127,6 +176,10 @@ func (w *round) lack(c int, t *table, now time.Time) (missing bool) {
 	}
 	if s.lackAt.IsZero() {
 		s.lackAt = now
+	}
+	if w.work.Calls[c].Optional && !w.work.Sum && len(w.work.Holders[c]) == 0 {
+		w.dropLocked(c, w.noHolder(c))
+		return true
 	}
 	end := s.lackAt.Add(t.policy.MissingWait)
 	if !now.Before(end) || w.router.cfg.Directory == nil {

@@ -3,6 +3,7 @@ package routing
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -19,6 +20,10 @@ type Work struct {
 	// indices into the estimates. Excluded, which may be nil or shorter, gives
 	// those of them that must not be asked this time.
 	Holders, Excluded [][]int32
+	// Hedge says when the attempts are to be duplicated.
+	Hedge Hedge
+	// Explore disregards how far peers are trusted.
+	Explore bool
 }
 
 // Unplaced is the error of [Plan] when calls have no holder that may be asked
@@ -39,7 +44,16 @@ func (u *Unplaced) Unwrap() error { return expert.ErrNoHolder }
 // then those with most rows, since the small ones fit in best at the end. A
 // peer that already takes part is preferred when it costs little time, as a
 // frame less is a chance less for a late answer. All calls of a peer form one
-// attempt.
+// attempt. The time that counts is the mean that is expected, raised for peers
+// that stray from it, fail, or are little trusted, and among peers that are as
+// good within a few percent the seed decides, so that gating nodes which know
+// the same spread over them.
+//
+// After the attempts come their hedges, with After above 0: the same calls at
+// the next best holder, to be started if the attempt has not been answered by
+// its p95, or as the policy says. The hedge of an attempt on whose tail the
+// whole layer depends is to be started at once. Hedges are few peers' too: one
+// for all calls of an attempt if it holds them.
 //
 // Plan is pure: equal arguments give equal attempts. The seed breaks ties. If
 // calls cannot be placed, the attempts cover the others and the error is an
@@ -60,29 +74,32 @@ func Plan(w Work, peers []Estimate, now time.Time, seed uint64) ([]Attempt, erro
 // planner is Plan's scratch. Reused, it plans without allocating. What plan
 // returns is valid until the next plan.
 type planner struct {
-	slotOf   []int32 // by peer: 1 + its slot in this plan, 0 if it has none
-	slots    []slot  // the peers met in this plan
-	order    []int   // calls in the order of placing
-	chosen   []int32 // for each of order: the slot it went to
+	slotOf   []int32   // by peer: 1 + its slot in this plan, 0 if it has none
+	slots    []slot    // the peers met in this plan
+	least    []float64 // by slot: no call more would be done there before, +Inf if it must not be asked
+	order    []int     // calls in the order of placing
+	chosen   []int32   // for each of order: the slot it went to
+	second   []int32   // by call: the slot next best, -1 if there is none
 	attempts []Attempt
 	calls    []int // backs the attempts' Calls
+	rest     []int // calls of an attempt that have no hedge yet
 	left     []int
 }
 
 // slot is a peer within one plan.
 type slot struct {
 	peer    int32
-	resting bool
 	penalty float64 // seconds; makes a suspect peer the last choice
-	cost    cost
-	tie     uint64 // order among equals
+	factor  float64 // what its expected time is multiplied with to compare it
+	cost    cost    // multiplied already
+	tie     uint64  // order among equals
 	calls   int
 	rows    int
 	end     int // end of its part of planner.calls
 }
 
 func (p *planner) plan(w Work, peers []Estimate, now time.Time, seed uint64) (attempts []Attempt, left []int) {
-	p.reset(len(peers))
+	p.reset(len(peers), len(w.Calls))
 	p.order = append(p.order, w.Place...)
 	slices.SortFunc(p.order, w.harder)
 	for _, c := range p.order {
@@ -92,22 +109,28 @@ func (p *planner) plan(w Work, peers []Estimate, now time.Time, seed uint64) (at
 			p.left = append(p.left, c)
 			continue
 		}
-		p.slots[at].calls++
-		p.slots[at].rows += len(w.Calls[c].Rows)
+		s := &p.slots[at]
+		s.calls++
+		s.rows += len(w.Calls[c].Rows)
+		p.least[at] = s.timeWith(&w, 0)
 	}
 	slices.Sort(p.left)
-	return p.collect(peers), p.left
+	p.collect(peers)
+	p.hedge(&w, peers)
+	return p.attempts, p.left
 }
 
-func (p *planner) reset(peers int) {
+func (p *planner) reset(peers, calls int) {
 	for i := range p.slots {
 		p.slotOf[p.slots[i].peer] = 0
 	}
 	if len(p.slotOf) < peers {
 		p.slotOf = make([]int32, peers+peers/4)
 	}
+	p.least = p.least[:0]
 	p.slots, p.order, p.chosen = p.slots[:0], p.order[:0], p.chosen[:0]
 	p.attempts, p.calls, p.left = p.attempts[:0], p.calls[:0], p.left[:0]
+	p.second = slices.Grow(p.second[:0], calls)[:calls]
 }
 
 // harder orders calls: those without a choice, then large ones, then those
@@ -121,50 +144,72 @@ func (w Work) harder(a, b int) int {
 		cmp.Compare(a, b))
 }
 
-// choose picks the slot for call c, -1 if no holder may be asked.
+// choose picks the slot for call c, -1 if no holder may be asked, and notes
+// the next best.
 func (p *planner) choose(w *Work, c int, peers []Estimate, now time.Time, seed uint64) int32 {
-	best, joined := int32(-1), int32(-1)
-	var bestTime, joinedTime float64
+	best, next, joined := int32(-1), int32(-1), int32(-1)
+	var bestTime, nextTime, joinedTime float64
 	rows := len(w.Calls[c].Rows)
+	enough := math.MaxFloat64 // slower than that is neither best, next best nor joined
+	var excluded []int32
+	if c < len(w.Excluded) {
+		excluded = w.Excluded[c]
+	}
 	for _, h := range w.Holders[c] {
-		at := p.slotFor(h, peers, now, seed)
-		s := &p.slots[at]
-		if s.resting || c < len(w.Excluded) && slices.Contains(w.Excluded[c], h) {
+		at := p.slotOf[h] - 1
+		if at < 0 {
+			at = p.meet(h, w.Explore, peers, now, seed)
+		}
+		if p.least[at] > enough || len(excluded) > 0 && slices.Contains(excluded, h) {
 			continue
 		}
+		s := &p.slots[at]
 		t := s.timeWith(w, rows)
-		if best < 0 || t < bestTime || t == bestTime && s.tie < p.slots[best].tie {
+		switch {
+		case best < 0 || t < bestTime || t == bestTime && s.tie < p.slots[best].tie:
+			next, nextTime = best, bestTime
 			best, bestTime = at, t
+		case next < 0 || t < nextTime || t == nextTime && s.tie < p.slots[next].tie:
+			next, nextTime = at, t
 		}
 		if s.calls > 0 && (joined < 0 || t < joinedTime || t == joinedTime && s.tie < p.slots[joined].tie) {
 			joined, joinedTime = at, t
 		}
+		if next >= 0 {
+			enough = max(nextTime, bestTime*(1+joinSlack))
+		}
 	}
-	if joined >= 0 && joinedTime <= bestTime*(1+joinSlack) {
+	p.second[c] = next
+	if joined >= 0 && joined != best && joinedTime <= bestTime*(1+joinSlack) {
+		p.second[c] = best
 		return joined
 	}
 	return best
 }
 
-// slotFor finds the peer's slot, making it at first sight.
-func (p *planner) slotFor(peer int32, peers []Estimate, now time.Time, seed uint64) int32 {
-	if at := p.slotOf[peer]; at > 0 {
-		return at - 1
-	}
+// meet makes the peer's slot.
+func (p *planner) meet(peer int32, explore bool, peers []Estimate, now time.Time, seed uint64) int32 {
 	e := &peers[peer]
-	s := slot{peer: peer, resting: e.Resting(now) > 0, tie: mix(e.tie ^ seed)}
-	if !s.resting {
-		s.cost = e.cost(now)
-		if e.Suspect() {
-			s.penalty = suspectPenalty.Seconds()
+	s := slot{peer: peer, tie: mix(e.tie ^ seed)}
+	least := math.Inf(1)
+	if e.askable(now) {
+		s.penalty = e.avoidance(now)
+		s.factor = e.risk(now)
+		if explore {
+			s.factor /= max(e.trust, 1)
 		}
+		s.factor *= 1 + choiceSlack*float64(s.tie>>11)/(1<<53)
+		s.cost = e.cost(now).times(s.factor)
+		least = s.penalty + s.cost.fixed
 	}
 	p.slots = append(p.slots, s)
+	p.least = append(p.least, least)
 	p.slotOf[peer] = int32(len(p.slots))
 	return int32(len(p.slots)) - 1
 }
 
-// timeWith is when the peer would be done with one call more of so many rows.
+// timeWith is when the peer would be done with one call more of so many rows,
+// as one compares peers.
 func (s *slot) timeWith(w *Work, rows int) float64 {
 	rows += s.rows
 	return s.penalty + s.cost.seconds(float64(w.bytes(rows)), float64(s.calls+1), float64(rows))
@@ -193,13 +238,15 @@ func (w *Work) size(calls []int) Size {
 
 // collect turns the choices into attempts: peers in the order in which they
 // joined, their calls ascending.
-func (p *planner) collect(peers []Estimate) []Attempt {
+func (p *planner) collect(peers []Estimate) {
 	end := 0
 	for i := range p.slots {
 		end += p.slots[i].calls
 		p.slots[i].end = end - p.slots[i].calls
 	}
-	p.calls = slices.Grow(p.calls, end)[:end]
+	// Hedges repeat each call once at most: the array must not move while
+	// attempts point into it.
+	p.calls = slices.Grow(p.calls, 2*end)[:end]
 	for i, c := range p.order {
 		if at := p.chosen[i]; at >= 0 {
 			s := &p.slots[at]
@@ -214,7 +261,6 @@ func (p *planner) collect(peers []Estimate) []Attempt {
 			p.attempts = append(p.attempts, Attempt{Peer: peers[s.peer].Peer, Calls: calls})
 		}
 	}
-	return p.attempts
 }
 
 // mix spreads a number over all 64 bits (the finaliser of SplitMix64).

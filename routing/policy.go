@@ -24,10 +24,27 @@ type Policy struct {
 	DeadlineFactor float64
 	DeadlineFloor  time.Duration
 
+	// Of a peer that is known well, and where another holder could take over,
+	// an attempt is cut off after max(CutoffFloor, CutoffFactor × its p95).
+	// Default factor 4: at its p95 an attempt is duplicated already if the
+	// budget allows, so a cut is for what is broken rather than slow. Default
+	// floor 50 ms: pauses of the system's own, such as a garbage collection or
+	// a busy processor, stay below it.
+	CutoffFactor float64
+	CutoffFloor  time.Duration
+
+	// Hedge says when calls are duplicated, and HedgeBudget for what share of
+	// all calls at most. Default 5 %: what a p95 leaves over.
+	Hedge       Hedge
+	HedgeBudget float64
+
 	// PriorRTT is the round trip expected of a peer not measured yet.
 	// Default 60 ms, within a continent: a measured near peer goes first, a
 	// measured far one does not.
 	PriorRTT time.Duration
+	// RelayedRTT is the same for a peer that can only be reached through a
+	// third node. Default 150 ms: two legs, and a detour.
+	RelayedRTT time.Duration
 
 	// A peer that fails is left alone for BackoffMin, doubled with each
 	// further failure up to BackoffMax. Default 250 ms, about a reconnection,
@@ -65,9 +82,14 @@ const (
 	// has followed. A peer 2 s late is then avoided for minutes where others
 	// take tens of milliseconds.
 	lateHalfLife = 30 * time.Second
+	// lateProbed is what a probe leaves of the lateness of a peer that had
+	// been in time before: two probes, and it is tried again.
+	lateProbed = 1. / 8
 
 	// priorBandwidth, in bytes per second, is 100 Mbit/s: a home uplink.
 	priorBandwidth = 12.5e6
+	// relayedBandwidth is a tenth of it: relays serve many and limit each.
+	relayedBandwidth = 1.25e6
 	// priorCall and priorRow are the compute of a call: its weights are read
 	// once (2.8 MB at 10 GB/s), then each row costs about a tenth of that.
 	priorCall = 300 * time.Microsecond
@@ -91,6 +113,45 @@ const (
 	// unknownExpertBackoff is how long a holding is disregarded after its
 	// peer denied it. Fresh announcements arrive within that time.
 	unknownExpertBackoff = 30 * time.Second
+
+	// familiarSizes is how many times larger than the mean of those measured an
+	// attempt may be to be judged by their spread: beyond, the fit is a guess.
+	familiarSizes = 4
+	// failureWeight is that of one attempt in the moving share of failures.
+	// failureHalfLife forgets failures while nothing is asked of the peer.
+	failureWeight   = 1. / 32
+	failureHalfLife = 2 * time.Minute
+	// failureCost is what a failed attempt costs in terms of a good one: its
+	// own time, that of the one that replaces it, and a frame more.
+	failureCost = 2
+	// tailWeight is how much of the way from the mean to p95 a plan reckons
+	// with. A layer has one to a handful of peers, so what its slowest needs
+	// lies above the mean and below p95; a hedge cuts off the rest.
+	tailWeight = 0.25
+	// choiceSlack is how much slower than the best a peer may be and still be
+	// as good a choice. The seed decides among them, so that many gating
+	// nodes that know the same do not all run to the same holder.
+	choiceSlack = 0.05
+	// exploring is the inverse of the share of plans that disregard trust, so
+	// that new peers get to earn it.
+	exploring = 50
+
+	// hedgeLeast is the least wait before a duplicate: what is quicker is
+	// within the jitter of timers and schedulers.
+	hedgeLeast = time.Millisecond
+	// atOnce is the wait of a critical duplicate: not 0, which is no hedge.
+	atOnce = time.Nanosecond
+	// criticalTail: a layer whose p95 is so many times the time expected of it
+	// depends on the tail of few peers.
+	criticalTail = 2
+	// criticalFew is how many they may be.
+	criticalFew = 2
+	// criticalReserve is the share of the budget that critical duplicates leave
+	// for those of attempts that are late in fact.
+	criticalReserve = 0.5
+	// budgetMost bounds what the budget can save up, in calls: some layers of
+	// top-8, so that a calm hour does not pay for a storm of duplicates.
+	budgetMost = 64
 
 	// joinSlack is how much slower than the best choice a peer may be that
 	// takes part anyway: one frame less is worth 5 % of its time.
@@ -138,13 +199,18 @@ const (
 )
 
 func (p Policy) validate() (Policy, error) {
-	if p.DeadlineFactor < 0 || p.DeadlineFloor < 0 || p.PriorRTT < 0 || p.BackoffMin < 0 || p.BackoffMax < 0 || p.StaleAfter < 0 {
+	if p.DeadlineFactor < 0 || p.DeadlineFloor < 0 || p.PriorRTT < 0 || p.BackoffMin < 0 || p.BackoffMax < 0 || p.StaleAfter < 0 ||
+		p.CutoffFactor < 0 || p.CutoffFloor < 0 || p.RelayedRTT < 0 {
 		return p, fmt.Errorf("routing: policy has a negative duration or factor: %+v", p)
 	}
 	p.MissingWait = orDefault(p.MissingWait, 20*time.Second)
 	p.DeadlineFactor = orDefault(p.DeadlineFactor, 8)
 	p.DeadlineFloor = orDefault(p.DeadlineFloor, 2*time.Second)
 	p.PriorRTT = orDefault(p.PriorRTT, 60*time.Millisecond)
+	p.RelayedRTT = orDefault(p.RelayedRTT, 150*time.Millisecond)
+	p.CutoffFactor = orDefault(p.CutoffFactor, 4)
+	p.CutoffFloor = orDefault(p.CutoffFloor, 50*time.Millisecond)
+	p.HedgeBudget = orDefault(p.HedgeBudget, 0.05)
 	p.BackoffMin = orDefault(p.BackoffMin, 250*time.Millisecond)
 	p.BackoffMax = orDefault(p.BackoffMax, 5*time.Second)
 	p.StaleAfter = orDefault(p.StaleAfter, 3*time.Second)
@@ -152,6 +218,10 @@ func (p Policy) validate() (Policy, error) {
 	switch {
 	case !(p.DeadlineFactor >= 1):
 		return p, fmt.Errorf("routing: deadline factor %v cuts off attempts that are on time; use at least 1", p.DeadlineFactor)
+	case !(p.CutoffFactor >= 1):
+		return p, fmt.Errorf("routing: cutoff factor %v cuts off attempts that are on time; use at least 1", p.CutoffFactor)
+	case !(p.HedgeBudget > 0 && p.HedgeBudget <= 1):
+		return p, fmt.Errorf("routing: a hedge budget of %v of the calls; want a share up to 1, or hedging off", p.HedgeBudget)
 	case p.BackoffMax < p.BackoffMin:
 		return p, fmt.Errorf("routing: longest back-off %v is below the shortest %v", p.BackoffMax, p.BackoffMin)
 	}

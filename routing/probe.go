@@ -53,18 +53,21 @@ func (r *Router) nextProbe(now time.Time) (peer Peer, bytes int, limit time.Dura
 	defer r.mu.Unlock()
 	t := &r.mu.table
 	var oldest time.Time
-	pick := -1
+	pick, urgent := -1, false
 	for i := range t.estimates {
 		e, rec := &t.estimates[i], &t.records[i]
 		seen := rec.probedAt
 		if e.measuredAt.After(seen) {
 			seen = e.measuredAt
 		}
+		// A peer that failed and has rested is the more urgent: until it
+		// succeeds it is asked only when there is no other.
+		trial := e.Suspect() && now.Sub(rec.probedAt) >= t.policy.BackoffMin
 		switch {
-		case rec.probing, e.flying.Calls > 0, e.Resting(now) > 0, now.Sub(rec.listedAt) > probeListed:
-		case now.Sub(seen) < t.policy.StaleAfter:
-		case pick < 0 || seen.Before(oldest):
-			pick, oldest = i, seen
+		case rec.probing, e.excluded, e.flying.Calls > 0, e.Resting(now) > 0, now.Sub(rec.listedAt) > probeListed:
+		case now.Sub(seen) < t.policy.StaleAfter && !trial, urgent && !trial:
+		case pick < 0 || trial && !urgent || seen.Before(oldest):
+			pick, oldest, urgent = i, seen, trial
 		}
 	}
 	if pick < 0 {
@@ -72,7 +75,7 @@ func (r *Router) nextProbe(now time.Time) (peer Peer, bytes int, limit time.Dura
 	}
 	t.records[pick].probing, t.records[pick].probedAt = true, now
 	bytes = min(max(t.typical.Bytes/2, minProbeBytes), maxProbeBytes)
-	limit = t.policy.deadline(t.estimates[pick].Expected(Size{Bytes: 2 * bytes}, now), 0)
+	limit = t.estimates[pick].Cutoff(Size{Bytes: 2 * bytes}, 0, false, now, t.policy)
 	return t.estimates[pick].Peer, bytes, limit, true
 }
 
@@ -95,11 +98,15 @@ func (r *Router) probe(ctx context.Context, peer Peer, bytes int, limit time.Dur
 	switch {
 	case err == nil:
 		e.Probed(2*bytes, now.Sub(began), load, now)
+		rec.reputation = rec.reputation.Met(true, now)
 	case kind == Cancelled:
 	case errors.Is(err, expert.ErrOverloaded):
 		e.Refuse(retryAfter(err), now)
 	default:
 		rec.failures[kind]++
+		rec.reputation = rec.reputation.Met(false, now)
+		before := e.Breaker(now)
 		e.Fail(began, now, r.cfg.Policy)
+		r.mu.totals.Openings += opened(before, e.Breaker(now))
 	}
 }

@@ -17,14 +17,16 @@ type round struct {
 	calls  []callState
 	began  time.Time
 
-	open    int // calls neither answered nor given up
-	flying  int // attempts under way, the local one included
+	open    int       // calls neither answered nor given up
+	flying  int       // attempts and checks under way, the local attempt included
+	asks    []*flight // the attempts at peers among them
 	done    chan outcome
 	askedAt time.Time // when Missing was last called
 	remote  bool      // some peer was asked
 
 	results []expert.Result // one per call; without Sum
 	parts   []part          // with Sum
+	held    []outcome       // with Sum: good answers that may not be needed
 	err     error           // with Sum: why there is none
 }
 
@@ -33,19 +35,24 @@ type phase uint8
 
 const (
 	waiting  phase = iota // for its next attempt
-	flying                // in an attempt
+	flying                // in an attempt, perhaps in two
+	held                  // in a sum that is there, but may not be needed
+	checking              // answered, and the answer is being checked
 	answered              // well
 	given                 // up
 )
 
 type callState struct {
 	phase    phase
-	attempts int    // that failed
-	late     bool   // in this lap, an attempt was cut off
-	laps     int    // how often all holders were tried in vain, one of them cut off
-	pauses   int    // how often no holder could be asked
-	tried    []Peer // in this lap
-	refused  error  // some peer, refuser, said that the call is wrong
+	asks     int     // under way with it
+	doubled  bool    // it was duplicated
+	by       *flight // whose answer is being checked
+	attempts int     // that failed
+	late     bool    // in this lap, an attempt was cut off
+	laps     int     // how often all holders were tried in vain, one of them cut off
+	pauses   int     // how often no holder could be asked
+	tried    []Peer  // in this lap
+	refused  error   // some peer, refuser, said that the call is wrong
 	refuser  Peer
 	last     error     // of the last failed attempt
 	lackAt   time.Time // since when no holder could be asked
@@ -55,7 +62,7 @@ type callState struct {
 func newRound(r *Router, in expert.Batch, calls []expert.Call, sum bool) *round {
 	w := &round{
 		router: r,
-		work: Work{Rows: in.Rows, Dim: in.Dim, Sum: sum, Calls: calls,
+		work: Work{Rows: in.Rows, Dim: in.Dim, Sum: sum, Calls: calls, Hedge: r.cfg.Policy.Hedge,
 			Holders: make([][]int32, len(calls)), Excluded: make([][]int32, len(calls))},
 		in:    in,
 		calls: make([]callState, len(calls)),
@@ -76,10 +83,13 @@ func (w *round) run(ctx context.Context) {
 	w.startLocal(attempts)
 	for w.open > 0 {
 		wake := w.place(attempts)
+		now := time.Now()
+		wake = sooner(wake, w.hedge(attempts, now))
+		wake = sooner(wake, w.dropLate(now))
 		if w.open == 0 {
 			break
 		}
-		w.await(ctx, wake)
+		w.await(ctx, attempts, wake)
 	}
 	cancel()
 	for w.flying > 0 {
@@ -90,7 +100,7 @@ func (w *round) run(ctx context.Context) {
 
 // await takes in the next event: an outcome, the moment to plan again (zero:
 // there is none), or the end of ctx.
-func (w *round) await(ctx context.Context, wake time.Time) {
+func (w *round) await(ctx, attempts context.Context, wake time.Time) {
 	var alarm <-chan time.Time
 	if !wake.IsZero() {
 		t := time.NewTimer(time.Until(wake))
@@ -99,7 +109,7 @@ func (w *round) await(ctx context.Context, wake time.Time) {
 	}
 	select {
 	case o := <-w.done:
-		w.settle(ctx, o)
+		w.settle(attempts, o)
 	case <-alarm:
 	case <-ctx.Done():
 		for c := range w.calls {

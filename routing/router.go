@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"sync"
-	"time"
 
 	"github.com/moeswarm/moeswarm/expert"
 )
@@ -23,9 +22,19 @@ type Config struct {
 	Directory Directory
 	Caller    Caller
 	Prober    Prober // may be nil: idle peers are not probed
+	// Relayed says that a peer can only be reached through a third node, so
+	// that more is expected of the way there as long as it is not measured. It
+	// must not block. May be nil.
+	Relayed func(Peer) bool
 	// Missing is told of experts that nobody known can compute now, so that
 	// the swarm is searched for holders. It must not block. May be nil.
 	Missing func([]expert.ID)
+
+	// Check looks at every good answer of a peer after it was accepted and
+	// before the layer returns; the layer waits for it. If it returns an
+	// error, the answer counts as [expert.ErrBadResult] and its calls are
+	// done again elsewhere. Several checks may run at once. May be nil.
+	Check func(context.Context, Checked) error
 
 	Policy Policy
 	Log    *slog.Logger // nil: none
@@ -66,6 +75,8 @@ type Router struct {
 		sync.Mutex // held for a plan (microseconds), never across a call to a peer
 		table      table
 		planner    planner
+		plans      uint64 // made so far
+		budget     tokens // of duplicates
 		totals     Totals
 	}
 }
@@ -78,6 +89,7 @@ func New(cfg Config) (*Router, error) {
 	}
 	r := &Router{cfg: cfg}
 	r.mu.table = newTable(cfg.Policy)
+	r.mu.table.relayed = cfg.Relayed
 	return r, nil
 }
 
@@ -125,10 +137,4 @@ func allFailed(n int, err error) []expert.Result {
 		results[i].Err = err
 	}
 	return results
-}
-
-// deadline is how long an attempt may take.
-func (p *Policy) deadline(expected time.Duration, laps int) time.Duration {
-	d := max(p.DeadlineFloor, time.Duration(p.DeadlineFactor*float64(min(expected, deadlineMax))))
-	return doubled(d, deadlineMax, laps)
 }

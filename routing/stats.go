@@ -8,15 +8,19 @@ import (
 
 // PeerStats is what a router knows of a peer and has had to do with it.
 type PeerStats struct {
-	Peer     Peer
-	Measured bool          // false: Expected and RTT are the prior's
-	Age      time.Duration // of the last measurement
-	Expected time.Duration // for an attempt of the usual size
-	RTT      time.Duration // the part of it that is spent on the way
-	Queue    time.Duration // the part of it that is spent waiting there
-	Resting  time.Duration // how long it is still left alone after a failure
-	Suspect  bool          // its last attempt failed by its fault
-	InFlight int           // calls under way there
+	Peer       Peer
+	Measured   bool          // false: Expected and RTT are the prior's
+	Age        time.Duration // of the last measurement
+	Expected   time.Duration // for an attempt of the usual size
+	RTT        time.Duration // the part of it that is spent on the way
+	Queue      time.Duration // the part of it that is spent waiting there
+	Resting    time.Duration // how long it is still left alone after a failure
+	Suspect    bool          // its last attempt failed by its fault
+	Breaker    Breaker
+	P50, P95   time.Duration // of an attempt of the usual size
+	Excluded   string        // why it is asked nothing any more; empty: it is
+	Reputation Reputation
+	InFlight   int // calls under way there
 
 	Attempts, Calls, Rows int // answered well
 	Retries               int // of Calls, those that had failed elsewhere
@@ -32,9 +36,16 @@ type Totals struct {
 	Round       Histogram // how long the rounds took, without the local ones
 	LocalCalls  int
 	RemoteCalls int
-	Attempts    int // asks sent, the failed ones included
-	Failovers   int // attempts whose calls had to move
-	Missing     int // calls that ended without a holder
+	Attempts    int     // asks sent, the failed ones included
+	Failovers   int     // attempts whose calls had to move
+	Missing     int     // calls that ended without a holder
+	Hedges      int     // asks that duplicated another
+	HedgedCalls int     // calls in them
+	HedgesWon   int     // hedges whose answer was used
+	WastedRows  int     // rows asked twice of which one answer was not needed
+	Dropped     int     // optional calls given up
+	DroppedMass float64 // gate weights of their rows
+	Openings    int     // circuit breakers that opened
 	BytesOut    int64
 	BytesIn     int64
 }
@@ -62,6 +73,9 @@ func (r *Router) Peers() []PeerStats {
 			Queue:    time.Duration(e.queueNow(now) * float64(time.Second)),
 			Resting:  e.Resting(now),
 			Suspect:  e.Suspect(),
+			Breaker:  e.Breaker(now),
+			P50:      e.Median(t.typical, now), P95: e.Tail(t.typical, now),
+			Excluded: c.reputation.Excluded, Reputation: c.reputation,
 			InFlight: e.flying.Calls,
 			Attempts: c.attempts, Calls: c.calls, Rows: c.rows, Retries: c.retries,
 			BytesOut: c.bytesOut, BytesIn: c.bytesIn, Probes: c.probes, Failures: c.failures,

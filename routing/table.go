@@ -18,6 +18,9 @@ type table struct {
 	sweptAt   time.Time
 	sweeps    int  // each one renumbers
 	typical   Size // moving average of the attempts made
+
+	relayed func(Peer) bool     // nil: none is
+	absent  map[Peer]Reputation // of peers that have no number
 }
 
 // record is what a table remembers of a peer besides its estimate.
@@ -25,6 +28,8 @@ type record struct {
 	listedAt time.Time // when a plan last considered it
 	probedAt time.Time
 	probing  bool
+
+	reputation Reputation
 
 	attempts, calls, rows, retries, probes int
 	bytesOut, bytesIn                      int64
@@ -45,7 +50,7 @@ type denial struct {
 }
 
 func newTable(p Policy) table {
-	return table{policy: p, index: map[Peer]int32{}, holdings: map[expert.ID]*holding{}}
+	return table{policy: p, index: map[Peer]int32{}, holdings: map[expert.ID]*holding{}, absent: map[Peer]Reputation{}}
 }
 
 // number gives the peer's number, making one at first sight; false when the
@@ -59,8 +64,18 @@ func (t *table) number(peer Peer, now time.Time) (int32, bool) {
 	}
 	n := int32(len(t.estimates))
 	t.index[peer] = n
-	t.estimates = append(t.estimates, NewEstimate(peer, t.policy))
-	t.records = append(t.records, record{listedAt: now})
+	prior := NewEstimate
+	if t.relayed != nil && t.relayed(peer) {
+		prior = NewRelayedEstimate
+	}
+	rep, known := t.absent[peer]
+	if !known {
+		rep = NewReputation()
+	}
+	delete(t.absent, peer)
+	t.estimates = append(t.estimates, prior(peer, t.policy))
+	t.records = append(t.records, record{listedAt: now, reputation: rep})
+	t.trusts(n)
 	return n, true
 }
 
@@ -78,6 +93,9 @@ func (t *table) sweep(now time.Time) bool {
 		idle := t.estimates[i].flying.Calls == 0 && t.estimates[i].Resting(now) == 0
 		if idle && now.Sub(t.records[i].listedAt) > forgetPeerAfter {
 			delete(t.index, t.estimates[i].Peer)
+			if rep := t.records[i].reputation; !rep.Seen.IsZero() {
+				t.keep(t.estimates[i].Peer, rep)
+			}
 			continue
 		}
 		t.estimates[kept], t.records[kept] = t.estimates[i], t.records[i]

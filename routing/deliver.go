@@ -1,0 +1,139 @@
+package routing
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/moeswarm/moeswarm/expert"
+)
+
+// deliver takes over the good answers of an outcome: the first for each call.
+func (w *round) deliver(ctx context.Context, o outcome, errs []error) {
+	if w.work.Sum {
+		if o.err == nil {
+			w.deliverSum(ctx, o)
+		}
+		return
+	}
+	var won []int
+	wasted := 0
+	for i, c := range o.ask.calls {
+		switch {
+		case w.calls[c].phase != flying:
+			wasted += len(w.work.Calls[c].Rows)
+		case errs[i] == nil:
+			w.results[c] = o.answer.Results[i]
+			won = append(won, c)
+		}
+	}
+	w.accept(ctx, o, won, wasted)
+}
+
+// deliverSum takes over a sum: all of it or nothing. A duplicate that covers
+// only some calls of an attempt is held back while the whole attempt may still
+// answer, until its other duplicates have answered too.
+func (w *round) deliverSum(ctx context.Context, o outcome) {
+	rows := 0
+	for _, c := range o.ask.calls {
+		rows += len(w.work.Calls[c].Rows)
+	}
+	for _, c := range o.ask.calls {
+		if p := w.calls[c].phase; p != flying && p != held {
+			w.accept(ctx, o, nil, rows)
+			return
+		}
+	}
+	// An attempt contains its duplicates: those held back are not needed now.
+	w.held = slices.DeleteFunc(w.held, func(h outcome) bool { return slices.Contains(o.ask.calls, h.ask.calls[0]) })
+	for _, c := range o.ask.calls {
+		w.calls[c].phase = held
+	}
+	w.held = append(w.held, o)
+}
+
+// settleHeld accepts the sums held back that nothing under way can make
+// better use of.
+func (w *round) settleHeld(ctx context.Context) {
+	blocked := func(h outcome) bool {
+		return slices.ContainsFunc(w.asks, func(f *flight) bool {
+			return slices.ContainsFunc(f.calls, func(c int) bool { return slices.Contains(h.ask.calls, c) }) &&
+				slices.ContainsFunc(f.calls, func(c int) bool { return w.calls[c].phase == flying })
+		})
+	}
+	w.held = slices.DeleteFunc(w.held, func(h outcome) bool {
+		if blocked(h) {
+			return false
+		}
+		w.accept(ctx, h, h.ask.calls, 0)
+		return true
+	})
+}
+
+// accept ends calls with the answer of an outcome, once it is checked.
+func (w *round) accept(ctx context.Context, o outcome, calls []int, wasted int) {
+	r := w.router
+	if o.ask.peer != "" {
+		r.mu.Lock()
+		r.mu.totals.WastedRows += wasted
+		if o.ask.hedge && len(calls) > 0 {
+			r.mu.totals.HedgesWon++
+		}
+		r.mu.Unlock()
+	}
+	if len(calls) == 0 {
+		return
+	}
+	if w.work.Sum {
+		w.parts = append(w.parts, part{peer: o.ask.peer, calls: o.ask.calls, sum: o.answer.Sum})
+	}
+	if r.cfg.Check == nil || o.ask.peer == "" {
+		for _, c := range calls {
+			w.calls[c].phase = answered
+			w.open--
+		}
+		return
+	}
+	for _, c := range calls {
+		w.calls[c].phase, w.calls[c].by = checking, o.flight
+	}
+	seen := Checked{Peer: o.ask.peer, In: w.in, Results: o.answer.Results, Calls: make([]expert.Call, len(o.ask.calls))}
+	for i, c := range o.ask.calls {
+		seen.Calls[i] = w.work.Calls[c]
+	}
+	if w.work.Sum {
+		seen.Results, seen.Sum = nil, &o.answer.Sum
+	}
+	w.flying++
+	go func() {
+		o.checked = true
+		o.err = r.cfg.Check(ctx, seen)
+		w.done <- o
+	}()
+}
+
+// judge takes in the verdict on an answer that was accepted: calls whose
+// answer is wrong are done again elsewhere.
+func (w *round) judge(ctx context.Context, o outcome) {
+	if o.err != nil && ctx.Err() == nil {
+		w.router.wrong(o)
+		w.parts = slices.DeleteFunc(w.parts, func(p part) bool { return p.calls[0] == o.ask.calls[0] })
+	}
+	for _, c := range o.ask.calls {
+		s := &w.calls[c]
+		switch {
+		case s.phase != checking || s.by != o.flight:
+		case o.err == nil:
+			s.phase = answered
+			w.open--
+		case ctx.Err() != nil:
+			w.giveUp(c, fmt.Errorf("%v: %w", w.work.Calls[c].Expert, ctx.Err()))
+		default:
+			if !w.work.Sum {
+				w.results[c] = expert.Result{}
+			}
+			w.retry(c, o.ask.peer, fmt.Errorf("%w: %v: %w", expert.ErrBadResult, w.work.Calls[c].Expert, o.err))
+		}
+	}
+	w.blameRefusers(o)
+}
