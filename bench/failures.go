@@ -21,12 +21,11 @@ const (
 	failEvery    = 5 * time.Second
 	failDown     = 2 * time.Second
 	failPrompts  = 4
-	failTokens   = 32 // of each answer
 	failTurns    = 2
 )
 
 func failDefaults(o *Options) {
-	o.NewTokens = orDefault(o.NewTokens, quickly(o, 2, 24)) // seconds of each configuration
+	o.NewTokens = orDefault(o.NewTokens, quickly(o, 1, 24)) // seconds of each configuration
 	o.Prompt = orDefault(o.Prompt, 8)
 }
 
@@ -57,7 +56,8 @@ func failures(ctx context.Context, o Options) (Metrics, error) {
 	for i := range failPrompts {
 		prompts = append(prompts, randomIDs(o.Seed+uint64(i), o.Prompt, m.Shape().Vocab))
 	}
-	want, err := localAnswers(ctx, m, pool, prompts, failTokens)
+	tokens := quickly(&o, 6, 32) // of each answer
+	want, err := localAnswers(ctx, m, pool, prompts, tokens)
 	if err != nil {
 		return nil, err
 	}
@@ -100,7 +100,7 @@ func failures(ctx context.Context, o Options) (Metrics, error) {
 
 // run answers prompts for so long, in a new swarm.
 func (f *failing) run(ctx context.Context, m *expert.Model, pool *ggml.Pool, prompts, want [][]int32, length time.Duration, seed uint64) error {
-	s := simswarm.New(simswarm.Config{Seed: seed, Link: simswarm.Link{RTT: failRTT, Spread: 0.1, Jitter: failRTT / 20}})
+	s := simswarm.New(simswarm.Config{Seed: seed, Sleep: exactSleep, Link: simswarm.Link{RTT: failRTT, Spread: 0.1, Jitter: failRTT / 20}})
 	var names []routing.Peer
 	for i, held := range spread(m.Manifest().IDs(), failHolders, failReplicas) {
 		set, err := expert.NewSet(m, held, ggml.NewPool(1))
@@ -133,7 +133,7 @@ func (f *failing) run(ctx context.Context, m *expert.Model, pool *ggml.Pool, pro
 	began := time.Now()
 	for i := 0; err == nil && time.Since(began) < length; i++ {
 		var tokens []int32
-		if tokens, _, err = answer(ctx, a.trunk, prompts[i%len(prompts)], failTokens); err == nil && !slices.Equal(tokens, want[i%len(prompts)]) {
+		if tokens, _, err = answer(ctx, a.trunk, prompts[i%len(prompts)], len(want[0])); err == nil && !slices.Equal(tokens, want[i%len(prompts)]) {
 			err = fmt.Errorf("answer %d: tokens %v differ from the local %v", i, tokens, want[i%len(prompts)])
 		}
 		f.tokens += len(tokens)

@@ -18,7 +18,7 @@ func TestNetworkScenarios(t *testing.T) {
 		{"wan", []string{"rtt_30ms_hedge_off_tokens_per_s", "rtt_0ms_hedge_off_round_p50_ms"}},
 		{"stale-map", []string{"hedge_off_p50_ms"}},
 		{"failures", []string{"p_1e-2_tokens_per_s"}},
-		{"slow-replica", []string{"hedge_off_p99_over_p50", "healthy_round_p50_ms"}},
+		{"slow-replica", []string{"spells_hedge_off_p99_over_p50", "single_hedge_off_round_p50_ms"}},
 		{"liar", []string{"always_lies_told"}},
 		{"plan", []string{"plan_fresh_p50_us", "bytes_per_peer"}},
 	} {

@@ -22,30 +22,36 @@ const (
 	slowWork    = time.Millisecond
 	slowGood    = 400 * time.Millisecond // mean length of a good spell
 	slowBad     = 100 * time.Millisecond // mean length of a slow one
+	slowShare   = 0.05                   // of single asks
+	slowWarm    = 20                     // rounds until the holders are known
 )
 
 func slowDefaults(o *Options) {
-	o.NewTokens = orDefault(o.NewTokens, quickly(o, 100, 3000))
+	o.NewTokens = orDefault(o.NewTokens, quickly(o, 60, 2000))
 }
 
 // slowReplica times layer rounds while one of three replicas is ten times
-// slower at random moments.
+// slower: in spells, which a router can learn of, and at single asks drawn one
+// by one, which nothing announces.
 func slowReplica(ctx context.Context, o Options) (Metrics, error) {
 	left := leaks()
 	ids := experttest.IDs(expert.ModelID{1}, 0, slowExperts)
 	world := experttest.NewFake(o.Seed, 64, ids...)
 	out := Metrics{"rounds": float64(o.NewTokens), "slow_factor": slowFactor}
-	for _, healthy := range []bool{true, false} {
-		modes, rounds := hedging(), o.NewTokens
-		if healthy { // what there is without the slow one
-			modes, rounds = []string{"off"}, o.NewTokens/4
-		}
-		for _, mode := range modes {
-			s := simswarm.New(simswarm.Config{Seed: o.Seed, Link: simswarm.Link{RTT: 5 * time.Millisecond, Jitter: 500 * time.Microsecond}})
+	for _, c := range []struct {
+		name  string
+		fault func() simswarm.Fault
+	}{
+		{"healthy", func() simswarm.Fault { return simswarm.Slow(1) }},
+		{"spells", func() simswarm.Fault { return simswarm.Spells(slowFactor, slowGood, slowBad, o.Seed) }},
+		{"single", func() simswarm.Fault { return simswarm.SlowSeldom(slowFactor, slowShare, o.Seed) }},
+	} {
+		for _, mode := range hedging() {
+			s := simswarm.New(simswarm.Config{Seed: o.Seed, Sleep: exactSleep, Link: simswarm.Link{RTT: 5 * time.Millisecond, Jitter: 500 * time.Microsecond}})
 			for i := range 3 {
-				apply := simswarm.Modelled(world, simswarm.Work{PerCall: slowWork})
-				if i == 0 && !healthy {
-					apply = simswarm.With(apply, simswarm.Spells(slowFactor, slowGood, slowBad, o.Seed))
+				apply := simswarm.Modelled(world, simswarm.Work{PerCall: slowWork, Sleep: exactSleep})
+				if i == 0 {
+					apply = simswarm.With(apply, c.fault())
 				}
 				s.Join(simswarm.Holder{Name: holderName(i), Held: ids, Apply: apply})
 			}
@@ -53,25 +59,26 @@ func slowReplica(ctx context.Context, o Options) (Metrics, error) {
 			if err != nil {
 				return nil, err
 			}
-			took, err := layerRounds(ctx, a.router, world, ids, slowTopK, rounds+20, o.Seed)
+			took, err := layerRounds(ctx, a.router, world, ids, slowTopK, slowWarm+o.NewTokens, o.Seed)
 			sent, _ := a.tally.take()
-			dup := float64(duplicates(a.router.Totals())) / float64(max(1, sent))
+			totals := a.router.Totals()
 			if cerr := a.close(); err == nil {
 				err = cerr
 			}
 			if err != nil {
 				return nil, err
 			}
-			took = took[20:] // until the holders are known
-			name := "hedge_" + mode + "_"
-			if healthy {
-				name = "healthy_"
-			}
+			took = took[slowWarm:]
+			name := c.name + "_hedge_" + mode + "_"
+			dup := float64(duplicates(totals)) / float64(max(1, sent))
+			share := float64(s.Stats(holderName(0)).Calls) / float64(max(1, sent))
 			out[name+"round_p50_ms"], out[name+"round_p99_ms"] = quantile(took, 0.5), quantile(took, 0.99)
+			out[name+"round_p999_ms"] = quantile(took, 0.999)
 			out[name+"p99_over_p50"] = out[name+"round_p99_ms"] / out[name+"round_p50_ms"]
-			out[name+"duplicates_pct"] = 100 * dup
-			o.Progress("%s p50 %.2f ms, p99 %.2f ms, %.2f %% duplicates", name, out[name+"round_p50_ms"], out[name+"round_p99_ms"], 100*dup)
-			if dup > duplicateBudget && rounds > 500 {
+			out[name+"duplicates_pct"], out[name+"calls_at_slow_pct"] = 100*dup, 100*share
+			o.Progress("%-7s hedging %-4s p50 %.2f ms, p99 %.2f ms, %.2f %% duplicates, %.0f %% of calls at the slow one", c.name, mode,
+				out[name+"round_p50_ms"], out[name+"round_p99_ms"], 100*dup, 100*share)
+			if dup > duplicateBudget && o.NewTokens > 500 {
 				return out, fmt.Errorf("%.1f %% of calls were duplicated, the budget is %.0f %%", 100*dup, 100*duplicateBudget)
 			}
 		}

@@ -60,7 +60,7 @@ func wan(ctx context.Context, o Options) (Metrics, error) {
 	left := leaks()
 	for _, n := range networks() {
 		for _, mode := range hedging() {
-			s := simswarm.New(simswarm.Config{Seed: o.Seed, Link: n.link})
+			s := simswarm.New(simswarm.Config{Seed: o.Seed, Sleep: exactSleep, Link: n.link})
 			for i, held := range shares {
 				s.Join(simswarm.Holder{Name: holderName(i), Held: held, Apply: sets[i]})
 			}

@@ -32,6 +32,7 @@ const (
 	seedLying
 	seedSpells
 	seedWithholding
+	seedSlow
 )
 
 func newChance(seed, stream uint64) *chance {

@@ -18,6 +18,13 @@ func SlowAfter(asks int, factor float64) Fault {
 	return slowWhen(factor, func() bool { return seen.Add(1) > int64(asks) })
 }
 
+// SlowSeldom is factor times slower at a share p of the asks, drawn one by one:
+// nothing announces it.
+func SlowSeldom(factor, p float64, seed uint64) Fault {
+	c := newChance(seed, seedSlow)
+	return slowWhen(factor, func() bool { return c.hit(p) })
+}
+
 // slowWhen stretches the work of asks for which now says so.
 func slowWhen(factor float64, now func() bool) Fault {
 	return func(honest expert.Applier) expert.Applier {

@@ -9,11 +9,17 @@ import (
 
 // Work is how long a modelled holder takes: PerCall for each expert, whose
 // weights are read once, and PerRow for each row.
-type Work struct{ PerCall, PerRow time.Duration }
+type Work struct {
+	PerCall, PerRow time.Duration
+	Sleep           Sleep // nil: with timers
+}
 
 // Modelled makes an Applier take as long as the model says, by sleeping after
 // the real work, which should be the shorter of the two.
 func Modelled(a expert.Applier, w Work) expert.Applier {
+	if w.Sleep == nil {
+		w.Sleep = pause
+	}
 	return applier(func(ctx context.Context, in expert.Batch, calls []expert.Call) []expert.Result {
 		began := time.Now()
 		results := a.Apply(ctx, in, calls)
@@ -22,7 +28,7 @@ func Modelled(a expert.Applier, w Work) expert.Applier {
 			rows += len(c.Rows)
 		}
 		took := time.Duration(len(calls))*w.PerCall + time.Duration(rows)*w.PerRow
-		if err := pause(ctx, took-time.Since(began)); err != nil {
+		if err := w.Sleep(ctx, took-time.Since(began)); err != nil {
 			return failed(len(calls), err)
 		}
 		return results

@@ -15,7 +15,13 @@ import (
 type Config struct {
 	Seed uint64
 	Link Link // of every pair that has no other
+	// Sleep is how messages wait. nil: with timers, which the runtime lets go
+	// off up to a millisecond late when it is idle.
+	Sleep Sleep
 }
+
+// Sleep waits, unless ctx ends before, of which it returns the error.
+type Sleep func(ctx context.Context, d time.Duration) error
 
 // Swarm is the holders and the network. It is safe for concurrent use.
 type Swarm struct {
@@ -33,6 +39,9 @@ type Swarm struct {
 
 // New returns a swarm without holders.
 func New(cfg Config) *Swarm {
+	if cfg.Sleep == nil {
+		cfg.Sleep = pause
+	}
 	s := &Swarm{cfg: cfg}
 	s.mu.holders = map[routing.Peer]*holder{}
 	s.mu.holds = map[expert.ID][]routing.Peer{}
@@ -164,7 +173,7 @@ func (n *Node) Call(ctx context.Context, to routing.Peer, a routing.Ask) (routin
 	case <-ctx.Done():
 		// The holder hears of it half a round trip later.
 		n.swarm.work.Go(func() {
-			_ = pause(work, path.Delay(Out, 0, time.Now()))
+			_ = n.swarm.cfg.Sleep(work, path.Delay(Out, 0, time.Now()))
 			stop()
 		})
 		return routing.Answer{}, ctx.Err()
@@ -175,12 +184,12 @@ func (n *Node) Call(ctx context.Context, to routing.Peer, a routing.Ask) (routin
 // holder has heard that nobody wants the answer.
 func (n *Node) carry(ctx context.Context, h *holder, path *Path, a routing.Ask) reply {
 	out := askBytes(a)
-	if err := pause(ctx, path.Delay(Out, out, time.Now())); err != nil {
+	if err := n.swarm.cfg.Sleep(ctx, path.Delay(Out, out, time.Now())); err != nil {
 		return reply{err: err}
 	}
 	answer, err := h.serve(ctx, a)
 	answer.BytesOut, answer.BytesIn = out, answerBytes(&answer)
-	if late := pause(ctx, path.Delay(Back, answer.BytesIn, time.Now())); late != nil {
+	if late := n.swarm.cfg.Sleep(ctx, path.Delay(Back, answer.BytesIn, time.Now())); late != nil {
 		return reply{err: late}
 	}
 	return reply{answer, err}
@@ -192,11 +201,11 @@ func (n *Node) Probe(ctx context.Context, to routing.Peer, payload int) (routing
 	if h == nil {
 		return routing.Load{}, fmt.Errorf("%w: no peer %s", expert.ErrUnreachable, to)
 	}
-	if err := pause(ctx, path.Delay(Out, payload, time.Now())); err != nil {
+	if err := n.swarm.cfg.Sleep(ctx, path.Delay(Out, payload, time.Now())); err != nil {
 		return routing.Load{}, err
 	}
 	load, err := h.load()
-	if late := pause(ctx, path.Delay(Back, payload, time.Now())); late != nil {
+	if late := n.swarm.cfg.Sleep(ctx, path.Delay(Back, payload, time.Now())); late != nil {
 		return routing.Load{}, late
 	}
 	return load, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -77,13 +78,14 @@ func TestQueue(t *testing.T) {
 		n := s.From("me")
 		took := make([]time.Duration, 4)
 		errs := make([]error, 4)
+		var all sync.WaitGroup
 		for i := range took {
-			go func() {
+			all.Go(func() {
 				time.Sleep(time.Duration(i) * time.Microsecond)
 				_, took[i], errs[i] = timed(n, t.Context(), ask(1))
-			}()
+			})
 		}
-		time.Sleep(time.Second)
+		all.Wait()
 		var refusal interface{ RetryAfter() time.Duration }
 		if !errors.Is(errs[3], expert.ErrOverloaded) || !errors.As(errs[3], &refusal) {
 			t.Errorf("the fourth: %v, want a refusal", errs[3])
@@ -185,6 +187,7 @@ func TestFaults(t *testing.T) {
 		{"slow", Slow(10), 1, 30 * ms, nil, true},
 		{"slow after two, before", SlowAfter(2, 10), 2, 12 * ms, nil, true},
 		{"slow after two, then", SlowAfter(2, 10), 3, 30 * ms, nil, true},
+		{"slow seldom", SlowSeldom(10, 1, 1), 1, 30 * ms, nil, true},
 		{"lying", Lying(), 1, 12 * ms, nil, false},
 		{"lying seldom", LyingSeldom(0, 1, &told), 1, 12 * ms, nil, true},
 		{"replaying the first", Replaying(), 1, 12 * ms, nil, true},
