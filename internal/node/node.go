@@ -98,7 +98,7 @@ func (n *Node) hold(m Model, pool *ggml.Pool) (swarm.Offer, error) {
 
 func (n *Node) newNetwork(offers []swarm.Offer) (*swarm.Node, error) {
 	cfg := swarm.Config{
-		KeyFile: n.cfg.KeyFile, Listen: n.cfg.Listen, Join: n.cfg.Join, MDNS: n.cfg.MDNS,
+		KeyFile: n.cfg.KeyFile, Listen: n.cfg.Listen, Announce: n.cfg.Announce, Join: n.cfg.Join, MDNS: n.cfg.MDNS,
 		Offers: offers, Log: n.cfg.Log,
 	}
 	// Interfaces stay nil unless there is something behind them: nil is how
