@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/moeswarm/moeswarm/expert"
-	"github.com/moeswarm/moeswarm/internal/simswarm"
 	"github.com/moeswarm/moeswarm/routing"
 )
 
@@ -17,22 +16,18 @@ const (
 	fabricProcesses = "processes" // real nodes, each behind a relay that delays
 )
 
-// network is a named kind of link, the same on every fabric, with what the
-// closest project published for it.
-type network struct {
-	name                 string
-	link                 simswarm.Link
-	peerRate, peerRoundM float64 // tokens/s, ms; 0: not published
+// published is what the closest project measured for its wan bench, by
+// network: tokens/s, and a layer's round in ms.
+type published struct{ rate, round float64 }
+
+func wanPublished() map[string]published {
+	return map[string]published{"0ms": {7.02, 4.73}, "0.25ms": {5.97, 5.39}, "30ms": {1.13, 40.06}}
 }
 
-// networks are the conditions of the wan scenario. Jitter holds a reply back by
-// RTT ± jitter, evenly, as the published bench does.
-func networks() []network {
-	return []network{
-		{"0ms", simswarm.Link{}, 7.02, 4.73},
-		{"0.25ms", simswarm.Link{RTT: 250 * time.Microsecond, Jitter: 50 * time.Microsecond}, 5.97, 5.39},
-		{"5ms", simswarm.Link{RTT: 5 * time.Millisecond, Jitter: 500 * time.Microsecond}, 0, 0},
-		{"30ms", simswarm.Link{RTT: 30 * time.Millisecond, Jitter: 5 * time.Millisecond, Loss: 0.001}, 1.13, 40.06},
+// into adds the numbers to a report. They are for one shape of model.
+func (p published) into(m Metrics, name string, o Options) {
+	if p.rate > 0 && o.Synthetic == wanShape {
+		m[name+"published_tokens_per_s"], m[name+"published_round_ms"] = p.rate, p.round
 	}
 }
 

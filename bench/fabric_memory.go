@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -21,6 +22,7 @@ type asker struct {
 	mixer  *timedMixer  // nil without a model
 	trunk  *trunk.Trunk // nil without a model
 
+	check *checker
 	stop  context.CancelFunc
 	ended chan error
 }
@@ -40,9 +42,11 @@ type askerConfig struct {
 // startAsker starts a node; close must follow.
 func startAsker(cfg askerConfig) (*asker, error) {
 	node := cfg.swarm.From("gate")
-	a := &asker{swarm: cfg.swarm, tally: &tally{Caller: node}, ended: make(chan error, 1)}
+	a := &asker{swarm: cfg.swarm, tally: &tally{Caller: node}, check: cfg.check, ended: make(chan error, 2)}
 	rc := routing.Config{Directory: node, Caller: a.tally, Prober: node, Missing: node.LookUp, Policy: cfg.policy}
-	cfg.check.install(&rc)
+	if err := cfg.check.install(&rc, node); err != nil {
+		return nil, err
+	}
 	var err error
 	if a.router, err = routing.New(rc); err != nil {
 		return nil, err
@@ -56,6 +60,7 @@ func startAsker(cfg askerConfig) (*asker, error) {
 	ctx, stop := context.WithCancel(context.Background())
 	a.stop = stop
 	go func() { a.ended <- a.router.Run(ctx) }()
+	go func() { a.ended <- cfg.check.run(ctx) }()
 	return a, nil
 }
 
@@ -76,15 +81,39 @@ func (a *asker) gate(cfg askerConfig) error {
 // close stops the node and waits for the swarm to be idle.
 func (a *asker) close() error {
 	a.stop()
-	err := <-a.ended
+	err := errors.Join(<-a.ended, <-a.ended)
 	a.swarm.Close()
 	return err
 }
 
-// answer decodes n tokens greedily after a prompt and times each.
-func answer(ctx context.Context, tr *trunk.Trunk, prompt []int32, n int) (tokens []int32, steps []time.Duration, err error) {
-	tr.Release(0)
-	next, err := prefill(ctx, tr, prompt)
+// answer is answer with the node's trunk and checks.
+func (a *asker) answer(ctx context.Context, prompt []int32, n int) (tokens []int32, steps []time.Duration, err error) {
+	return answer(ctx, a.trunk, a.check, prompt, n)
+}
+
+// maxRepairs is how often a step is run again because a check found it wrong.
+// Each time a liar is found.
+const maxRepairs = 8
+
+// answer decodes n tokens greedily after a prompt and times each. No token is
+// drawn before the checks of its step are over; nil checks nothing.
+func answer(ctx context.Context, tr *trunk.Trunk, c *checker, prompt []int32, n int) (tokens []int32, steps []time.Duration, err error) {
+	// settled runs a step until the checks find no fault with it.
+	settled := func(step func() (int32, error)) (next int32, err error) {
+		for range maxRepairs {
+			if next, err = step(); err != nil {
+				return 0, err
+			}
+			if err = c.settle(ctx); err == nil {
+				return next, nil
+			}
+		}
+		return 0, err
+	}
+	next, err := settled(func() (int32, error) {
+		tr.Release(0)
+		return prefill(ctx, tr, prompt)
+	})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -92,11 +121,16 @@ func answer(ctx context.Context, tr *trunk.Trunk, prompt []int32, n int) (tokens
 	for len(tokens) < n {
 		began := time.Now()
 		at := len(prompt) + len(tokens) - 1
-		out, err := tr.Forward(ctx, trunk.Step{Tokens: []int32{next}, Positions: []int{at}, Slots: []int{0}, Logits: []int{0}})
+		next, err = settled(func() (int32, error) {
+			out, err := tr.Forward(ctx, trunk.Step{Tokens: tokens[len(tokens)-1:], Positions: []int{at}, Slots: []int{0}, Logits: []int{0}})
+			if err != nil {
+				return 0, err
+			}
+			return argmax(out.Row(0)), nil
+		})
 		if err != nil {
 			return tokens, steps, err
 		}
-		next = argmax(out.Row(0))
 		tokens, steps = append(tokens, next), append(steps, time.Since(began))
 	}
 	return tokens, steps, nil
@@ -119,7 +153,7 @@ func localAnswers(ctx context.Context, m *expert.Model, pool *ggml.Pool, prompts
 	}
 	var out [][]int32
 	for _, p := range prompts {
-		tokens, _, err := answer(ctx, tr, p, n)
+		tokens, _, err := answer(ctx, tr, nil, p, n)
 		if err != nil {
 			return nil, err
 		}

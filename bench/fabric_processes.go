@@ -86,21 +86,23 @@ func wanProcesses(ctx context.Context, o Options) (Metrics, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, n := range networks() {
+	networks := simswarm.Networks()
+	if o.Quick {
+		networks = networks[2:3]
+	}
+	for _, n := range networks {
 		r, err := processRun(ctx, o, path, hold, n)
 		if err != nil {
-			return nil, fmt.Errorf("RTT %s: %w", n.name, err)
+			return nil, fmt.Errorf("RTT %s: %w", n.Name, err)
 		}
 		if len(r.tokens) == 0 || !slices.Equal(r.tokens, want[:min(len(want), len(r.tokens))]) {
-			return nil, fmt.Errorf("RTT %s: tokens %v differ from the local %v", n.name, r.tokens, want)
+			return nil, fmt.Errorf("RTT %s: tokens %v differ from the local %v", n.Name, r.tokens, want)
 		}
-		name := "rtt_" + n.name + "_"
+		name := "rtt_" + n.Name + "_"
 		out[name+"tokens_per_s"] = r.rate
 		out[name+"round_p50_ms"], out[name+"round_p99_ms"] = r.routing.RoundP50ms, r.routing.RoundP99ms
-		if n.peerRate > 0 {
-			out[name+"published_tokens_per_s"], out[name+"published_round_ms"] = n.peerRate, n.peerRoundM
-		}
-		o.Progress("RTT %-6s %6.2f tokens/s, layer round p50 %.2f ms, p99 %.2f ms", n.name, r.rate, r.routing.RoundP50ms, r.routing.RoundP99ms)
+		wanPublished()[n.Name].into(out, name, o)
+		o.Progress("RTT %-6s %6.2f tokens/s, layer round p50 %.2f ms, p99 %.2f ms", n.Name, r.rate, r.routing.RoundP50ms, r.routing.RoundP99ms)
 	}
 	return out, checkLeaks(left, out)
 }
@@ -112,8 +114,8 @@ type processResult struct {
 	routing node.RoutingView
 }
 
-func processRun(ctx context.Context, o Options, path string, hold []string, n network) (r processResult, err error) {
-	f := newFronts(n.link, o.Seed)
+func processRun(ctx context.Context, o Options, path string, hold []string, n simswarm.Network) (r processResult, err error) {
+	f := newFronts(n.Link, o.Seed)
 	defer func() { err = errors.Join(err, f.close()) }()
 	s, err := localswarm.Start(ctx, localswarm.Config{Exec: o.Exec, Model: path, Hold: hold, Bare: 1, Threads: max(1, o.Threads),
 		Front: f.front, Log: o.Log, Progress: func(s string) { o.Progress("%s", s) }})

@@ -25,7 +25,7 @@ const (
 )
 
 func failDefaults(o *Options) {
-	o.NewTokens = orDefault(o.NewTokens, quickly(o, 1, 24)) // seconds of each configuration
+	o.NewTokens = orDefault(o.NewTokens, quickly(o, 2, 24)) // seconds of each configuration
 	o.Prompt = orDefault(o.Prompt, 8)
 }
 
@@ -75,7 +75,7 @@ func failures(ctx context.Context, o Options) (Metrics, error) {
 	}
 	length := time.Duration(o.NewTokens) * time.Second / failTurns
 	left := leaks()
-	for turn := range failTurns {
+	for turn := range quickly(&o, 1, failTurns) {
 		for _, f := range all {
 			if err := f.run(ctx, m, pool, prompts, want, length, o.Seed+uint64(turn)); err != nil {
 				return nil, fmt.Errorf("%s: %w", f.name, err)
@@ -119,7 +119,7 @@ func (f *failing) run(ctx context.Context, m *expert.Model, pool *ggml.Pool, pro
 		return err
 	}
 	// Until the holders are known, which is the same for all.
-	if _, _, err := answer(ctx, a.trunk, prompts[0], 4); err != nil {
+	if _, _, err := a.answer(ctx, prompts[0], 4); err != nil {
 		return fmt.Errorf("%w (%v)", err, a.close())
 	}
 	churn, still := context.WithCancel(ctx)
@@ -133,7 +133,7 @@ func (f *failing) run(ctx context.Context, m *expert.Model, pool *ggml.Pool, pro
 	began := time.Now()
 	for i := 0; err == nil && time.Since(began) < length; i++ {
 		var tokens []int32
-		if tokens, _, err = answer(ctx, a.trunk, prompts[i%len(prompts)], len(want[0])); err == nil && !slices.Equal(tokens, want[i%len(prompts)]) {
+		if tokens, _, err = a.answer(ctx, prompts[i%len(prompts)], len(want[0])); err == nil && !slices.Equal(tokens, want[i%len(prompts)]) {
 			err = fmt.Errorf("answer %d: tokens %v differ from the local %v", i, tokens, want[i%len(prompts)])
 		}
 		f.tokens += len(tokens)

@@ -123,15 +123,12 @@ func liarRun(ctx context.Context, m *expert.Model, pool *ggml.Pool, prompt, want
 	if err != nil {
 		return r, err
 	}
-	watch.caught = func() bool {
-		i := slices.IndexFunc(a.router.Peers(), func(p routing.PeerStats) bool { return p.Peer == holderName(liarName) })
-		return i >= 0 && a.router.Peers()[i].Failures[routing.BadResult] > 0
-	}
+	watch.caught = func() bool { return c.caught(a.router, holderName(liarName)) }
 	watch.asked = func() int { return s.Stats(holderName(liarName)).Calls }
 	watch.until = -1
 	watch.suspect = p > 0
 	began := time.Now()
-	tokens, _, err := answer(ctx, a.trunk, prompt, o.NewTokens)
+	tokens, _, err := a.answer(ctx, prompt, o.NewTokens)
 	took := time.Since(began) - watch.spent
 	if cerr := a.close(); err == nil {
 		err = cerr

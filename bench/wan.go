@@ -15,11 +15,12 @@ import (
 const (
 	wanHolders  = 3
 	wanReplicas = 2
+	wanShape    = "lumabri" // of the published bench
 )
 
 func wanDefaults(o *Options) {
 	if o.Model == "" && o.Synthetic == "" {
-		o.Synthetic = "lumabri"
+		o.Synthetic = wanShape
 		if o.Quick {
 			o.Synthetic = "tiny"
 		}
@@ -58,9 +59,9 @@ func wan(ctx context.Context, o Options) (Metrics, error) {
 	}
 	out := Metrics{"holders": wanHolders, "replicas": wanReplicas, "layers": float64(m.Layers()), "threads": float64(pool.Workers()), "new_tokens": float64(o.NewTokens)}
 	left := leaks()
-	for _, n := range networks() {
+	for _, n := range simswarm.Networks() {
 		for _, mode := range hedging() {
-			s := simswarm.New(simswarm.Config{Seed: o.Seed, Sleep: exactSleep, Link: n.link})
+			s := simswarm.New(simswarm.Config{Seed: o.Seed, Sleep: exactSleep, Link: n.Link})
 			for i, held := range shares {
 				s.Join(simswarm.Holder{Name: holderName(i), Held: held, Apply: sets[i]})
 			}
@@ -73,19 +74,16 @@ func wan(ctx context.Context, o Options) (Metrics, error) {
 				err = cerr
 			}
 			if err != nil {
-				return nil, fmt.Errorf("RTT %s, hedging %s: %w", n.name, mode, err)
+				return nil, fmt.Errorf("RTT %s, hedging %s: %w", n.Name, mode, err)
 			}
-			name := "rtt_" + n.name + "_hedge_" + mode + "_"
+			name := "rtt_" + n.Name + "_hedge_" + mode + "_"
 			r.into(out, name)
-			o.Progress("RTT %-6s hedging %-4s %6.2f tokens/s, layer round p50 %.2f ms, p99 %.2f ms", n.name, mode, out[name+"tokens_per_s"], out[name+"round_p50_ms"], out[name+"round_p99_ms"])
+			o.Progress("RTT %-6s hedging %-4s %6.2f tokens/s, layer round p50 %.2f ms, p99 %.2f ms", n.Name, mode, out[name+"tokens_per_s"], out[name+"round_p50_ms"], out[name+"round_p99_ms"])
 			if r.duplicates > duplicateBudget && r.calls > 200 {
-				return out, fmt.Errorf("RTT %s: %.1f %% of calls were duplicated, the budget is %.0f %%", n.name, 100*r.duplicates, 100*duplicateBudget)
+				return out, fmt.Errorf("RTT %s: %.1f %% of calls were duplicated, the budget is %.0f %%", n.Name, 100*r.duplicates, 100*duplicateBudget)
 			}
 		}
-		if n.peerRate > 0 {
-			out["rtt_"+n.name+"_published_tokens_per_s"] = n.peerRate
-			out["rtt_"+n.name+"_published_round_ms"] = n.peerRoundM
-		}
+		wanPublished()[n.Name].into(out, "rtt_"+n.Name+"_", o)
 	}
 	return out, checkLeaks(left, out)
 }
@@ -113,13 +111,13 @@ func (r wanResult) into(m Metrics, name string) {
 // wanRun answers the prompt once unmeasured, for a few tokens, and once
 // measured, and compares the tokens.
 func wanRun(ctx context.Context, a *asker, prompt, want []int32, o Options) (wanResult, error) {
-	if _, _, err := answer(ctx, a.trunk, prompt, min(4, o.NewTokens)); err != nil {
+	if _, _, err := a.answer(ctx, prompt, min(4, o.NewTokens)); err != nil {
 		return wanResult{}, err
 	}
 	a.tally.take()
 	before := a.router.Totals()
 	a.mixer.rounds = a.mixer.rounds[:0]
-	tokens, steps, err := answer(ctx, a.trunk, prompt, o.NewTokens)
+	tokens, steps, err := a.answer(ctx, prompt, o.NewTokens)
 	if err != nil {
 		return wanResult{}, err
 	}
