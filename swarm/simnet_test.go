@@ -91,66 +91,167 @@ func (s *simNet) node(t *testing.T, link *simswarm.Link, cfg Config) *testNode {
 	return n
 }
 
-// Nodes find each other over simulated links, a router asks over real QUIC,
-// and the delays are those of the links. It is the stale-map scenario, with a
-// liar's worth of other faults left to package simswarm.
-func TestSimnetRouter(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newSimNet()
-		defer s.net.Close()
-		gate := s.node(t, nil, Config{Offers: []Offer{gates()}})
-		ids := experts(0, 1, 2, 3)
-		world := experttest.NewFake(1, 64, ids...)
-		work := simswarm.Modelled(world, simswarm.Work{PerCall: time.Millisecond})
-		near := s.node(t, &simswarm.Link{RTT: 5 * time.Millisecond}, Config{Join: gate.Addrs(), Offers: []Offer{holds(0, 1, 2, 3)}, Serve: work})
-		far := s.node(t, &simswarm.Link{RTT: 30 * time.Millisecond}, Config{Join: gate.Addrs(), Offers: []Offer{holds(0, 1, 2, 3)}, Serve: work})
-		for len(gate.Holders(ids[0])) < 2 {
-			time.Sleep(10 * time.Millisecond)
-		}
-		r, err := routing.New(routing.Config{Directory: gate, Caller: gate, Prober: gate, Missing: gate.LookUp, Policy: routing.Policy{Seed: 1}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		ctx, cancel := context.WithCancel(t.Context())
-		ended := make(chan error, 1)
-		go func() { ended <- r.Run(ctx) }()
-		one := func(i int) time.Duration {
-			in := experttest.Batch(uint64(i), 1, 64)
-			calls := []expert.Call{{Expert: ids[i%4], Rows: []int32{0}}}
-			began := time.Now()
-			got := r.Apply(ctx, in, calls)[0]
-			took := time.Since(began)
-			if want := world.Apply(ctx, in, calls)[0]; got.Err != nil || !slices.Equal(got.Out.Data, want.Out.Data) {
-				t.Fatalf("call %d: wrong result, %v", i, got.Err)
+// simSwarm is a gating node and holders in virtual time, with a router.
+type simSwarm struct {
+	*simNet
+	t       *testing.T
+	gate    *testNode
+	holders []*testNode
+	router  *routing.Router
+	world   expert.Applier
+	ids     []expert.ID
+	stop    func()
+}
+
+// simHolder is one of the holders: where, what, and how it misbehaves.
+type simHolder struct {
+	link   simswarm.Link
+	held   []int // of each layer
+	faults []simswarm.Fault
+}
+
+// startSim starts it all and waits until the gate knows the holders. A call
+// takes a holder 1 ms.
+func startSim(t *testing.T, holders ...simHolder) *simSwarm {
+	t.Helper()
+	s := &simSwarm{simNet: newSimNet(), t: t, ids: experts(0, 1, 2, 3)}
+	s.world = experttest.NewFake(1, 64, s.ids...)
+	s.gate = s.node(t, nil, Config{Offers: []Offer{gates()}})
+	work := simswarm.Modelled(s.world, simswarm.Work{PerCall: time.Millisecond})
+	for i, h := range holders {
+		s.holders = append(s.holders, s.node(t, &holders[i].link, Config{Join: s.gate.Addrs(), Offers: []Offer{holds(h.held...)}, Serve: simswarm.With(work, h.faults...)}))
+	}
+	for known := 0; known < len(holders); time.Sleep(10 * time.Millisecond) {
+		known = 0
+		for _, p := range s.gate.Peers() {
+			if p.Usable {
+				known++
 			}
-			return took
 		}
+	}
+	var err error
+	s.router, err = routing.New(routing.Config{Directory: s.gate, Caller: s.gate, Prober: s.gate, Missing: s.gate.LookUp, Policy: routing.Policy{Seed: 1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- s.router.Run(ctx) }()
+	s.stop = func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		for _, n := range append(s.holders, s.gate) {
+			n.stop()
+		}
+		s.net.Close()
+	}
+	return s
+}
+
+// round applies experts of layer 0 to a row and checks the results.
+func (s *simSwarm) round(i int, index ...int) time.Duration {
+	s.t.Helper()
+	in := experttest.Batch(uint64(i), 1, 64)
+	var calls []expert.Call
+	for _, x := range index {
+		calls = append(calls, expert.Call{Expert: s.ids[x], Rows: []int32{0}})
+	}
+	began := time.Now()
+	got := s.router.Apply(context.Background(), in, calls)
+	took := time.Since(began)
+	for c, want := range s.world.Apply(context.Background(), in, calls) {
+		if got[c].Err != nil || !slices.Equal(got[c].Out.Data, want.Out.Data) {
+			s.t.Fatalf("round %d: wrong result of expert %d: %v", i, index[c], got[c].Err)
+		}
+	}
+	return took
+}
+
+// Nodes find each other over simulated links, a router asks over real QUIC,
+// and the delays are those of the links. Then near and far are swapped, as in
+// the stale-map scenario.
+func TestSimnetStaleMap(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		all := []int{0, 1, 2, 3}
+		s := startSim(t, simHolder{link: simswarm.Link{RTT: 5 * time.Millisecond}, held: all}, simHolder{link: simswarm.Link{RTT: 30 * time.Millisecond}, held: all})
+		defer s.stop()
 		for i := range 100 {
-			one(i)
+			s.round(i, i%4)
 			time.Sleep(10 * time.Millisecond) // probes need their second
 		}
-		if took := one(0); took < 6*time.Millisecond || took > 8*time.Millisecond {
+		if took := s.round(0, 0); took < 6*time.Millisecond || took > 8*time.Millisecond {
 			t.Errorf("a call to the near holder takes %v, want 6 ms and a little", took)
 		}
-		// Swapped under the router's feet.
-		s.swap(near, far)
+		s.swap(s.holders[0], s.holders[1])
 		slow := 0
 		for i := range 64 {
-			if one(i) > 10*time.Millisecond {
+			if s.round(i, i%4) > 10*time.Millisecond {
 				slow++
 			}
 		}
 		if slow > 10 {
 			t.Errorf("%d of 64 calls were slow after the swap, want 10 at most", slow)
 		}
-		cancel()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-		for _, n := range []*testNode{near, far, gate} {
-			n.stop()
-		}
 	})
+}
+
+// The networks of the wan scenario: a layer takes its round trip, its work,
+// and not much more.
+func TestSimnetNetworks(t *testing.T) {
+	for _, n := range simswarm.Networks() {
+		t.Run(n.Name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := startSim(t, simHolder{link: n.Link, held: []int{0, 1, 3}}, simHolder{link: n.Link, held: []int{1, 2}}, simHolder{link: n.Link, held: []int{2, 0, 3}})
+				defer s.stop()
+				var took []time.Duration
+				for i := range 120 {
+					if d := s.round(i, i%4, (i+1)%4); i >= 20 {
+						took = append(took, d)
+					}
+				}
+				slices.Sort(took)
+				p50 := took[len(took)/2]
+				if least, most := n.Link.RTT-n.Link.Jitter, n.Link.RTT+n.Link.Jitter+4*time.Millisecond; p50 < least || p50 > most {
+					t.Errorf("p50 of layer rounds is %v, want %v to %v", p50, least, most)
+				}
+			})
+		})
+	}
+}
+
+// Misbehaving holders cost time, never a result: one of three is bad, each
+// expert has a good holder.
+func TestSimnetFaults(t *testing.T) {
+	for _, f := range []struct {
+		name  string
+		fault simswarm.Fault
+	}{
+		{"absent", simswarm.Absent()},
+		{"failing", simswarm.Failing(0.05, 1)},
+		{"slow", simswarm.Slow(10)},
+		{"slow after a while", simswarm.SlowAfter(20, 10)},
+		{"slow in spells", simswarm.Spells(10, time.Second, 300*time.Millisecond, 1)},
+		{"slow seldom", simswarm.SlowSeldom(10, 0.1, 1)},
+		{"withholding", simswarm.Withholding()},
+		{"withholding seldom", simswarm.WithholdingSeldom(0.02, 1)},
+	} {
+		t.Run(f.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				link := simswarm.Link{RTT: 20 * time.Millisecond, Jitter: 2 * time.Millisecond}
+				near := simswarm.Link{RTT: 10 * time.Millisecond} // it is asked first
+				s := startSim(t, simHolder{near, []int{0, 1, 2, 3}, []simswarm.Fault{f.fault}}, simHolder{link: link, held: []int{0, 1, 2}}, simHolder{link: link, held: []int{1, 2, 3}})
+				defer s.stop()
+				for i := range 100 {
+					s.round(i, i%4, (i+1)%4, (i+2)%4)
+				}
+				if m := s.router.Totals().Missing; m > 0 {
+					t.Errorf("%d calls ended without a holder", m)
+				}
+			})
+		})
+	}
 }
 
 // swap makes the near holder 50 ms far and the far one 5 ms near.
