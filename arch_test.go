@@ -35,6 +35,8 @@ var arrows = map[string][]string{
 	"internal/gguf":       {},
 	"internal/httpapi":    {"expert", "gating/prompt"},
 	"internal/localswarm": {},
+	"internal/simswarm":   {"expert", "routing"},
+	"internal/delayrelay": {"internal/simswarm"},
 	"internal/tokenizer":  {"internal/gguf"},
 	// The composition: the one place besides cmd and bench where the engine
 	// and the network meet.

@@ -38,3 +38,13 @@ func promptFor(m *expert.Model, n int, seed uint64) (string, []int32, error) {
 	}
 	return text, ids, nil
 }
+
+// randomIDs are n tokens of a vocabulary, drawn evenly.
+func randomIDs(seed uint64, n, vocab int) []int32 {
+	r := rand.New(rand.NewPCG(seed, 1))
+	ids := make([]int32, n)
+	for i := range ids {
+		ids[i] = int32(r.IntN(vocab))
+	}
+	return ids
+}

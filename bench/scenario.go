@@ -11,13 +11,22 @@ type Scenario struct {
 	Name  string
 	About string // one line for "bench list"
 	run   func(context.Context, Options) (Metrics, error)
+	// defaults fills in what the scenario wants otherwise than the rest; nil:
+	// nothing.
+	defaults func(*Options)
 }
 
 // Scenarios lists all of them, in the order people read them.
 func Scenarios() []Scenario {
 	return []Scenario{
-		{"local", "one process with all experts: prefill, decode, layer rounds", local},
-		{"loopback", "real processes on loopback that share out the experts, asked over HTTP", loopback},
+		{"local", "one process with all experts: prefill, decode, layer rounds", local, nil},
+		{"loopback", "real processes on loopback that share out the experts, asked over HTTP", loopback, nil},
+		{"wan", "one gating node, three holders, two replicas: networks from 0 to 30 ms", wan, wanDefaults},
+		{"stale-map", "two replicas, near and far, swapped while in use: calls until it shows", staleMap, staleDefaults},
+		{"failures", "calls that fail and holders that die: what is left of the rate", failures, failDefaults},
+		{"slow-replica", "one of three replicas ten times slower at random moments", slowReplica, slowDefaults},
+		{"liar", "one of eight holders lies, always or seldom: when it is caught", liar, liarDefaults},
+		{"plan", "the decision for one layer among a thousand holders: time, memory", plan, planDefaults},
 	}
 }
 
@@ -34,6 +43,12 @@ type Options struct {
 	Prompt    int // tokens of prompt; default 128
 	NewTokens int // tokens of answer; default 64
 	Seed      uint64
+
+	// Fabric is what carries a network scenario that has a choice: "memory",
+	// the default, or "processes".
+	Fabric string
+	// Quick makes network scenarios short: for tests, not for numbers.
+	Quick bool
 
 	Exec     string                                  // the moeswarm binary, for scenarios with processes
 	Progress func(format string, args ...any)        // a line for people; nil: nobody reads
@@ -65,6 +80,9 @@ func (o Options) withDefaults() (Options, error) {
 	if o.NewTokens < 2 {
 		return o, fmt.Errorf("--tokens %d: decoding is timed from the first token on, so at least 2", o.NewTokens)
 	}
+	if o.Fabric != "" && o.Fabric != fabricMemory && o.Fabric != fabricProcesses {
+		return o, fmt.Errorf("--fabric %.40q: want %s or %s", o.Fabric, fabricMemory, fabricProcesses)
+	}
 	if o.Progress == nil {
 		o.Progress = func(string, ...any) {}
 	}
@@ -73,17 +91,36 @@ func (o Options) withDefaults() (Options, error) {
 
 // Run measures one scenario.
 func Run(ctx context.Context, name string, o Options) (Report, error) {
-	o, err := o.withDefaults()
-	if err != nil {
-		return Report{}, err
-	}
 	var names []string
 	for _, s := range Scenarios() {
 		if s.Name == name {
+			if s.defaults != nil {
+				s.defaults(&o)
+			}
+			o, err := o.withDefaults()
+			if err != nil {
+				return Report{}, err
+			}
 			m, err := s.run(ctx, o)
 			return Report{Scenario: name, Commit: commit(), Machine: machine(), Seed: o.Seed, Metrics: m}, err
 		}
 		names = append(names, s.Name)
 	}
 	return Report{}, fmt.Errorf("no scenario %.40q; there are %s", name, strings.Join(names, ", "))
+}
+
+// orDefault is v, or byDefault if v is zero.
+func orDefault(v, byDefault int) int {
+	if v == 0 {
+		return byDefault
+	}
+	return v
+}
+
+// quickly is the number of a quick run, or that of a real one.
+func quickly(o *Options, quick, real int) int {
+	if o.Quick {
+		return quick
+	}
+	return real
 }

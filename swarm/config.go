@@ -29,6 +29,10 @@ type Config struct {
 	// /ip4/0.0.0.0/udp/4160/quic-v1. Empty: TCP and QUIC on all interfaces,
 	// on ports the system picks.
 	Listen []string
+	// Announce holds multiaddrs that others are told instead of those of
+	// Listen: where a forwarded port or a relay passes connections on. Empty:
+	// those of Listen, and what others see.
+	Announce []string
 	// Join holds complete multiaddrs, /p2p/ID at their end, of nodes to join.
 	// One is enough. Empty: this node is the first, or is found by mDNS.
 	Join []string
@@ -71,16 +75,18 @@ type Offer struct {
 
 // settings is a Config after validate: parsed, with defaults filled in.
 type settings struct {
-	key       ed25519.PrivateKey
-	listenAt  []multiaddr.Multiaddr
-	joinAt    []peer.AddrInfo
-	mdns      bool
-	serve     expert.Applier
-	threads   int
-	linger    <-chan struct{}
-	completer prompt.Completer
-	offers    []Offer
-	log       *slog.Logger
+	key      ed25519.PrivateKey
+	listenAt []multiaddr.Multiaddr
+	// announceAt replaces what the host would say of itself; nil: it says it.
+	announceAt []multiaddr.Multiaddr
+	joinAt     []peer.AddrInfo
+	mdns       bool
+	serve      expert.Applier
+	threads    int
+	linger     <-chan struct{}
+	completer  prompt.Completer
+	offers     []Offer
+	log        *slog.Logger
 }
 
 // validate checks c and fills in defaults. It leaves c alone.
@@ -98,6 +104,11 @@ func (c Config) validate() (settings, error) {
 	}
 	if s.listenAt, err = parseListen(c.Listen); err != nil {
 		return settings{}, err
+	}
+	if len(c.Announce) > 0 {
+		if s.announceAt, err = parseListen(c.Announce); err != nil {
+			return settings{}, fmt.Errorf("address to announce: %w", err)
+		}
 	}
 	if s.joinAt, err = parseJoin(c.Join); err != nil {
 		return settings{}, err

@@ -43,8 +43,8 @@ const (
 const agent = "moeswarm"
 
 // newHost returns a libp2p host that does not listen yet. Closing it is the
-// caller's duty.
-func newHost(key ed25519.PrivateKey) (host.Host, error) {
+// caller's duty. Further options come last and win.
+func newHost(key ed25519.PrivateKey, further ...libp2p.Option) (host.Host, error) {
 	identity, err := crypto.UnmarshalEd25519PrivateKey(key)
 	if err != nil {
 		return nil, fmt.Errorf("the node's key: %w", err)
@@ -57,7 +57,7 @@ func newHost(key ed25519.PrivateKey) (host.Host, error) {
 	if err != nil {
 		return nil, err
 	}
-	return libp2p.New(
+	options := []libp2p.Option{
 		libp2p.Identity(identity),
 		libp2p.NoListenAddrs, // later, one by one, so that each failure is told
 		libp2p.Transport(tcp.NewTCPTransport),
@@ -72,8 +72,15 @@ func newHost(key ed25519.PrivateKey) (host.Host, error) {
 		libp2p.EnableNATService(),
 		libp2p.DisableMetrics(),
 		libp2p.UserAgent(agent),
-		libp2p.ProtocolVersion(agent+"/1"),
-	)
+		libp2p.ProtocolVersion(agent + "/1"),
+	}
+	return libp2p.New(append(options, further...)...)
+}
+
+// announceOnly makes a host tell others these addresses instead of those it
+// listens on.
+func announceOnly(addrs []multiaddr.Multiaddr) libp2p.Option {
+	return libp2p.AddrsFactory(func([]multiaddr.Multiaddr) []multiaddr.Multiaddr { return slices.Clone(addrs) })
 }
 
 // newResourceManager widens libp2p's limits, which scale with the machine's

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/libp2p/go-libp2p"
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/multiformats/go-multiaddr"
@@ -30,10 +31,12 @@ type Node struct {
 	hooks hooks
 }
 
-// hooks let tests see what happens inside; each may be nil.
+// hooks let tests see what happens inside and put another network under a
+// node; each may be nil.
 type hooks struct {
 	provided func()          // a round of provider records went out
 	lookedUp func(expert.ID) // a look-up of an expert is over
+	host     []libp2p.Option // for the host, after its own
 }
 
 // New checks cfg and returns a node that does nothing until Run. It reads,

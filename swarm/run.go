@@ -3,6 +3,7 @@ package swarm
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 
 	dht "github.com/libp2p/go-libp2p-kad-dht"
@@ -82,7 +83,11 @@ func (n *Node) takePart(ctx context.Context, l *live) {
 // open builds the parts of the network. Nothing listens yet.
 func (n *Node) open(life context.Context) (l *live, err error) {
 	l = &live{ctx: life, hailed: make(chan struct{})}
-	if l.host, err = newHost(n.key); err != nil {
+	options := n.hooks.host
+	if len(n.announceAt) > 0 {
+		options = append(slices.Clone(options), announceOnly(n.announceAt))
+	}
+	if l.host, err = newHost(n.key, options...); err != nil {
 		return nil, err
 	}
 	defer func() {

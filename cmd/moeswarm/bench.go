@@ -18,16 +18,20 @@ func (p program) bench(ctx context.Context, args []string) error {
   moeswarm bench local
   moeswarm bench local --synthetic qwen3-30b-a3b --layers 4 --threads 2 --json
   moeswarm bench loopback --nodes 4
+  moeswarm bench wan --layers 8
+  moeswarm bench failures --json
 `)
-	fs.StringVar(&o.Model, "model", "", "GGUF `file` or \"demo\" (default: demo)")
+	fs.StringVar(&o.Model, "model", "", "GGUF `file` or \"demo\" (default: demo; in wan the synthetic shape lumabri)")
 	fs.StringVar(&o.Synthetic, "synthetic", "", "random-weight model of a named `shape`: "+strings.Join(synth.Names(), ", "))
 	fs.IntVar(&o.Layers, "layers", 0, "cut the synthetic model to so many `layers`")
 	fs.StringVar(&o.CacheDir, "cache", "", "`directory` to keep synthetic models in (default: moeswarm/synthetic in the user's cache directory)")
 	fs.IntVar(&o.Nodes, "nodes", 4, "`processes` that hold experts")
 	fs.IntVar(&o.Threads, "threads", 0, "`processors` per process (default: all; in loopback, all shared out)")
-	fs.IntVar(&o.Prompt, "prompt", 128, "`tokens` of prompt")
-	fs.IntVar(&o.NewTokens, "tokens", 64, "`tokens` of answer")
+	fs.IntVar(&o.Prompt, "prompt", 0, "`tokens` of prompt (default: 128, in network scenarios 8)")
+	fs.IntVar(&o.NewTokens, "tokens", 0, "`tokens` of answer (default: 64); in stale-map calls, in slow-replica rounds, in failures seconds of each configuration")
 	fs.Uint64Var(&o.Seed, "seed", 1, "`seed` of prompts and synthetic weights")
+	fs.StringVar(&o.Fabric, "fabric", "", "what carries wan: `memory` or processes, real nodes behind relays that delay (default: memory)")
+	fs.BoolVar(&o.Quick, "quick", false, "make network scenarios short: to try them, not for numbers")
 	asJSON := fs.Bool("json", false, "print one JSON object")
 	verbose := fs.Bool("verbose", false, "show what the processes log")
 	ops, err := parse(fs, args, 1, 1)
@@ -36,7 +40,7 @@ func (p program) bench(ctx context.Context, args []string) error {
 	}
 	if ops[0] == "list" {
 		for _, s := range bench.Scenarios() {
-			fmt.Fprintf(p.stdout, "%-10s %s\n", s.Name, s.About)
+			fmt.Fprintf(p.stdout, "%-12s %s\n", s.Name, s.About)
 		}
 		return nil
 	}

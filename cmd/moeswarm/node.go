@@ -21,6 +21,7 @@ type nodeFlags struct {
 	data         string
 	ephemeral    bool
 	listen, join list
+	announce     list
 	mdns         bool
 	http         string
 	hosts        list
@@ -48,6 +49,7 @@ func (p program) node(ctx context.Context, args []string) error {
 	fs.StringVar(&f.data, "data", "", "`directory` of the node's key and imported models (default: moeswarm in the user's data directory)")
 	fs.BoolVar(&f.ephemeral, "ephemeral", false, "keep nothing on disk: a new identity, no model store")
 	fs.Var(&f.listen, "listen", "`multiaddr` to listen on; may be repeated; port 0 lets the system choose (default: TCP and QUIC on port 4160)")
+	fs.Var(&f.announce, "announce", "`multiaddr` to tell others instead of those listened on, where a forwarded port or a relay leads here; may be repeated")
 	fs.Var(&f.join, "join", "`multiaddr` of a node to join, with /p2p/ID at its end; may be repeated")
 	fs.BoolVar(&f.mdns, "mdns", true, "find nodes on the local network, and be found there")
 	fs.StringVar(&f.http, "http", "127.0.0.1:4180", "`host:port` of the HTTP endpoint; \"none\" for no endpoint")
@@ -140,7 +142,7 @@ func (p program) nodeConfig(f nodeFlags) (node.Config, error) {
 		level = slog.LevelDebug
 	}
 	cfg := node.Config{
-		Version: version(), Listen: f.listen, Join: f.join, MDNS: f.mdns, Hosts: f.hosts,
+		Version: version(), Listen: f.listen, Announce: f.announce, Join: f.join, MDNS: f.mdns, Hosts: f.hosts,
 		Threads: f.threads, Answers: f.answers,
 		Log: slog.New(slog.NewTextHandler(p.stderr, &slog.HandlerOptions{Level: level})),
 		Say: p.say,

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"strings"
 	"time"
 )
@@ -22,6 +23,10 @@ type Config struct {
 	Bare int
 	// Threads is what --threads takes; 0 leaves it out.
 	Threads int
+	// Front puts something in front of each node: it is told where the node
+	// will listen, as host:port, and gives the multiaddr to announce instead.
+	// nil: nothing is.
+	Front func(listen string) (announce string, err error)
 	// Args are further arguments for every node.
 	Args []string
 	// StartTime is how long a node may take until it says it is ready.
@@ -58,10 +63,30 @@ func (c Config) validate() (Config, error) {
 	return c, nil
 }
 
+// front finds a port for a node to listen on and what to announce for it.
+// Without a front the node finds its own.
+func (c Config) front() (args []string, err error) {
+	if c.Front == nil {
+		return []string{"--listen", "/ip4/127.0.0.1/tcp/0"}, nil
+	}
+	// The port is free again when the node takes it, unless another program is
+	// quicker; then the node says so and the start fails.
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	addr := ln.Addr().(*net.TCPAddr)
+	if err := ln.Close(); err != nil {
+		return nil, err
+	}
+	announce, err := c.Front(addr.String())
+	return []string{"--listen", fmt.Sprintf("/ip4/%s/tcp/%d", addr.IP, addr.Port), "--announce", announce}, err
+}
+
 // args is the command line of one node.
-func (c Config) args(n *Node, join []string) []string {
-	a := []string{"node", "--ephemeral", "--while-stdin", "--mdns=false",
-		"--listen", "/ip4/127.0.0.1/tcp/0", "--http", "127.0.0.1:0"}
+func (c Config) args(n *Node, listen, join []string) []string {
+	a := []string{"node", "--ephemeral", "--while-stdin", "--mdns=false", "--http", "127.0.0.1:0"}
+	a = append(a, listen...)
 	for _, j := range join {
 		a = append(a, "--join", j)
 	}

@@ -35,13 +35,13 @@ func TestConfig(t *testing.T) {
 			t.Errorf("%s: no error", name)
 		}
 	}
-	args := c.args(&Node{Hold: "*:0-3", Gates: true}, []string{"/a"})
+	args := c.args(&Node{Hold: "*:0-3", Gates: true}, nil, []string{"/a"})
 	for _, want := range []string{"--ephemeral", "--while-stdin", "--gate", "*:0-3", "/a"} {
 		if !slices.Contains(args, want) {
 			t.Errorf("%q lacks %s", args, want)
 		}
 	}
-	if entry := c.args(&Node{}, nil); slices.Contains(entry, "--model") {
+	if entry := c.args(&Node{}, nil, nil); slices.Contains(entry, "--model") {
 		t.Errorf("the entry is told of a model: %q", entry)
 	}
 }

@@ -103,7 +103,11 @@ func Start(ctx context.Context, cfg Config) (_ *Swarm, err error) {
 
 // start runs one process and waits for its ready line.
 func (n *Node) start(ctx context.Context, cfg Config, join []string) error {
-	n.cmd = exec.Command(cfg.Exec, cfg.args(n, join)...)
+	listen, err := cfg.front()
+	if err != nil {
+		return err
+	}
+	n.cmd = exec.Command(cfg.Exec, cfg.args(n, listen, join)...)
 	// In a process group of its own, a node does not see the Ctrl-C that is
 	// meant for its parent, which stops it in good order.
 	n.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}

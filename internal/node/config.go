@@ -15,7 +15,9 @@ type Config struct {
 	KeyFile string   // the persistent identity; empty: a new one for this run
 	Listen  []string // multiaddrs; empty: the swarm package's default
 	Join    []string // multiaddrs of nodes to join
-	MDNS    bool     // find others on the local network, and be found
+	// Announce are multiaddrs to tell others instead of those listened on.
+	Announce []string
+	MDNS     bool // find others on the local network, and be found
 
 	HTTP  string   // host:port of the HTTP endpoint; empty: none
 	Hosts []string // further names under which clients may address it

@@ -1,0 +1,72 @@
+package bench
+
+import (
+	"fmt"
+	"runtime"
+	"time"
+
+	"github.com/moeswarm/moeswarm/expert"
+	"github.com/moeswarm/moeswarm/routing"
+)
+
+// The fabrics that a network scenario can run over. A third, real QUIC in
+// virtual time, needs a test's clock and is in package swarm's tests.
+const (
+	fabricMemory    = "memory"    // package simswarm, in real time, with real computing
+	fabricProcesses = "processes" // real nodes, each behind a relay that delays
+)
+
+// published is what the closest project measured for its wan bench, by
+// network: tokens/s, and a layer's round in ms.
+type published struct{ rate, round float64 }
+
+func wanPublished() map[string]published {
+	return map[string]published{"0ms": {7.02, 4.73}, "0.25ms": {5.97, 5.39}, "30ms": {1.13, 40.06}}
+}
+
+// into adds the numbers to a report. They are for one shape of model.
+func (p published) into(m Metrics, name string, o Options) {
+	if p.rate > 0 && o.Synthetic == wanShape {
+		m[name+"published_tokens_per_s"], m[name+"published_round_ms"] = p.rate, p.round
+	}
+}
+
+// spread gives each of n holders its share of the experts, so that each expert
+// has so many replicas, on neighbours: expert e of a layer is at holders e,
+// e+1, … modulo n.
+func spread(ids []expert.ID, n, replicas int) [][]expert.ID {
+	shares := make([][]expert.ID, n)
+	for _, id := range ids {
+		for r := range min(replicas, n) {
+			at := (int(id.Index) + r) % n
+			shares[at] = append(shares[at], id)
+		}
+	}
+	return shares
+}
+
+func holderName(i int) routing.Peer { return routing.Peer(fmt.Sprintf("holder-%d", i)) }
+
+// leaks tells, when called, how many goroutines there are more than when it
+// was made. Some take a moment to end.
+func leaks() func() int {
+	before := runtime.NumGoroutine()
+	return func() (left int) {
+		for end := time.Now().Add(2 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+			left = runtime.NumGoroutine() - before
+			if left <= 0 || time.Now().After(end) {
+				return max(left, 0)
+			}
+		}
+	}
+}
+
+// checkLeaks turns goroutines left into an error.
+func checkLeaks(left func() int, m Metrics) error {
+	n := left()
+	m["goroutines_left"] = float64(n)
+	if n > 0 {
+		return fmt.Errorf("%d goroutines are left at the end", n)
+	}
+	return nil
+}

@@ -1,0 +1,136 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/moeswarm/moeswarm/expert"
+	"github.com/moeswarm/moeswarm/internal/ggml"
+	"github.com/moeswarm/moeswarm/internal/simswarm"
+	"github.com/moeswarm/moeswarm/routing"
+)
+
+const (
+	wanHolders  = 3
+	wanReplicas = 2
+	wanShape    = "lumabri" // of the published bench
+)
+
+func wanDefaults(o *Options) {
+	if o.Model == "" && o.Synthetic == "" {
+		o.Synthetic = wanShape
+		if o.Quick {
+			o.Synthetic = "tiny"
+		}
+	}
+	o.Prompt = orDefault(o.Prompt, 8)
+	o.NewTokens = orDefault(o.NewTokens, quickly(o, 4, 24))
+}
+
+// wan times one gating node and three holders over networks from loopback to
+// the Internet. Trunk and experts are really computed, all on this machine's
+// processors; each holder computes on one thread, as a machine of its own with
+// one core would.
+func wan(ctx context.Context, o Options) (Metrics, error) {
+	if o.Fabric == fabricProcesses {
+		return wanProcesses(ctx, o)
+	}
+	m, err := o.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer m.Close()
+	pool := ggml.NewPool(o.Threads)
+	prompt := randomIDs(o.Seed, o.Prompt, m.Shape().Vocab)
+	want, err := localAnswers(ctx, m, pool, [][]int32{prompt}, o.NewTokens)
+	if err != nil {
+		return nil, err
+	}
+	var sets []expert.Applier
+	shares := spread(m.Manifest().IDs(), wanHolders, wanReplicas)
+	for _, held := range shares {
+		set, err := expert.NewSet(m, held, ggml.NewPool(1))
+		if err != nil {
+			return nil, err
+		}
+		sets = append(sets, set)
+	}
+	out := Metrics{"holders": wanHolders, "replicas": wanReplicas, "layers": float64(m.Layers()), "threads": float64(pool.Workers()), "new_tokens": float64(o.NewTokens)}
+	left := leaks()
+	for _, n := range simswarm.Networks() {
+		for _, mode := range hedging() {
+			s := simswarm.New(simswarm.Config{Seed: o.Seed, Sleep: exactSleep, Link: n.Link})
+			for i, held := range shares {
+				s.Join(simswarm.Holder{Name: holderName(i), Held: held, Apply: sets[i]})
+			}
+			a, err := startAsker(askerConfig{swarm: s, model: m, pool: pool, policy: hedged(routing.Policy{Seed: o.Seed + 1}, mode)})
+			if err != nil {
+				return nil, err
+			}
+			r, err := wanRun(ctx, a, prompt, want[0], o)
+			if cerr := a.close(); err == nil {
+				err = cerr
+			}
+			if err != nil {
+				return nil, fmt.Errorf("RTT %s, hedging %s: %w", n.Name, mode, err)
+			}
+			name := "rtt_" + n.Name + "_hedge_" + mode + "_"
+			r.into(out, name)
+			o.Progress("RTT %-6s hedging %-4s %6.2f tokens/s, layer round p50 %.2f ms, p99 %.2f ms", n.Name, mode, out[name+"tokens_per_s"], out[name+"round_p50_ms"], out[name+"round_p99_ms"])
+			if r.duplicates > duplicateBudget && r.calls > 200 {
+				return out, fmt.Errorf("RTT %s: %.1f %% of calls were duplicated, the budget is %.0f %%", n.Name, 100*r.duplicates, 100*duplicateBudget)
+			}
+		}
+		wanPublished()[n.Name].into(out, "rtt_"+n.Name+"_", o)
+	}
+	return out, checkLeaks(left, out)
+}
+
+// wanResult is one run of one configuration.
+type wanResult struct {
+	steps, rounds, compute []time.Duration
+	calls                  int
+	duplicates             float64 // share of calls
+}
+
+func (r wanResult) into(m Metrics, name string) {
+	var sum time.Duration
+	for _, s := range r.steps {
+		sum += s
+	}
+	m[name+"tokens_per_s"] = float64(len(r.steps)) / sum.Seconds()
+	m[name+"token_p50_ms"] = quantile(r.steps, 0.5)
+	m[name+"round_p50_ms"] = quantile(r.rounds, 0.5)
+	m[name+"round_p99_ms"] = quantile(r.rounds, 0.99)
+	m[name+"holder_compute_p50_ms"] = quantile(r.compute, 0.5)
+	m[name+"duplicates_pct"] = 100 * r.duplicates
+}
+
+// wanRun answers the prompt once unmeasured, for a few tokens, and once
+// measured, and compares the tokens.
+func wanRun(ctx context.Context, a *asker, prompt, want []int32, o Options) (wanResult, error) {
+	if _, _, err := a.answer(ctx, prompt, min(4, o.NewTokens)); err != nil {
+		return wanResult{}, err
+	}
+	a.tally.take()
+	before := a.router.Totals()
+	a.mixer.rounds = a.mixer.rounds[:0]
+	tokens, steps, err := a.answer(ctx, prompt, o.NewTokens)
+	if err != nil {
+		return wanResult{}, err
+	}
+	if !slices.Equal(tokens, want) {
+		return wanResult{}, fmt.Errorf("tokens %v differ from the local %v", tokens, want)
+	}
+	r := wanResult{steps: steps}
+	// The prompt's rounds, one a layer, are not decoding.
+	r.rounds = a.mixer.rounds[len(a.mixer.rounds)/len(tokens):]
+	var sent int
+	sent, r.compute = a.tally.take()
+	after := a.router.Totals()
+	r.calls = sent
+	r.duplicates = float64(duplicates(after)-duplicates(before)) / float64(max(1, sent))
+	return r, nil
+}
