@@ -27,6 +27,12 @@ type Config struct {
 	// the swarm is searched for holders. It must not block. May be nil.
 	Missing func([]expert.ID)
 
+	// Check looks at every good answer of a peer after it was accepted and
+	// before the layer returns; the layer waits for it. If it returns an
+	// error, the answer counts as [expert.ErrBadResult] and its calls are
+	// done again elsewhere. Several checks may run at once. May be nil.
+	Check func(context.Context, Checked) error
+
 	Policy Policy
 	Log    *slog.Logger // nil: none
 }

@@ -68,3 +68,14 @@ type Attempt struct {
 	Calls []int         // indices into the calls planned, ascending
 	After time.Duration // how long to wait before it starts; above 0 it is a hedge
 }
+
+// Checked is a good answer from a peer, given to [Config.Check] before the
+// layer that asked for it returns. What it points to is shared: it must not be
+// changed, nor kept once the check has returned.
+type Checked struct {
+	Peer    Peer
+	In      expert.Batch
+	Calls   []expert.Call
+	Results []expert.Result // one per call, those that failed included; nil of a sum
+	Sum     *expert.Batch   // of a sum only, in the shape of In
+}
