@@ -63,7 +63,9 @@ const (
 	W3
 )
 
-func matrixOf(f ggml.FFN, p Part) ggml.Matrix { return [...]ggml.Matrix{W1: f.W1, W2: f.W2, W3: f.W3}[p] }
+func matrixOf(f ggml.FFN, p Part) ggml.Matrix {
+	return [...]ggml.Matrix{W1: f.W1, W2: f.W2, W3: f.W3}[p]
+}
 
 // Size gives the lengths of an expert's rows, Dim and FF; 0 for one that is
 // not in the set.

@@ -49,6 +49,7 @@ const (
 type serverConfig struct {
 	Apply expert.Applier       // an expert.Summer too, if it can
 	Holds func(expert.ID) bool // refuses at once what Apply would; nil: Apply says
+	Sign  func([]byte) []byte  // with the node's key; nil: challenges are not answered
 	Log   *slog.Logger         // nil: discards
 
 	Workers            int // frames worked on at once; 0: one a thread
@@ -98,6 +99,8 @@ type server struct {
 	intake *intake
 	counts counts
 
+	challenged *meters[routing.Peer]
+
 	bodies  sync.Pool // of *[]byte: memory for frames
 	serving sync.WaitGroup
 
@@ -109,7 +112,7 @@ type server struct {
 }
 
 func newServer(h host.Host, cfg serverConfig) *server {
-	s := &server{host: h, cfg: cfg.withDefaults()}
+	s := &server{host: h, cfg: cfg.withDefaults(), challenged: newMeters[routing.Peer](challengePace)}
 	s.intake = newIntake(s.cfg)
 	s.mu.streams = make(map[*serveStream]struct{})
 	return s

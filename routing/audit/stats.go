@@ -2,8 +2,11 @@ package audit
 
 import (
 	"maps"
+	"slices"
 	"sync"
 	"time"
+
+	"github.com/moeswarm/moeswarm/routing"
 )
 
 // Stats sums up what an inspector has done. Counters only grow.
@@ -17,6 +20,17 @@ type Stats struct {
 	Unable    int // nobody could audit
 	Identical int // findings that were equal to the last bit
 	Methods   map[string]MethodStats
+	Liars     []Liar // the latest, at most maxLiars
+}
+
+// maxLiars bounds those named in Stats.
+const maxLiars = 32
+
+// Liar is a peer found guilty.
+type Liar struct {
+	Peer routing.Peer `json:"peer"`
+	At   time.Time    `json:"at"`
+	Why  string       `json:"why"`
 }
 
 // MethodStats is what one auditor cost.
@@ -46,7 +60,7 @@ func (i *Inspector) Stats() Stats {
 	i.stats.mu.Lock()
 	defer i.stats.mu.Unlock()
 	out := i.stats.mu.Stats
-	out.Methods = maps.Clone(out.Methods)
+	out.Methods, out.Liars = maps.Clone(out.Methods), slices.Clone(out.Liars)
 	return out
 }
 
@@ -91,6 +105,10 @@ func (s *stats) concluded(v Verdict) {
 		s.mu.Cleared++
 	case Guilty:
 		s.mu.Guilty++
+		s.mu.Liars = append(s.mu.Liars, Liar{v.Peer, v.At, v.String()})
+		if len(s.mu.Liars) > maxLiars {
+			s.mu.Liars = slices.Delete(s.mu.Liars, 0, 1)
+		}
 	case Unproven:
 		s.mu.Unproven++
 	default:
