@@ -18,6 +18,7 @@ func Scenarios() []Scenario {
 	return []Scenario{
 		{"local", "one process with all experts: prefill, decode, layer rounds", local},
 		{"loopback", "real processes on loopback that share out the experts, asked over HTTP", loopback},
+		{"tolerance", "how far honest results and cheats differ, and what auditors tolerate", tolerance},
 	}
 }
 

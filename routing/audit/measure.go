@@ -3,6 +3,7 @@ package audit
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -16,14 +17,12 @@ type Sample struct {
 	In     expert.Batch
 }
 
-// Spread is the relative errors that were seen of one way to answer, row by
-// row and of projections.
+// Spread is the relative errors that auditors see of one way to answer.
 type Spread struct {
-	Name       string
-	Must       bool      // of a cheat: it has to be found
-	Rows       []float64 // ascending: of single rows, against this node's kernels
-	Projected  []float64 // ascending: estimates from leastRows rows, pooled
-	Difference []float64 // ascending: of single rows, against float64
+	Name      string
+	Must      bool      // of a cheat: it has to be found
+	Rows      []float64 // ascending: of single rows, against the nearest arithmetic
+	Projected []float64 // ascending: estimates from leastRows rows, pooled
 }
 
 // Quantile is the value below which a share q of sorted values lies.
@@ -42,96 +41,114 @@ type Measured struct {
 }
 
 // Measure has honest computers and cheats answer samples of experts of one
-// class and compares them with this node's kernels and with projections.
+// class, and looks at the answers as auditors do. The honest ones are these
+// kernels, seen by a node that has others, and plain Go with numbers that are
+// kept in other ways than auditors compute themselves.
 func Measure(ctx context.Context, set *expert.Set, piece func(expert.ID) (expert.Piece, bool), samples []Sample, seed uint64) (Measured, error) {
 	m := Measured{}
 	if len(samples) == 0 {
 		return m, fmt.Errorf("audit: nothing to measure")
 	}
+	key := [32]byte{byte(seed), byte(seed >> 8), byte(seed >> 16), 1}
+	look := &look{set: set, secrets: newSecrets(key, func(expert.ModelID) *expert.Set { return set }, piece, time.Now)}
+	honest := []Cheat{
+		{Name: "these kernels", Apply: set.Apply},
+		{Name: "half precision", Apply: plain{set: set, round: halves}.Apply},
+		{Name: "bfloat16", Apply: plain{set: set, round: brains}.Apply},
+		{Name: "8 bits per 32, other scale", Apply: plain{set: set, round: per32f}.Apply},
+	}
+	ways := append(honest, Cheats(set, seed)...)
+	spreads := make([]Spread, len(ways))
 	for i, s := range samples {
 		class := set.Numeric(s.Expert)
 		if i > 0 && class != m.Class {
 			return m, fmt.Errorf("audit: samples of %v and of %v", m.Class, class)
 		}
 		m.Class = class
-	}
-	key := [32]byte{byte(seed), byte(seed >> 8), byte(seed >> 16), 1}
-	secrets := newSecrets(key, func(expert.ModelID) *expert.Set { return set }, piece, time.Now)
-	block := map[expert.Numeric]int{expert.Float: 0, expert.Blocks32: 32, expert.Blocks256: 256}[m.Class]
-	ways := []Cheat{
-		{Name: "these kernels", Apply: set.Apply},
-		{Name: "plain Go, float64", Apply: plain{set: set}.Apply},
-		{Name: "plain Go, 8-bit activations", Apply: plain{set: set, block: block}.Apply},
-	}
-	honest := len(ways)
-	for i, w := range append(ways, Cheats(set, seed)...) {
-		if err := ctx.Err(); err != nil {
+		if err := look.at(ctx, s); err != nil {
 			return m, err
 		}
-		s := Spread{Name: w.Name, Must: w.Must}
-		for k, sample := range samples {
-			if err := s.add(ctx, set, secrets, w, sample, i < honest || k%4 == 0); err != nil {
+		for k, w := range ways {
+			spreads[k].Name, spreads[k].Must = w.Name, w.Must
+			if err := look.measure(ctx, &spreads[k], w, k == 0); err != nil {
 				return m, fmt.Errorf("%s: %w", w.Name, err)
 			}
 		}
-		slices.Sort(s.Rows)
-		slices.Sort(s.Projected)
-		slices.Sort(s.Difference)
-		if i < honest {
-			m.Honest = append(m.Honest, s)
-		} else {
-			m.Cheats = append(m.Cheats, s)
-		}
 	}
+	for k := range spreads {
+		slices.Sort(spreads[k].Rows)
+		slices.Sort(spreads[k].Projected)
+	}
+	m.Honest, m.Cheats = spreads[:len(honest)], spreads[len(honest):]
 	return m, nil
 }
 
-// add measures one sample. The comparison with float64 takes long and is left
-// out unless deep.
-func (s *Spread) add(ctx context.Context, set *expert.Set, secrets *secrets, w Cheat, sample Sample, deep bool) error {
-	call := expert.Call{Expert: sample.Expert}
-	for r := range sample.In.Rows {
+// look is one sample and what is right for it.
+type look struct {
+	set     *expert.Set
+	secrets *secrets
+
+	sample Sample
+	calls  []expert.Call
+	right  [known + 1]expert.Batch // in each arithmetic; the last by these kernels
+}
+
+func (l *look) at(ctx context.Context, s Sample) error {
+	call := expert.Call{Expert: s.Expert}
+	for r := range s.In.Rows {
 		call.Rows = append(call.Rows, int32(r))
 	}
-	calls := []expert.Call{call}
-	got := w.Apply(ctx, sample.In, calls)
-	want := set.Apply(ctx, sample.In, calls)
-	inner := set.Inner(ctx, sample.In, calls)
-	for _, err := range []error{got[0].Err, want[0].Err, inner[0].Err} {
-		if err != nil {
-			return err
+	l.sample, l.calls = s, []expert.Call{call}
+	for how := range l.right {
+		apply := plain{set: l.set, round: rounding(how)}.Apply
+		if how == int(known) {
+			apply = l.set.Apply
 		}
-	}
-	for r := range sample.In.Rows {
-		rel, _ := rowError(got[0].Out.Row(r), want[0].Out.Row(r))
-		s.Rows = append(s.Rows, rel)
-	}
-	if deep {
-		exact := plain{set: set}.Apply(ctx, sample.In, calls)
-		for r := range sample.In.Rows {
-			rel, _ := rowError(got[0].Out.Row(r), exact[0].Out.Row(r))
-			s.Difference = append(s.Difference, rel)
+		got := apply(ctx, s.In, l.calls)[0]
+		if got.Err != nil {
+			return got.Err
 		}
+		l.right[how] = got.Out
 	}
-	c := &Case{Checked: routing.Checked{In: sample.In, Calls: calls, Results: got}}
-	for r := 0; r+leastRows <= sample.In.Rows; r += leastRows {
+	return nil
+}
+
+// measure adds what auditors see of one way to answer the sample. own is set
+// for these kernels themselves, which are then seen from a node with others.
+func (l *look) measure(ctx context.Context, s *Spread, w Cheat, own bool) error {
+	got := w.Apply(ctx, l.sample.In, l.calls)
+	if got[0].Err != nil {
+		return got[0].Err
+	}
+	refs := l.right[:]
+	if own {
+		refs = refs[:known]
+	}
+	for r := range l.sample.In.Rows {
+		least := math.Inf(1)
+		for _, right := range refs {
+			rel, _ := rowError(got[0].Out.Row(r), right.Row(r))
+			least = min(least, rel)
+		}
+		s.Rows = append(s.Rows, least)
+	}
+	c := &Case{Checked: routing.Checked{In: l.sample.In, Calls: l.calls, Results: got}}
+	for r := 0; r+leastRows <= l.sample.In.Rows; r += leastRows {
 		var picks []pick
 		for k := range leastRows {
 			picks = append(picks, pick{0, r + k})
 		}
 		cut := c.only(picks)
-		part, err := secrets.of(cut.Calls)
+		secrets, err := l.secrets.of(cut.Calls)
 		if err != nil {
 			return err
 		}
-		sums, err := test(cut, part, routing.Opening{Inner: set.Inner(ctx, cut.In, cut.Calls)})
+		sums, err := test(cut, secrets, routing.Opening{Inner: l.set.Inner(ctx, cut.In, cut.Calls)})
 		if err != nil {
 			return err
 		}
-		est := relative(sums.dDiff/projections, sums.dNorm, leastRows*cut.In.Dim)
-		est = max(est, relative(sums.gDiff/projections, sums.gNorm, leastRows*cut.In.Dim))
-		est = max(est, relative(sums.uDiff/projections, sums.uNorm, leastRows*cut.In.Dim))
-		s.Projected = append(s.Projected, est)
+		rel, _ := sums.worst(leastRows * cut.In.Dim)
+		s.Projected = append(s.Projected, rel)
 	}
 	return nil
 }
@@ -141,8 +158,10 @@ func (s *Spread) add(ctx context.Context, set *expert.Set, secrets *secrets, w C
 func (m Measured) Tolerance() (Tolerance, error) {
 	var honest float64
 	for _, s := range m.Honest {
-		honest = max(honest, Quantile(s.Rows, 0.999), Quantile(s.Difference, 0.999), Quantile(s.Projected, 0.999))
+		honest = max(honest, Quantile(s.Rows, 0.999))
 	}
+	// Only of these kernels: the others' inner layers would be theirs.
+	honest = max(honest, Quantile(m.Honest[0].Projected, 0.999))
 	cheat := 1.0
 	for _, s := range m.Cheats {
 		if s.Must {

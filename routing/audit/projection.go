@@ -72,14 +72,7 @@ func (a *Projection) Audit(ctx context.Context, c *Case) (Finding, error) {
 		total.add(sums[i])
 	}
 	f := Finding{Class: c.Class, Rows: rows, Bytes: total.bytes}
-	for _, st := range []struct {
-		name       string
-		diff, norm float64
-	}{{"the result", total.dDiff, total.dNorm}, {"W1 x", total.gDiff, total.gNorm}, {"W3 x", total.uDiff, total.uNorm}} {
-		if rel := relative(st.diff/projections, st.norm, rows*c.In.Dim); rel >= f.Worst || rel != rel {
-			f.Worst, f.Where = rel, st.name
-		}
-	}
+	f.Worst, f.Where = total.worst(rows * c.In.Dim)
 	if f.Worst != f.Worst {
 		f.Worst = math.Inf(1)
 	}
@@ -104,18 +97,49 @@ func (c *Case) sample(perm func(int) []int) []*Case {
 	return samples
 }
 
-// stages holds the sums of squares of the three tests.
-type stages struct {
-	dDiff, dNorm, gDiff, gNorm, uDiff, uNorm float64
+// stage holds sums of squares of one test: of the differences, for each
+// arithmetic in which the peer may have computed, and of what it answered.
+type stage struct {
+	diff [known]float64
+	norm float64
+}
 
-	bytes int
+func (s *stage) add(o stage) {
+	for how := range o.diff {
+		s.diff[how] += o.diff[how]
+	}
+	s.norm += o.norm
+}
+
+// stages holds the three tests.
+type stages struct {
+	d, g, u stage
+	bytes   int
 }
 
 func (s *stages) add(o stages) {
-	s.dDiff, s.dNorm = s.dDiff+o.dDiff, s.dNorm+o.dNorm
-	s.gDiff, s.gNorm = s.gDiff+o.gDiff, s.gNorm+o.gNorm
-	s.uDiff, s.uNorm = s.uDiff+o.uDiff, s.uNorm+o.uNorm
+	s.d.add(o.d)
+	s.g.add(o.g)
+	s.u.add(o.u)
 	s.bytes += o.bytes
+}
+
+// worst is the largest estimate of a relative error over the three tests, each
+// in the arithmetic that fits it best. n is the number of values.
+func (s *stages) worst(n int) (rel float64, where string) {
+	for _, t := range []struct {
+		name string
+		stage
+	}{{"the result", s.d}, {"W1 x", s.g}, {"W3 x", s.u}} {
+		least := math.Inf(1)
+		for _, diff := range t.diff {
+			least = min(least, relative(diff/projections, t.norm, n))
+		}
+		if least >= rel || least != least {
+			rel, where = least, t.name
+		}
+	}
+	return rel, where
 }
 
 // one challenges the peer about one case and tests what it shows.
@@ -137,42 +161,54 @@ func (a *Projection) one(ctx context.Context, c *Case) (stages, error) {
 // test is the arithmetic of the audit.
 func test(c *Case, secrets []*secret, open routing.Opening) (stages, error) {
 	s := stages{bytes: open.BytesOut + open.BytesIn}
-	expected := make([][projections]float64, c.In.Rows) // of a sum: R_d times what it should be
+	expected := make([][known][projections]float64, c.In.Rows) // of a sum: R_d times what it should be
+	var in [known]expert.Batch
+	for how := range known {
+		in[how] = rounded(c.In, how)
+	}
 	for i, call := range c.Calls {
 		x, inner := secrets[i], open.Inner[i]
 		ff := x.rg.Dim
 		if inner.Gate.Rows != len(call.Rows) || inner.Up.Rows != len(call.Rows) || inner.Gate.Dim != ff || inner.Up.Dim != ff {
 			return stages{}, fmt.Errorf("%w: opened as (%d, %d), want (%d, %d)", ErrUnable, inner.Gate.Rows, inner.Gate.Dim, len(call.Rows), ff)
 		}
-		h := make([]float32, ff)
 		for k, r := range call.Rows {
-			in, g, u := c.In.Row(int(r)), inner.Gate.Row(k), inner.Up.Row(k)
-			s.gDiff += difference(x.rg, g, x.sg, in)
-			s.uDiff += difference(x.ru, u, x.su, in)
-			s.gNorm += square(g)
-			s.uNorm += square(u)
-			for j := range h {
-				h[j] = float32(silu(float64(g[j])) * float64(u[j]))
+			g, u := inner.Gate.Row(k), inner.Up.Row(k)
+			h := expert.NewBatch(1, ff)
+			for j := range h.Data {
+				h.Data[j] = float32(silu(float64(g[j])) * float64(u[j]))
 			}
-			if c.Sum != nil {
-				for p := range projections {
-					expected[r][p] += float64(call.Weights[k]) * dot(x.sd.Row(p), h)
+			s.g.norm += square(g)
+			s.u.norm += square(u)
+			if c.Sum == nil {
+				s.d.norm += square(c.Results[i].Out.Row(k))
+			}
+			for how := range known {
+				s.g.diff[how] += difference(x.rg, g, x.sg, in[how].Row(int(r)))
+				s.u.diff[how] += difference(x.ru, u, x.su, in[how].Row(int(r)))
+				inner := rounded(h, how).Data
+				if c.Sum == nil {
+					s.d.diff[how] += difference(x.rd, c.Results[i].Out.Row(k), x.sd, inner)
+					continue
 				}
-				continue
+				for p := range projections {
+					expected[r][how][p] += float64(call.Weights[k]) * dot(x.sd.Row(p), inner)
+				}
 			}
-			y := c.Results[i].Out.Row(k)
-			s.dDiff += difference(x.rd, y, x.sd, h)
-			s.dNorm += square(y)
 		}
 	}
-	if c.Sum != nil {
-		for r := range expected {
-			y := c.Sum.Row(r)
-			for p := range projections {
-				d := dot(secrets[0].rd.Row(p), y) - expected[r][p]
-				s.dDiff += d * d
+	if c.Sum == nil {
+		return s, nil
+	}
+	for r := range expected {
+		y := c.Sum.Row(r)
+		s.d.norm += square(y)
+		for p := range projections {
+			got := dot(secrets[0].rd.Row(p), y)
+			for how := range known {
+				d := got - expected[r][how][p]
+				s.d.diff[how] += d * d
 			}
-			s.dNorm += square(y)
 		}
 	}
 	return s, nil
