@@ -26,6 +26,7 @@ var arrows = map[string][]string{
 	"gating/trunk":        {"expert", "internal/ggml"},
 	"gating/engine":       {"expert", "gating", "gating/prompt", "gating/trunk"},
 	"routing":             {"expert"},
+	"routing/audit":       {"expert", "routing"},
 	"swarm":               {"expert", "gating/prompt", "routing", "swarm/wire"},
 	"swarm/wire":          {"expert", "gating/prompt"},
 	"internal/client":     {},
@@ -41,7 +42,7 @@ var arrows = map[string][]string{
 	// The composition: the one place besides cmd and bench where the engine
 	// and the network meet.
 	"internal/node": {"expert", "gating", "gating/engine", "gating/prompt", "gating/trunk", "internal/entry",
-		"internal/ggml", "internal/httpapi", "internal/tokenizer", "routing", "swarm"},
+		"internal/ggml", "internal/httpapi", "internal/tokenizer", "routing", "routing/audit", "swarm"},
 	"internal/demo/demotest": {"expert", "internal/demo"},
 }
 

@@ -27,6 +27,7 @@ func Scenarios() []Scenario {
 		{"slow-replica", "one of three replicas ten times slower at random moments", slowReplica, slowDefaults},
 		{"liar", "one of eight holders lies, always or seldom: when it is caught", liar, liarDefaults},
 		{"plan", "the decision for one layer among a thousand holders: time, memory", plan, planDefaults},
+		{"tolerance", "how far honest results and cheats differ, and what auditors tolerate", tolerance, nil},
 	}
 }
 

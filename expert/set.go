@@ -13,6 +13,7 @@ import (
 // Set is the experts of one model that this node computes. It is an [Applier]
 // and a [Summer]; its methods may be called by several goroutines at once.
 type Set struct {
+	from  *Model
 	model ModelID
 	dim   int
 	ffns  map[ID]ggml.FFN
@@ -25,7 +26,7 @@ type Set struct {
 // NewSet holds the given experts of m, whose weights it uses in place: m must
 // stay open as long as the set is used. The pool may be shared with others.
 func NewSet(m *Model, ids []ID, pool *ggml.Pool) (*Set, error) {
-	s := &Set{model: m.ID(), dim: m.Dim(), ffns: make(map[ID]ggml.FFN, len(ids)), pool: pool}
+	s := &Set{from: m, model: m.ID(), dim: m.Dim(), ffns: make(map[ID]ggml.FFN, len(ids)), pool: pool}
 	s.spare.New = func() any { return new(quantized) }
 	for _, id := range ids {
 		w1, w2, w3, err := m.Weights(id)

@@ -54,9 +54,12 @@ type link struct {
 type awaited struct {
 	id   uint64
 	kind wire.Kind
-	size int // of the only body that fits
+	size int // of the only body that fits, or anySize
 	done chan arrival
 }
+
+// anySize: whatever the kind's limit allows.
+const anySize = -1
 
 // arrival is the body that came, or why none will.
 type arrival struct {
@@ -132,12 +135,16 @@ func (l *link) answer(r *wire.Reader, h wire.Header, w *awaited) error {
 		w.done <- arrival{err: refused(body, err)}
 		return err
 	}
-	if h.Kind != w.kind || h.Len != w.size {
+	if h.Kind != w.kind || w.size != anySize && h.Len != w.size {
 		err := fmt.Errorf("%w: %v of %d bytes, want %v of %d", expert.ErrBadResult, h.Kind, h.Len, w.kind, w.size)
 		w.done <- arrival{err: err}
 		return err
 	}
-	body, err := r.Body(make([]byte, 0, h.Len))
+	var room []byte // what has no known size grows as it arrives
+	if w.size != anySize {
+		room = make([]byte, 0, h.Len)
+	}
+	body, err := r.Body(room)
 	if err != nil {
 		w.done <- arrival{err: fmt.Errorf("%w: %w", expert.ErrUnreachable, err)}
 		return err

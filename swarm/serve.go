@@ -22,8 +22,9 @@ type server struct {
 	intake *intake
 	counts counts
 
-	memory  buffers
-	serving sync.WaitGroup
+	memory     buffers
+	challenged *meters[routing.Peer]
+	serving    sync.WaitGroup
 
 	mu struct {
 		sync.Mutex
@@ -33,7 +34,7 @@ type server struct {
 }
 
 func newServer(h host.Host, cfg serverConfig) *server {
-	s := &server{host: h, cfg: cfg.withDefaults()}
+	s := &server{host: h, cfg: cfg.withDefaults(), challenged: newMeters[routing.Peer](challengePace)}
 	s.intake = newIntake(s.cfg)
 	s.mu.streams = make(map[*serveStream]struct{})
 	return s

@@ -43,6 +43,7 @@ const (
 type serverConfig struct {
 	Apply expert.Applier       // an expert.Summer too, if it can
 	Holds func(expert.ID) bool // refuses at once what Apply would; nil: Apply says
+	Sign  func([]byte) []byte  // with the node's key; nil: challenges are not answered
 	Log   *slog.Logger         // nil: discards
 
 	Workers            int // frames worked on at once; 0: one a thread

@@ -80,7 +80,7 @@ func (st *serveStream) readAll(work context.Context) error {
 		}
 		st.due.Store(int64(time.Since(st.born) + frameTime(h.Len)))
 		switch h.Kind {
-		case wire.KindCall:
+		case wire.KindCall, wire.KindChallenge:
 			err = st.takeCall(work, r, h)
 		case wire.KindCancel:
 			st.cancel(h.ID)
@@ -104,7 +104,7 @@ func (st *serveStream) takeCall(work context.Context, r *wire.Reader, h wire.Hea
 		st.turnAway(h.ID, err)
 		return nil // Next skips the body
 	}
-	j := &job{stream: st, id: h.ID, came: time.Now(), charged: int64(h.Len)}
+	j := &job{stream: st, id: h.ID, came: time.Now(), charged: int64(h.Len), challenge: h.Kind == wire.KindChallenge}
 	body, err := r.Body(s.memory.get())
 	if err == nil {
 		j.came = time.Now()

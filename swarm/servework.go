@@ -12,15 +12,16 @@ import (
 
 // job is one call frame from its arrival to its reply.
 type job struct {
-	stream  *serveStream
-	id      uint64
-	call    wire.Call // views into body
-	body    []byte
-	rows    int   // of output, before any summing
-	charged int64 // bytes charged to the peer for body and reply
-	came    time.Time
-	ctx     context.Context // ends when the call is cancelled
-	cancel  context.CancelFunc
+	stream    *serveStream
+	id        uint64
+	call      wire.Call // views into body
+	body      []byte
+	challenge bool  // asks for the inner layer of the call
+	rows      int   // of output, before any summing
+	charged   int64 // bytes charged to the peer for body and reply
+	came      time.Time
+	ctx       context.Context // ends when the call is cancelled
+	cancel    context.CancelFunc
 }
 
 // missingExpert says which expert a call names that is not held here.
@@ -32,6 +33,9 @@ func (m *missingExpert) Unwrap() error { return expert.ErrUnknownExpert }
 // parse reads the body, makes sure that what it names is held, and charges
 // for the reply.
 func (j *job) parse() error {
+	if j.challenge {
+		return j.parseChallenge()
+	}
 	if err := wire.ParseCall(j.body, &j.call); err != nil {
 		return err
 	}
@@ -99,6 +103,9 @@ func (s *server) do(j *job) {
 func (s *server) compute(j *job, began time.Time) ([]byte, error) {
 	if err := j.ctx.Err(); err != nil {
 		return nil, err
+	}
+	if j.challenge {
+		return s.open(j)
 	}
 	c := j.call
 	meter := wire.Meter{Queued: began.Sub(j.came)}

@@ -2,6 +2,7 @@ package swarm
 
 import (
 	"context"
+	"crypto/ed25519"
 	"sync"
 	"time"
 
@@ -31,6 +32,7 @@ func newServices(h host.Host, s settings) *services {
 		v.server = newServer(h, serverConfig{
 			Apply: s.serve,
 			Holds: func(id expert.ID) bool { return held[id] },
+			Sign:  func(b []byte) []byte { return ed25519.Sign(s.key, b) },
 			Log:   s.log, Workers: s.threads,
 		})
 	}

@@ -31,6 +31,7 @@ type nodeFlags struct {
 	threads      int
 	answers      int
 	sums         string
+	audit        string
 	whileStdin   bool
 	verbose      bool
 }
@@ -60,6 +61,7 @@ func (p program) node(ctx context.Context, args []string) error {
 	fs.IntVar(&f.threads, "threads", 0, "`processors` to compute with (default: all)")
 	fs.IntVar(&f.answers, "answers", 0, "answers a gating node works on at a time per model; more wait (default 16)")
 	fs.StringVar(&f.sums, "sums", "exact", "exact: one result per expert, tokens equal a single machine's; partial: holders add up their experts, fewer bytes, last bits not fixed")
+	fs.StringVar(&f.audit, "audit", "auto", "how a gating node checks what peers answer: auto, by their standing; always; off")
 	fs.BoolVar(&f.whileStdin, "while-stdin", false, "stop when standard input ends; for programs that start nodes")
 	fs.BoolVar(&f.verbose, "verbose", false, "log what the node does")
 	if _, err := parse(fs, args, 0, 0); err != nil {
@@ -91,6 +93,7 @@ func (p program) runNode(ctx context.Context, f nodeFlags) error {
 			return err
 		}
 		cfg.KeyFile = filepath.Join(f.data, "key")
+		cfg.Evidence = filepath.Join(f.data, "evidence")
 		if store, err = expert.OpenStore(f.data); err != nil {
 			return err
 		}
@@ -143,7 +146,7 @@ func (p program) nodeConfig(f nodeFlags) (node.Config, error) {
 	}
 	cfg := node.Config{
 		Version: version(), Listen: f.listen, Announce: f.announce, Join: f.join, MDNS: f.mdns, Hosts: f.hosts,
-		Threads: f.threads, Answers: f.answers,
+		Threads: f.threads, Answers: f.answers, Audit: f.audit,
 		Log: slog.New(slog.NewTextHandler(p.stderr, &slog.HandlerOptions{Level: level})),
 		Say: p.say,
 	}
@@ -156,6 +159,11 @@ func (p program) nodeConfig(f nodeFlags) (node.Config, error) {
 		cfg.PartialSums = true
 	default:
 		return cfg, usagef("--sums %q: want exact or partial", f.sums)
+	}
+	switch f.audit {
+	case "auto", "always", "off":
+	default:
+		return cfg, usagef("--audit %q: want auto, always or off", f.audit)
 	}
 	if f.gate && len(f.models) == 0 {
 		return cfg, usagef("--gate needs a --model whose trunk to run; try --model demo")

@@ -35,8 +35,12 @@ type Config struct {
 	Model     expert.ModelID // the only one it completes prompts for
 	Forwarder Forwarder
 	Tokenizer Tokenizer
-	Vocab     int // logits per row
-	Context   int // tokens a sequence may have, prompt and answer together
+	// Settle is called after each step, before tokens are drawn from it. When
+	// it fails, an expert's result in the step was wrong, and the step is run
+	// again. May be nil.
+	Settle  func(ctx context.Context) error
+	Vocab   int // logits per row
+	Context int // tokens a sequence may have, prompt and answer together
 
 	// MaxRunning is the number of sequences that advance together, and of
 	// slots 0 to MaxRunning-1 in use. More of them make better use of each

@@ -126,6 +126,11 @@ func batch(active []*sequence, rows []int) ([]member, trunk.Step) {
 // the router has noticed by then.
 const forwardTries = 2
 
+// settleTries is how often a step is run again because a result in it was
+// found wrong. Each time a liar is found out; more than these at once are a
+// swarm to leave.
+const settleTries = 8
+
 // forward runs a step. When all its sequences have lost their readers in the
 // meantime, it is broken off.
 func (l *loop) forward(ctx context.Context, in []member, step trunk.Step) (expert.Batch, error) {
@@ -141,8 +146,16 @@ func (l *loop) forward(ctx context.Context, in []member, step trunk.Step) (exper
 		})
 		defer stop()
 	}
-	for try := 1; ; try++ {
+	for try, settled := 1, 0; ; try++ {
 		logits, err := l.cfg.Forwarder.Forward(ctx, step)
+		if err == nil && l.cfg.Settle != nil {
+			if err = l.cfg.Settle(ctx); err != nil && settled < settleTries && ctx.Err() == nil {
+				settled++
+				try = 0
+				l.cfg.Log.Info("a result was wrong, running the step again", "err", err)
+				continue
+			}
+		}
 		if err == nil && (logits.Rows != len(step.Logits) || logits.Dim != l.cfg.Vocab || len(logits.Data) != logits.Rows*logits.Dim) {
 			return logits, fmt.Errorf("the trunk gave logits of shape (%d, %d), want (%d, %d)", logits.Rows, logits.Dim, len(step.Logits), l.cfg.Vocab)
 		}

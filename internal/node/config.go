@@ -35,6 +35,13 @@ type Config struct {
 	// model; more wait. 0: the engine's default.
 	Answers int
 
+	// Audit says how gating nodes check what peers answer: "auto" or empty,
+	// by their standing; "always", every answer; "off".
+	Audit string
+	// Evidence is the directory where what convicts a peer is kept; empty:
+	// nowhere.
+	Evidence string
+
 	Log *slog.Logger // nil: silent
 	// Say is told, in lines for people, what the node waits for. nil: nobody.
 	Say func(format string, args ...any)
@@ -54,6 +61,9 @@ func (c Config) validate() (Config, error) {
 	}
 	if c.Answers < 0 {
 		return c, fmt.Errorf("answers %d: want a positive number, or 0 for the default", c.Answers)
+	}
+	if c.Audit != "" && c.Audit != "auto" && c.Audit != "always" && c.Audit != "off" {
+		return c, fmt.Errorf("audit %.20q: want auto, always or off", c.Audit)
 	}
 	for _, m := range c.Models {
 		if m.Model == nil {

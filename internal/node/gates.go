@@ -47,7 +47,7 @@ func (g *gates) Complete(ctx context.Context, r prompt.Request) iter.Seq2[prompt
 func (g *gates) has(m expert.ModelID) bool { return g.engines[m] != nil }
 
 // newEngine builds the gating stack of one model over an applier of experts.
-func newEngine(m Model, applier expert.Applier, pool *ggml.Pool, cfg Config) (*engine.Engine, error) {
+func newEngine(m Model, applier expert.Applier, pool *ggml.Pool, settle func(context.Context) error, cfg Config) (*engine.Engine, error) {
 	layer, err := gating.NewLayer(gating.Config{
 		Model: m.Model.ID(), TopK: m.Model.TopK(), Applier: applier, PartialSums: cfg.PartialSums,
 	})
@@ -63,7 +63,7 @@ func newEngine(m Model, applier expert.Applier, pool *ggml.Pool, cfg Config) (*e
 		return nil, fmt.Errorf("model %s: %w", m.Name, err)
 	}
 	return engine.New(engine.Config{
-		Model: m.Model.ID(), Forwarder: t, Tokenizer: tok,
+		Model: m.Model.ID(), Forwarder: t, Tokenizer: tok, Settle: settle,
 		Vocab: m.Model.Shape().Vocab, Context: m.Model.Shape().Context,
 		MaxRunning: cfg.Answers, Log: cfg.Log,
 	})

@@ -16,6 +16,7 @@ import (
 	"github.com/moeswarm/moeswarm/internal/ggml"
 	"github.com/moeswarm/moeswarm/internal/httpapi"
 	"github.com/moeswarm/moeswarm/routing"
+	"github.com/moeswarm/moeswarm/routing/audit"
 	"github.com/moeswarm/moeswarm/swarm"
 )
 
@@ -26,6 +27,7 @@ type Node struct {
 	gates  *gates
 	net    *swarm.Node
 	router *routing.Router
+	audit  *audit.Inspector // nil: results are not checked
 	entry  *entry.Entry
 	http   *httpapi.Server
 	ln     net.Listener // nil without HTTP; open since New, so that a taken port is told at once
@@ -59,6 +61,9 @@ func New(cfg Config) (*Node, error) {
 	if n.net, err = n.newNetwork(offers); err != nil {
 		return nil, err
 	}
+	if n.audit, err = n.newAudit(pool); err != nil {
+		return nil, err
+	}
 	if n.router, err = n.newRouter(); err != nil {
 		return nil, err
 	}
@@ -66,7 +71,7 @@ func New(cfg Config) (*Node, error) {
 		if !m.Gate {
 			continue
 		}
-		if n.gates.engines[m.Model.ID()], err = newEngine(m, n.router, pool, cfg); err != nil {
+		if n.gates.engines[m.Model.ID()], err = newEngine(m, n.router, pool, n.settle(m.Model.ID()), cfg); err != nil {
 			return nil, err
 		}
 	}
@@ -131,11 +136,15 @@ func (n *Node) newNetwork(offers []swarm.Offer) (*swarm.Node, error) {
 }
 
 func (n *Node) newRouter() (*routing.Router, error) {
-	return routing.New(routing.Config{
+	cfg := routing.Config{
 		Local: n.sets, LocalHolds: n.sets.Holds,
 		Directory: n.net, Caller: n.net, Prober: n.net, Missing: n.net.LookUp,
 		Policy: n.cfg.Routing, Log: n.cfg.Log,
-	})
+	}
+	if n.audit != nil {
+		cfg.Check = n.audit.Check
+	}
+	return routing.New(cfg)
 }
 
 func (n *Node) newEntry() (*entry.Entry, error) {
@@ -272,6 +281,9 @@ func (n *Node) Run(ctx context.Context) error {
 		run(&inside, inner, e.Run)
 	}
 	run(&inside, inner, n.router.Run)
+	if n.audit != nil {
+		run(&inside, inner, n.audit.Run)
+	}
 	run(&outside, doors, n.net.Run)
 	if n.http == nil {
 		close(n.served)

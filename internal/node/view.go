@@ -19,9 +19,10 @@ type View struct {
 
 	Models  []ModelView `json:"models"`
 	Peers   []PeerView  `json:"peers"`
-	Routing RoutingView `json:"routing"` // expert calls this node has asked for
-	Served  ServedView  `json:"served"`  // expert calls this node has answered
-	Answers entry.Stats `json:"answers"` // prompts that entered here
+	Routing RoutingView `json:"routing"`         // expert calls this node has asked for
+	Served  ServedView  `json:"served"`          // expert calls this node has answered
+	Answers entry.Stats `json:"answers"`         // prompts that entered here
+	Audit   *AuditView  `json:"audit,omitempty"` // checks of what peers answered; absent where none are made
 }
 
 // ModelView is one model in the swarm.
@@ -117,6 +118,7 @@ func (n *Node) View() View {
 		LocalCalls: t.LocalCalls, RemoteCalls: t.RemoteCalls, Failovers: t.Failovers, Missing: t.Missing,
 		BytesOut: t.BytesOut, BytesIn: t.BytesIn,
 	}
+	v.Audit = n.auditView()
 	for _, s := range n.net.Served() {
 		v.Served.Calls += int64(s.Calls)
 		v.Served.Rows += int64(s.Rows)

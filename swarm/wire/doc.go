@@ -41,6 +41,12 @@
 //	4 Cancel      (empty) stop the work on that call id; no answer follows
 //	5 Ping        payload (any bytes)
 //	6 Pong        waiting u32 | queued u32 | payload of the ping
+//	7 Challenge   the body of a call of mode 0, about 32 rows of output at most: asks for
+//	              the inner layer of those calls, after their results came
+//	8 Opening     format u8 | reserved u24 | rows u32 | ff u32 | reserved u32 |
+//	              time i64 (ms of Unix time) | call hash [32] | result hash [32] |
+//	              ed25519 signature [64] | rows × ff × f32 (W1 x) | rows × ff × f32 (W3 x)
+//	              answers a challenge; rows in the order of the calls
 //	16 Prompt     model [32] | max tokens u32 | temperature f32 | top-k u32 | top-p f32 |
 //	              min-p f32 | repeat penalty f32 | best effort f32 | seed u64 | prefix n u32 |
 //	              n × token i32 | text (UTF-8, to the end)

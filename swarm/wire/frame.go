@@ -19,6 +19,8 @@ const (
 	KindCancel       Kind = 4
 	KindPing         Kind = 5
 	KindPong         Kind = 6
+	KindChallenge    Kind = 7
+	KindOpening      Kind = 8
 	KindPrompt       Kind = 16
 	KindChunk        Kind = 17
 	KindPromptEnd    Kind = 18
@@ -41,6 +43,10 @@ func (k Kind) String() string {
 		return "ping"
 	case KindPong:
 		return "pong"
+	case KindChallenge:
+		return "challenge"
+	case KindOpening:
+		return "challenge reply"
 	case KindPrompt:
 		return "prompt"
 	case KindChunk:
@@ -56,7 +62,7 @@ func (k Kind) String() string {
 }
 
 func (k Kind) known() bool {
-	return k >= KindCall && k <= KindPong || k >= KindPrompt && k <= KindKeepAlive || k == KindAnnouncement
+	return k >= KindCall && k <= KindOpening || k >= KindPrompt && k <= KindKeepAlive || k == KindAnnouncement
 }
 
 // Errors of the format itself.

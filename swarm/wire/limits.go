@@ -65,6 +65,10 @@ func MaxBody(k Kind) int {
 		return MaxPing
 	case KindPong:
 		return pongFixed + MaxPing
+	case KindChallenge:
+		return maxChallengeBody
+	case KindOpening:
+		return maxOpeningBody
 	case KindPrompt:
 		return maxPromptBody
 	case KindChunk:

@@ -1,0 +1,91 @@
+package node
+
+import (
+	"context"
+
+	"github.com/moeswarm/moeswarm/expert"
+	"github.com/moeswarm/moeswarm/internal/ggml"
+	"github.com/moeswarm/moeswarm/routing"
+	"github.com/moeswarm/moeswarm/routing/audit"
+)
+
+// newAudit makes the inspector of what peers answer to the models gated here,
+// nil when there are none or it is off. A gating node has the models' files
+// whole, so it can judge every expert, whatever it serves.
+func (n *Node) newAudit(pool *ggml.Pool) (*audit.Inspector, error) {
+	all := expert.Sets{}
+	manifests := map[expert.ModelID]*expert.Manifest{}
+	for _, m := range n.cfg.Models {
+		if !m.Gate {
+			continue
+		}
+		set, err := expert.NewSet(m.Model, m.Model.Manifest().IDs(), pool)
+		if err != nil {
+			return nil, err
+		}
+		all[m.Model.ID()], manifests[m.Model.ID()] = set, m.Model.Manifest()
+	}
+	if len(all) == 0 || n.cfg.Audit == "off" {
+		return nil, nil
+	}
+	return audit.New(audit.Config{
+		Weights: func(m expert.ModelID) *expert.Set { return all[m] },
+		Piece: func(id expert.ID) (expert.Piece, bool) {
+			if m := manifests[id.Model]; m != nil {
+				return m.Piece(int(id.Layer), int(id.Index))
+			}
+			return expert.Piece{}, false
+		},
+		Challenger: n.net, Directory: n.net, Caller: n.net,
+		Passed:   func(p routing.Peer) { n.router.Passed(p) },
+		Condemn:  func(p routing.Peer, reason string) { n.router.Condemn(p, reason) },
+		Always:   n.cfg.Audit == "always",
+		Evidence: n.cfg.Evidence, Log: n.cfg.Log,
+	})
+}
+
+// settle is the barrier of one model's engine, nil without audits.
+func (n *Node) settle(m expert.ModelID) func(context.Context) error {
+	if n.audit == nil {
+		return nil
+	}
+	return func(ctx context.Context) error { return n.audit.Settle(ctx, m) }
+}
+
+// AuditView sums up the checks of what peers answered.
+type AuditView struct {
+	Answers   int                   `json:"answers"` // seen
+	Audited   int                   `json:"audited"`
+	Cleared   int                   `json:"cleared"`
+	Guilty    int                   `json:"guilty"`
+	Unproven  int                   `json:"unproven"`
+	Undecided int                   `json:"undecided"`
+	Unable    int                   `json:"unable"` // nobody could say
+	Identical int                   `json:"identical"`
+	Methods   map[string]MethodView `json:"methods"`
+	Liars     []audit.Liar          `json:"liars,omitempty"`
+}
+
+// MethodView is what one way of checking cost.
+type MethodView struct {
+	Audits int     `json:"audits"`
+	Unable int     `json:"unable"`
+	Rows   int     `json:"rows"`
+	Bytes  int64   `json:"bytes"`
+	Ms     float64 `json:"ms"`
+}
+
+func (n *Node) auditView() *AuditView {
+	if n.audit == nil {
+		return nil
+	}
+	s := n.audit.Stats()
+	v := &AuditView{
+		Answers: s.Answers, Audited: s.Drawn, Cleared: s.Cleared, Guilty: s.Guilty, Unproven: s.Unproven,
+		Undecided: s.Undecided, Unable: s.Unable, Identical: s.Identical, Methods: map[string]MethodView{}, Liars: s.Liars,
+	}
+	for name, m := range s.Methods {
+		v.Methods[name] = MethodView{Audits: m.Audits, Unable: m.Unable, Rows: m.Rows, Bytes: m.Bytes, Ms: ms(m.Took)}
+	}
+	return v
+}

@@ -1,0 +1,313 @@
+package audit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/moeswarm/moeswarm/expert"
+	"github.com/moeswarm/moeswarm/routing"
+)
+
+const (
+	// maxKnown bounds the peers whose record is kept, by model. A peer that
+	// was forgotten is new again.
+	maxKnown = 4096
+	// maxQueued bounds the audits that wait for a worker. Each holds a copy
+	// of its answer; past it the layer waits for its own audit.
+	maxQueued = 64
+	// auditTimeout bounds one audit in the background, second opinions and
+	// all, because a token may wait for it.
+	auditTimeout = 20 * time.Second
+	// keptRows is how many single rows of answers not audited are kept of each
+	// peer for projections: as many as those need.
+	keptRows = leastRows
+)
+
+// Inspector audits the answers of peers. Its methods may be used by several
+// goroutines at once.
+type Inspector struct {
+	cfg                 Config
+	waiting, background panel
+	evidence            *store      // nil: none
+	queue               chan func() // audits that tokens may wait for
+	errands             chan func() // work that nobody waits for
+	stats               *stats
+
+	mu struct {
+		sync.Mutex
+		draws   *rand.Rand
+		known   map[subject]*standing
+		pending map[expert.ModelID]*pending
+	}
+}
+
+// subject is a peer in its dealings with one model.
+type subject struct {
+	peer  routing.Peer
+	model expert.ModelID
+}
+
+// standing is what is remembered of a subject.
+type standing struct {
+	passes int     // in a row
+	rows   []*Case // single rows of its latest answers that were not audited
+}
+
+// pending is the audits under way of one model, and their failures since the
+// last Settle.
+type pending struct {
+	open    int
+	failed  []error
+	changed chan struct{} // closed when an audit ends
+}
+
+// New checks the configuration and starts nothing.
+func New(cfg Config) (*Inspector, error) {
+	cfg, err := cfg.validate()
+	if err != nil {
+		return nil, err
+	}
+	i := &Inspector{cfg: cfg, queue: make(chan func(), maxQueued), errands: make(chan func(), maxQueued), stats: newStats()}
+	i.waiting, i.background = cfg.panels()
+	if cfg.Evidence != "" {
+		if i.evidence, err = openStore(cfg.Evidence); err != nil {
+			return nil, err
+		}
+	}
+	// Another stream than that of the secrets.
+	seed := cfg.Seed
+	seed[31] ^= 0xff
+	i.mu.draws = rand.New(rand.NewChaCha8(seed))
+	i.mu.known = map[subject]*standing{}
+	i.mu.pending = map[expert.ModelID]*pending{}
+	return i, nil
+}
+
+// Run audits in the background until ctx ends.
+func (i *Inspector) Run(ctx context.Context) error {
+	var all sync.WaitGroup
+	work := func(from <-chan func()) {
+		for {
+			select {
+			case f := <-from:
+				f()
+			case <-ctx.Done():
+				return
+			}
+		}
+	}
+	for range i.cfg.Workers {
+		all.Go(func() { work(i.queue) })
+	}
+	all.Go(func() { work(i.errands) })
+	all.Wait()
+	return nil
+}
+
+// Check implements a router's check; see [routing.Config]. An error means that
+// the answer must not be used.
+func (i *Inspector) Check(ctx context.Context, a routing.Checked) error {
+	c := &Case{Checked: a, At: i.cfg.now()}
+	if len(a.Calls) == 0 || len(c.answered()) == 0 {
+		return nil
+	}
+	c.Class = i.cfg.classOf(a.Calls)
+	draw, trust := i.draw(c)
+	i.stats.saw(draw)
+	switch {
+	case !draw:
+		return nil
+	case !trust:
+		return i.audit(ctx, c, i.waiting)
+	}
+	own := c.keep()
+	m := i.begin(own.model())
+	job := func() {
+		ctx, cancel := quiet(auditTimeout)
+		defer cancel()
+		i.end(m, i.audit(ctx, own, i.background))
+	}
+	select {
+	case i.queue <- job:
+		return nil
+	default: // too much is waiting: this layer waits for itself
+		err := i.audit(ctx, own, i.background)
+		i.end(m, nil)
+		return err
+	}
+}
+
+// draw decides whether a case is audited, and whether its peer is trusted. Of
+// one that is not, a row is kept.
+func (i *Inspector) draw(c *Case) (audited, trust bool) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	s := i.knownLocked(subject{c.Peer, c.model()})
+	trust = trusted(s.passes)
+	rate := Rate(s.passes)
+	if i.cfg.Always {
+		rate = 1
+	}
+	if i.mu.draws.Float64() < rate {
+		c.Earlier = slices.Clone(s.rows)
+		return true, trust
+	}
+	if all := c.allPicks(); i.cfg.Challenger != nil && len(all) < leastRows {
+		s.rows = append(s.rows, c.only(all[:1]))
+		if len(s.rows) > keptRows {
+			s.rows = slices.Delete(s.rows, 0, 1)
+		}
+	}
+	return false, trust
+}
+
+func (i *Inspector) knownLocked(who subject) *standing {
+	s := i.mu.known[who]
+	if s != nil {
+		return s
+	}
+	if len(i.mu.known) >= maxKnown { // names cost nothing: the least known makes room
+		var least subject
+		passes := -1
+		for k, v := range i.mu.known {
+			if passes < 0 || v.passes < passes {
+				least, passes = k, v.passes
+			}
+		}
+		delete(i.mu.known, least)
+	}
+	s = &standing{}
+	i.mu.known[who] = s
+	return s
+}
+
+// audit has the auditors of a panel look at a case, one after the other, until
+// it is decided, and draws the consequences.
+func (i *Inspector) audit(ctx context.Context, c *Case, p panel) error {
+	v := Verdict{Peer: c.Peer, Model: c.model(), Layer: int(c.Calls[0].Expert.Layer), At: c.At, Class: c.Class}
+	var grades []Grade
+	v.Outcome = Undecided
+	for k, a := range p {
+		began := i.cfg.now()
+		f, err := a.Audit(ctx, c)
+		step := Step{Auditor: a.Name(), Error: f.Worst, Rows: f.Rows, Where: f.Where, Took: i.cfg.now().Sub(began)}
+		if err != nil {
+			step.Why = err.Error()
+		} else {
+			g := f.Grade(i.cfg.Tolerances)
+			step.Grade = g.String()
+			grades = append(grades, g)
+		}
+		i.stats.asked(a.Name(), step.Took, f, err)
+		v.Steps = append(v.Steps, step)
+		if v.Outcome = weigh(grades, k+1 < len(p) && ctx.Err() == nil); v.Outcome != Open {
+			break
+		}
+	}
+	if len(grades) == 0 {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		i.stats.unable()
+		i.cfg.Log.Debug("an answer could not be audited", "peer", c.Peer, "verdict", v)
+		return nil
+	}
+	return i.conclude(c, v)
+}
+
+// errWrong: the peer's answer is wrong. It wraps expert.ErrBadResult, by which
+// routing knows whom to blame.
+func errWrong(v Verdict) error {
+	return fmt.Errorf("%w: audit: %v", expert.ErrBadResult, v)
+}
+
+// conclude draws the consequences of a verdict.
+func (i *Inspector) conclude(c *Case, v Verdict) error {
+	who := subject{v.Peer, v.Model}
+	i.mu.Lock()
+	s := i.knownLocked(who)
+	switch v.Outcome {
+	case Cleared:
+		s.passes++
+	case Guilty, Unproven:
+		s.passes, s.rows = 0, nil
+	}
+	i.mu.Unlock()
+	i.stats.concluded(v)
+	defer i.cfg.Verdict(v)
+	switch v.Outcome {
+	case Cleared:
+		i.cfg.Passed(v.Peer)
+		if len(v.Steps) > 1 && v.Steps[0].Grade == Fail.String() {
+			i.cfg.Log.Warn("auditors disagree about a result; it is used", "verdict", v)
+		}
+		return nil
+	case Guilty:
+		i.cfg.Condemn(v.Peer, v.String())
+		i.cfg.Log.Warn("a peer lies; it is asked no more", "peer", v.Peer, "verdict", v)
+		i.record(c, v)
+		return errWrong(v)
+	case Unproven:
+		i.cfg.Log.Warn("a result is wrong, but nobody can confirm it; it is not used", "peer", v.Peer, "verdict", v)
+		return errWrong(v)
+	}
+	i.cfg.Log.Debug("an audit came to no conclusion", "peer", v.Peer, "verdict", v)
+	return nil
+}
+
+// begin notes an audit that tokens of the model must wait for.
+func (i *Inspector) begin(model expert.ModelID) *pending {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	m := i.mu.pending[model]
+	if m == nil {
+		m = &pending{changed: make(chan struct{})}
+		i.mu.pending[model] = m
+	}
+	m.open++
+	return m
+}
+
+func (i *Inspector) end(m *pending, err error) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	m.open--
+	if errors.Is(err, expert.ErrBadResult) {
+		m.failed = append(m.failed, err)
+	}
+	close(m.changed)
+	m.changed = make(chan struct{})
+}
+
+// Settle waits for the audits of the answers that the model's steps have used
+// so far, working on them too. It fails when one of those answers was wrong:
+// then what was computed since the last Settle must not be used. Steps of one
+// model must not overlap.
+func (i *Inspector) Settle(ctx context.Context, model expert.ModelID) error {
+	for {
+		i.mu.Lock()
+		m := i.mu.pending[model]
+		if m == nil || m.open == 0 {
+			var failed []error
+			if m != nil {
+				failed, m.failed = m.failed, nil
+			}
+			i.mu.Unlock()
+			return errors.Join(failed...)
+		}
+		changed := m.changed
+		i.mu.Unlock()
+		select {
+		case job := <-i.queue:
+			job()
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}

@@ -1,0 +1,233 @@
+package audit
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/moeswarm/moeswarm/expert"
+	"github.com/moeswarm/moeswarm/routing"
+)
+
+const (
+	// leastRows is how many rows of output a projection needs to tell, and
+	// mostRows how many it looks at: with 16 the estimate spreads by 18 %, and
+	// they are a few hundred KB on the network.
+	leastRows = 4
+	mostRows  = 16
+	// challengeTimeout bounds the wait for a challenged peer: tokens may wait
+	// for the verdict.
+	challengeTimeout = 2 * time.Second
+)
+
+// Challenger asks a peer to open some calls.
+type Challenger interface {
+	// Challenge has a peer show the inner layer of calls of one layer and sign
+	// what it answers to them. The signature was verified.
+	Challenge(ctx context.Context, to routing.Peer, in expert.Batch, calls []expert.Call) (routing.Opening, error)
+}
+
+// Projection is the secret projection audit. For y = W2 (silu(W1 x) * (W3 x))
+// it keeps secret random rows R and their products with the weights. The
+// result y has come already when the peer learns that it is to show g = W1 x
+// and u = W3 x; then R_g g must be (R_g W1) x, R_u u must be (R_u W3) x, and
+// R_d y must be (R_d W2)(silu(g) * u). With Gaussian rows the square of a
+// difference is, on average, the square of the true error; so it measures the
+// relative error rather than just say yes or no.
+type Projection struct {
+	secrets *secrets
+	ask     Challenger
+}
+
+// Name implements [Auditor].
+func (*Projection) Name() string { return "projection" }
+
+// Audit implements [Auditor]: it looks at a random sample of rows, pooled.
+func (a *Projection) Audit(ctx context.Context, c *Case) (Finding, error) {
+	samples := c.sample(rand.Perm)
+	rows := 0
+	for _, s := range samples {
+		rows += len(s.allPicks())
+	}
+	if rows < leastRows {
+		return Finding{}, fmt.Errorf("%w: %d rows are too few for a projection", ErrUnable, rows)
+	}
+	ctx, cancel := context.WithTimeout(ctx, challengeTimeout)
+	defer cancel()
+	sums := make([]stages, len(samples))
+	errs := make([]error, len(samples))
+	var all sync.WaitGroup
+	for i, s := range samples {
+		all.Go(func() { sums[i], errs[i] = a.one(ctx, s) })
+	}
+	all.Wait()
+	var total stages
+	for i := range sums {
+		if errs[i] != nil {
+			return Finding{}, errs[i]
+		}
+		total.add(sums[i])
+	}
+	f := Finding{Class: c.Class, Rows: rows, Bytes: total.bytes}
+	f.Worst, f.Where = total.worst(rows * c.In.Dim)
+	if f.Worst != f.Worst {
+		f.Worst = math.Inf(1)
+	}
+	return f, nil
+}
+
+// sample cuts a case down to some rows at random, and adds earlier ones when
+// those are too few. perm is a source of random orders.
+func (c *Case) sample(perm func(int) []int) []*Case {
+	all := c.allPicks()
+	picks := make([]pick, 0, mostRows)
+	for _, i := range perm(len(all)) {
+		if len(picks) == mostRows {
+			break
+		}
+		picks = append(picks, all[i])
+	}
+	samples := []*Case{c.only(picks)}
+	for k := 0; k < len(c.Earlier) && len(picks)+k < leastRows; k++ {
+		samples = append(samples, c.Earlier[k])
+	}
+	return samples
+}
+
+// stage holds sums of squares of one test: of the differences, for each
+// arithmetic in which the peer may have computed, and of what it answered.
+type stage struct {
+	diff [known]float64
+	norm float64
+}
+
+func (s *stage) add(o stage) {
+	for how := range o.diff {
+		s.diff[how] += o.diff[how]
+	}
+	s.norm += o.norm
+}
+
+// stages holds the three tests.
+type stages struct {
+	d, g, u stage
+	bytes   int
+}
+
+func (s *stages) add(o stages) {
+	s.d.add(o.d)
+	s.g.add(o.g)
+	s.u.add(o.u)
+	s.bytes += o.bytes
+}
+
+// worst is the largest estimate of a relative error over the three tests, each
+// in the arithmetic that fits it best. n is the number of values.
+func (s *stages) worst(n int) (rel float64, where string) {
+	for _, t := range []struct {
+		name string
+		stage
+	}{{"the result", s.d}, {"W1 x", s.g}, {"W3 x", s.u}} {
+		least := math.Inf(1)
+		for _, diff := range t.diff {
+			least = min(least, relative(diff/projections, t.norm, n))
+		}
+		if least >= rel || least != least {
+			rel, where = least, t.name
+		}
+	}
+	return rel, where
+}
+
+// one challenges the peer about one case and tests what it shows.
+func (a *Projection) one(ctx context.Context, c *Case) (stages, error) {
+	secrets, err := a.secrets.of(c.Calls)
+	if err != nil {
+		return stages{}, err
+	}
+	open, err := a.ask.Challenge(ctx, c.Peer, c.In, c.Calls)
+	if err != nil {
+		return stages{}, fmt.Errorf("%w: the peer does not answer the challenge: %w", ErrUnable, err)
+	}
+	if len(open.Inner) != len(c.Calls) {
+		return stages{}, fmt.Errorf("%w: %d calls opened of %d", ErrUnable, len(open.Inner), len(c.Calls))
+	}
+	return test(c, secrets, open)
+}
+
+// test is the arithmetic of the audit.
+func test(c *Case, secrets []*secret, open routing.Opening) (stages, error) {
+	s := stages{bytes: open.BytesOut + open.BytesIn}
+	expected := make([][known][projections]float64, c.In.Rows) // of a sum: R_d times what it should be
+	var in [known]expert.Batch
+	for how := range known {
+		in[how] = rounded(c.In, how)
+	}
+	for i, call := range c.Calls {
+		x, inner := secrets[i], open.Inner[i]
+		ff := x.rg.Dim
+		if inner.Gate.Rows != len(call.Rows) || inner.Up.Rows != len(call.Rows) || inner.Gate.Dim != ff || inner.Up.Dim != ff {
+			return stages{}, fmt.Errorf("%w: opened as (%d, %d), want (%d, %d)", ErrUnable, inner.Gate.Rows, inner.Gate.Dim, len(call.Rows), ff)
+		}
+		for k, r := range call.Rows {
+			g, u := inner.Gate.Row(k), inner.Up.Row(k)
+			h := expert.NewBatch(1, ff)
+			for j := range h.Data {
+				h.Data[j] = float32(silu(float64(g[j])) * float64(u[j]))
+			}
+			s.g.norm += square(g)
+			s.u.norm += square(u)
+			if c.Sum == nil {
+				s.d.norm += square(c.Results[i].Out.Row(k))
+			}
+			for how := range known {
+				s.g.diff[how] += difference(x.rg, g, x.sg, in[how].Row(int(r)))
+				s.u.diff[how] += difference(x.ru, u, x.su, in[how].Row(int(r)))
+				inner := rounded(h, how).Data
+				if c.Sum == nil {
+					s.d.diff[how] += difference(x.rd, c.Results[i].Out.Row(k), x.sd, inner)
+					continue
+				}
+				for p := range projections {
+					expected[r][how][p] += float64(call.Weights[k]) * dot(x.sd.Row(p), inner)
+				}
+			}
+		}
+	}
+	if c.Sum == nil {
+		return s, nil
+	}
+	for r := range expected {
+		y := c.Sum.Row(r)
+		s.d.norm += square(y)
+		for p := range projections {
+			got := dot(secrets[0].rd.Row(p), y)
+			for how := range known {
+				d := got - expected[r][how][p]
+				s.d.diff[how] += d * d
+			}
+		}
+	}
+	return s, nil
+}
+
+// difference is the square of r·y - s·x, summed over the projections.
+func difference(r expert.Batch, y []float32, s expert.Batch, x []float32) (sum float64) {
+	for p := range r.Rows {
+		d := dot(r.Row(p), y) - dot(s.Row(p), x)
+		sum += d * d
+	}
+	return sum
+}
+
+func dot(a, b []float32) (sum float64) {
+	for i, x := range a {
+		sum += float64(x) * float64(b[i])
+	}
+	return sum
+}
+
+func square(v []float32) float64 { return dot(v, v) }
