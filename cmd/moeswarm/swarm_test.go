@@ -264,6 +264,29 @@ func TestMissingExperts(t *testing.T) {
 	sameTokens(t, prompts[0], a.Tokens, reference(t, prompts[0], 40))
 }
 
+// TestBestEffort: an expert of little weight that nobody holds is left out of
+// an answer that allows it, and the answer says so; an exact one is refused.
+func TestBestEffort(t *testing.T) {
+	s := start(t, localswarm.Config{Hold: []string{"1-3:*;0:0-12,14,15"}})
+	c, err := client.New(s.Entry.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	p := prompts[1] // whose rows choose expert 13 of layer 0 among others
+	a, err := c.Complete(ctx, client.Request{Prompt: p, MaxTokens: 40, BestEffort: 0.99}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(a.Tokens) != 40 || a.Dropped.Calls == 0 || a.Dropped.Mass <= 0 {
+		t.Errorf("%d tokens, dropped %+v", len(a.Tokens), a.Dropped)
+	}
+	if _, err := c.Complete(ctx, client.Request{Prompt: p, MaxTokens: 40}, nil); err == nil || !strings.Contains(err.Error(), "layer 0: expert 13") {
+		t.Errorf("an exact answer: %v", err)
+	}
+}
+
 // TestEntryStops: a node told to stop while an answer to its own user runs
 // finishes it first, whether it gates itself or asks a gating node.
 func TestEntryStops(t *testing.T) {

@@ -46,10 +46,10 @@ func (e *Engine) complete(ctx context.Context, r prompt.Request, yield func(prom
 	defer e.queue.remove(s)
 	for {
 		select {
-		case id, ok := <-s.tokens:
+		case t, ok := <-s.tokens:
 			switch {
 			case ok:
-				if !yield(prompt.Chunk{PromptTokens: s.prompt, HasToken: true, Token: id, Bytes: e.cfg.Tokenizer.Bytes(id)}) {
+				if !yield(prompt.Chunk{PromptTokens: s.prompt, HasToken: true, Token: t.id, Bytes: e.cfg.Tokenizer.Bytes(t.id), Dropped: t.dropped}) {
 					return nil
 				}
 			case s.err != nil:

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 
 	"github.com/moeswarm/moeswarm/expert"
+	"github.com/moeswarm/moeswarm/gating"
 	"github.com/moeswarm/moeswarm/gating/prompt"
 	"github.com/moeswarm/moeswarm/gating/trunk"
 )
@@ -74,12 +75,14 @@ func (l *loop) step(ctx context.Context) {
 		pending[i] = s.pending()
 	}
 	in, step := batch(l.active, schedule(pending, l.cfg.PrefillChunk, l.cfg.MaxRows))
-	logits, err := l.forward(ctx, in, step)
+	effort := bestEffort(in)
+	logits, err := l.forward(ctx, in, step, effort)
 	l.steps.Add(1)
 	if err != nil {
 		l.fail(ctx, in, err)
 		return
 	}
+	noteDropped(in, effort)
 	row := 0
 	for _, m := range in {
 		if m.drawn == 0 {
@@ -133,7 +136,7 @@ const settleTries = 8
 
 // forward runs a step. When all its sequences have lost their readers in the
 // meantime, it is broken off.
-func (l *loop) forward(ctx context.Context, in []member, step trunk.Step) (expert.Batch, error) {
+func (l *loop) forward(ctx context.Context, in []member, step trunk.Step, effort *gating.BestEffort) (expert.Batch, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var wanted atomic.Int64
@@ -146,7 +149,13 @@ func (l *loop) forward(ctx context.Context, in []member, step trunk.Step) (exper
 		})
 		defer stop()
 	}
+	if effort != nil {
+		ctx = gating.WithBestEffort(ctx, effort)
+	}
 	for try, settled := 1, 0; ; try++ {
+		if effort != nil {
+			effort.Dropped = nil // what an earlier try left out is not in the answer
+		}
 		logits, err := l.cfg.Forwarder.Forward(ctx, step)
 		if err == nil && l.cfg.Settle != nil {
 			if err = l.cfg.Settle(ctx); err != nil && settled < settleTries && ctx.Err() == nil {
@@ -196,7 +205,8 @@ func (l *loop) draw(s *sequence, logits []float32) {
 	}
 	s.ids = append(s.ids, id)
 	s.drawn++
-	s.tokens <- id
+	s.tokens <- drawn{id, s.dropped}
+	s.dropped = prompt.Dropped{}
 	l.decoded.Add(1)
 	switch {
 	case l.cfg.Tokenizer.EndsText(id):

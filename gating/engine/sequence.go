@@ -15,21 +15,30 @@ type sequence struct {
 	// that runs the sequence.
 	ctx      context.Context
 	sampling prompt.Sampling
-	prompt   int // tokens of the prompt, the first of ids
-	limit    int // tokens at which the answer ends with FinishLength
+	share    float32 // of each row's gate mass that may be left out
+	prompt   int     // tokens of the prompt, the first of ids
+	limit    int     // tokens at which the answer ends with FinishLength
 
 	// Run's goroutine alone, from push on.
 	ids   []int32 // prompt, then answer
 	fed   int     // how many of ids the trunk has seen
 	drawn int     // how many of ids were drawn here
-	slot  int
+	// dropped is what was left out since the last token was drawn.
+	dropped prompt.Dropped
+	slot    int
 
 	// tokens carries the answer to Complete. It has room for all of it, so
 	// that sending never blocks. It is closed at the end; finish and err are
 	// written before that and say why.
-	tokens chan int32
+	tokens chan drawn
 	finish prompt.Finish
 	err    error
+}
+
+// drawn is one token on its way to the reader.
+type drawn struct {
+	id      int32
+	dropped prompt.Dropped
 }
 
 // maxBytesPerToken bounds the length of a text that is worth tokenising: a
@@ -48,6 +57,9 @@ func (e *Engine) newSequence(ctx context.Context, r prompt.Request) (*sequence, 
 	if err := checkSampling(r.Sampling); err != nil {
 		return nil, err
 	}
+	if !(r.BestEffort >= 0 && r.BestEffort <= 1) {
+		return nil, fmt.Errorf("%w: a best-effort share of %v; give a number from 0 (exact) to 1", prompt.ErrBadRequest, r.BestEffort)
+	}
 	if len(r.Text)/maxBytesPerToken > e.cfg.Context {
 		return nil, fmt.Errorf("%w: the prompt has %d bytes, far more than the %d tokens of this model's context; shorten it", prompt.ErrBadRequest, len(r.Text), e.cfg.Context)
 	}
@@ -61,7 +73,7 @@ func (e *Engine) newSequence(ctx context.Context, r prompt.Request) (*sequence, 
 	case len(ids) >= e.cfg.Context:
 		return nil, fmt.Errorf("%w: the prompt has %d tokens, and this model's context holds %d, prompt and answer together; shorten it", prompt.ErrBadRequest, len(ids), e.cfg.Context)
 	}
-	s := &sequence{ctx: ctx, sampling: r.Sampling, prompt: len(ids)}
+	s := &sequence{ctx: ctx, sampling: r.Sampling, share: r.BestEffort, prompt: len(ids)}
 	s.limit = s.prompt + min(r.MaxTokens, e.cfg.Context-s.prompt)
 	s.ids = append(ids, r.Prefix...)
 	for i, id := range s.ids {
@@ -74,7 +86,7 @@ func (e *Engine) newSequence(ctx context.Context, r prompt.Request) (*sequence, 
 	} else if len(s.ids) >= s.limit {
 		s.finish = prompt.FinishLength
 	} else {
-		s.tokens = make(chan int32, s.limit-len(s.ids))
+		s.tokens = make(chan drawn, s.limit-len(s.ids))
 	}
 	return s, nil
 }

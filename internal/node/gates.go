@@ -26,7 +26,7 @@ type gates struct {
 // Complete hands the request to its model's engine. An answer that has not
 // begun is refused while experts have no holder at all: it would only hold up
 // its user. One that moves here from another node, or that is under way, waits
-// for them as long as the router does.
+// for them as long as the router does, and a best-effort answer does without.
 func (g *gates) Complete(ctx context.Context, r prompt.Request) iter.Seq2[prompt.Chunk, error] {
 	return func(yield func(prompt.Chunk, error) bool) {
 		e := g.engines[r.Model]
@@ -34,7 +34,7 @@ func (g *gates) Complete(ctx context.Context, r prompt.Request) iter.Seq2[prompt
 			yield(prompt.Chunk{}, fmt.Errorf("%w: %s", prompt.ErrUnknownModel, r.Model.Short()))
 			return
 		}
-		if len(r.Prefix) == 0 {
+		if len(r.Prefix) == 0 && r.BestEffort == 0 {
 			if err := g.covered(r.Model); err != nil {
 				yield(prompt.Chunk{}, err)
 				return
