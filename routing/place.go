@@ -62,8 +62,8 @@ func (w *round) plan(due []int, listed [][]Peer, now time.Time) (asks []ask, mis
 	t := &r.mu.table
 	t.learnAll(w.work.Calls, due, listed, now)
 	w.prepare(due, now)
-	w.work.Explore = r.mu.plans%exploring == 0
 	r.mu.plans++
+	w.work.Explore = r.mu.plans%exploring == 0
 	attempts, left := r.mu.planner.plan(w.work, t.estimates, now, r.cfg.Policy.Seed)
 	for _, a := range attempts {
 		if a.After > 0 {
