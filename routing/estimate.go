@@ -121,8 +121,10 @@ func (e *Estimate) strayed(s Size, took, expected time.Duration, now time.Time) 
 	e.spread.observe(took.Seconds()/max(expected, time.Microsecond).Seconds(), now.Sub(e.measuredAt))
 }
 
-// succeeded notes that the peer was there.
+// succeeded notes that the peer was there: it need not rest any more, but for
+// a bad result.
 func (e *Estimate) succeeded(now time.Time) {
+	e.restUntil = e.shunUntil
 	e.refresh()
 	e.measuredAt = now
 	e.failures, e.refusals = 0, 0
