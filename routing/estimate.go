@@ -42,7 +42,7 @@ type Estimate struct {
 	late      float64   // seconds that attempts cut off were past expectation, as of lateAt
 	queueAt   time.Time
 	lateAt    time.Time
-	lateOnce  bool // it was late, but had answered in time before
+	lateOnce  bool   // it was late, but had answered in time before
 	spread    spread // of took ÷ expected
 
 	net  line // seconds on the way, over bytes

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 
 	"github.com/moeswarm/moeswarm/expert"
+	"github.com/moeswarm/moeswarm/routing"
 )
 
 // Config of a [Node].
@@ -28,6 +29,12 @@ type Config struct {
 	// Answers is how many answers a gating node works on at a time, per
 	// model; more wait. 0: the engine's default.
 	Answers int
+
+	// Hedge says when expert calls are duplicated; see [routing.Hedge].
+	Hedge routing.Hedge
+	// Reputations is the file where the conduct of peers is kept; empty: it is
+	// forgotten with this run.
+	Reputations string
 
 	Log *slog.Logger // nil: silent
 	// Say is told, in lines for people, what the node waits for. nil: nobody.

@@ -54,6 +54,7 @@ func New(cfg Config) (*Node, error) {
 	if n.router, err = n.newRouter(); err != nil {
 		return nil, err
 	}
+	n.loadReputations()
 	for _, m := range cfg.Models {
 		if !m.Gate {
 			continue
@@ -116,7 +117,8 @@ func (n *Node) newRouter() (*routing.Router, error) {
 	return routing.New(routing.Config{
 		Local: n.sets, LocalHolds: n.sets.Holds,
 		Directory: n.net, Caller: n.net, Prober: n.net, Missing: n.net.LookUp,
-		Log: n.cfg.Log,
+		Policy: routing.Policy{Hedge: n.cfg.Hedge},
+		Log:    n.cfg.Log,
 	})
 }
 
@@ -250,6 +252,7 @@ func (n *Node) Run(ctx context.Context) error {
 		run(&inside, inner, e.Run)
 	}
 	run(&inside, inner, n.router.Run)
+	run(&inside, inner, n.keepReputations)
 	run(&outside, doors, n.net.Run)
 	if n.http != nil {
 		run(&outside, doors, func(ctx context.Context) error { return n.http.Serve(ctx, n.ln) })
