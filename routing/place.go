@@ -196,7 +196,7 @@ func (w *round) lack(c int, t *table, now time.Time) (missing bool) {
 	missing = true
 	for _, h := range w.work.Holders[c] {
 		e := &t.estimates[h]
-		missing = missing && e.Suspect()
+		missing = missing && (e.Suspect() || e.excluded)
 		pause = min(pause, max(e.Resting(now), retryLeast))
 	}
 	s.retryAt = sooner(now.Add(pause), end)
