@@ -10,6 +10,10 @@
 // order of arrival, so that the same prompt gives the same bits wherever the
 // experts are.
 //
+// Every expert counts, unless a step's context carries a [BestEffort]: its rows
+// may then do without their lightest experts, up to a share of their gate mass
+// each, if those are late. Rows without a share stay exact to the last bit.
+//
 // The package starts no goroutine and keeps no state between calls. It does
 // not know who holds an expert; that is package routing's business.
 package gating

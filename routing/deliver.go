@@ -10,10 +10,14 @@ import (
 
 // deliver takes over the good answers of an outcome: the first for each call.
 func (w *round) deliver(ctx context.Context, o outcome, errs []error) {
-	if w.work.Sum {
-		if o.err == nil {
-			w.deliverSum(ctx, o)
-		}
+	switch {
+	case w.work.Sum && o.err == nil:
+		w.deliverSum(ctx, o)
+		return
+	case w.work.Sum && o.outrun:
+		w.accept(ctx, o, nil, o.ask.size.Rows)
+		return
+	case w.work.Sum:
 		return
 	}
 	var won []int
@@ -34,13 +38,9 @@ func (w *round) deliver(ctx context.Context, o outcome, errs []error) {
 // only some calls of an attempt is held back while the whole attempt may still
 // answer, until its other duplicates have answered too.
 func (w *round) deliverSum(ctx context.Context, o outcome) {
-	rows := 0
-	for _, c := range o.ask.calls {
-		rows += len(w.work.Calls[c].Rows)
-	}
 	for _, c := range o.ask.calls {
 		if p := w.calls[c].phase; p != flying && p != held {
-			w.accept(ctx, o, nil, rows)
+			w.accept(ctx, o, nil, o.ask.size.Rows)
 			return
 		}
 	}

@@ -42,7 +42,7 @@ type Estimate struct {
 	late      float64   // seconds that attempts cut off were past expectation, as of lateAt
 	queueAt   time.Time
 	lateAt    time.Time
-	lateOnce  bool // it was late, but had answered in time before
+	lateOnce  bool   // it was late, but had answered in time before
 	spread    spread // of took ÷ expected
 
 	net  line // seconds on the way, over bytes
@@ -121,8 +121,10 @@ func (e *Estimate) strayed(s Size, took, expected time.Duration, now time.Time) 
 	e.spread.observe(took.Seconds()/max(expected, time.Microsecond).Seconds(), now.Sub(e.measuredAt))
 }
 
-// succeeded notes that the peer was there.
+// succeeded notes that the peer was there: it need not rest any more, but for
+// a bad result.
 func (e *Estimate) succeeded(now time.Time) {
+	e.restUntil = e.shunUntil
 	e.refresh()
 	e.measuredAt = now
 	e.failures, e.refusals = 0, 0

@@ -247,3 +247,86 @@ func TestLate(t *testing.T) {
 		t.Errorf("expected %v after a success", got)
 	}
 }
+
+// The cutoff of a peer known well follows its p95 where another could take
+// over; of others, of much larger asks and of only holders, it is generous.
+func TestEstimateCutoff(t *testing.T) {
+	p := testPolicy(t)
+	e := NewEstimate("a", p)
+	s := Size{4096, 2, 2}
+	if got := e.Cutoff(s, 0, true, epoch, p); got < p.DeadlineFloor {
+		t.Errorf("cutoff %v of an unknown peer", got)
+	}
+	for i := range 40 {
+		e.Observe(Sample{Size: s, Took: 30 * time.Millisecond}, epoch.Add(time.Duration(i)*50*time.Millisecond))
+	}
+	now := epoch.Add(2 * time.Second)
+	if got := e.Cutoff(s, 0, true, now, p); got < 120*time.Millisecond || got > 130*time.Millisecond {
+		t.Errorf("cutoff %v, want four times a p95 of about 30 ms", got)
+	}
+	if got := e.Cutoff(s, 2, true, now, p); got < 480*time.Millisecond || got > 520*time.Millisecond {
+		t.Errorf("cutoff %v after two laps, want four times as long", got)
+	}
+	if got := e.Cutoff(s, 0, false, now, p); got != p.DeadlineFloor {
+		t.Errorf("cutoff %v of an only holder", got)
+	}
+	if got := e.Cutoff(Size{100 * 4096, 20, 200}, 0, true, now, p); got < p.DeadlineFloor {
+		t.Errorf("cutoff %v of an ask a hundred times as large as any seen", got)
+	}
+	if got := e.Cutoff(s, 60, true, now, p); got != deadlineMax {
+		t.Errorf("cutoff %v after sixty laps", got)
+	}
+}
+
+// An ask that was outrun teaches that its peer is slow, until it succeeds or
+// two probes say otherwise; one that was cancelled early teaches nothing.
+func TestOutrun(t *testing.T) {
+	e := NewEstimate("a", testPolicy(t))
+	s := Size{4096, 1, 1}
+	for i := range 40 {
+		e.Observe(Sample{Size: s, Took: 10 * time.Millisecond}, epoch.Add(time.Duration(i)*50*time.Millisecond))
+	}
+	now := epoch.Add(2 * time.Second)
+	e.Outrun(s, 5*time.Millisecond, 10*time.Millisecond, now)
+	if got := e.Expected(s, now); !near(got, 10*time.Millisecond, time.Microsecond) {
+		t.Errorf("expected %v after an early cancel", got)
+	}
+	e.Outrun(s, 50*time.Millisecond, 10*time.Millisecond, now)
+	if got := e.Expected(s, now); !near(got, 50*time.Millisecond, time.Millisecond) || e.Suspect() {
+		t.Errorf("expected %v after it was outrun at 50 ms, suspect %v", got, e.Suspect())
+	}
+	for range 2 {
+		e.Probed(4096, 10*time.Millisecond, Load{}, now)
+	}
+	if got := e.Expected(s, now); got > 12*time.Millisecond {
+		t.Errorf("expected %v after two probes", got)
+	}
+}
+
+// Failures make a peer look slower for some minutes, strays too.
+func TestRisk(t *testing.T) {
+	p := testPolicy(t)
+	steady, failing, stray := at(t, "a", 10*time.Millisecond, 0), at(t, "b", 10*time.Millisecond, 0), at(t, "c", 10*time.Millisecond, 0)
+	for i := range 40 {
+		now := epoch.Add(time.Duration(i) * 50 * time.Millisecond)
+		s := Sample{Size: Size{512, 1, 1}, Took: 10 * time.Millisecond, Expected: 10 * time.Millisecond}
+		steady.Observe(s, now)
+		if failing.Observe(s, now); i%4 == 0 {
+			failing.Fail(now.Add(time.Millisecond), now.Add(time.Millisecond), p)
+		}
+		if i%8 == 0 {
+			s.Took *= 6
+		}
+		stray.Observe(s, now)
+	}
+	now := epoch.Add(2 * time.Second)
+	if r := steady.risk(now); r > 1.03 {
+		t.Errorf("risk %.2f of a steady peer", r)
+	}
+	if r := failing.risk(now); r < 1.2 || failing.risk(now.Add(time.Hour)) > 1.03 {
+		t.Errorf("risk %.2f of a peer of which a fifth fails, %.2f an hour later", r, failing.risk(now.Add(time.Hour)))
+	}
+	if r := stray.risk(now); r < 1.5 {
+		t.Errorf("risk %.2f of a peer that strays sixfold", r)
+	}
+}

@@ -30,7 +30,7 @@ func (w *round) place(ctx context.Context) (wake time.Time) {
 	}
 	if len(missing) > 0 && w.open > 0 && now.Sub(w.askedAt) >= askMissing {
 		w.askedAt = now
-		w.router.cfg.Log.Warn("experts without a holder; looking for one", "model", missing[0].Model.Short(), "experts", fmt.Sprint(missing))
+		w.router.cfg.Log.Info("experts without a holder; looking for one", "model", missing[0].Model.Short(), "experts", fmt.Sprint(missing))
 		w.router.cfg.Missing(missing)
 	}
 	for _, c := range due {
@@ -62,8 +62,8 @@ func (w *round) plan(due []int, listed [][]Peer, now time.Time) (asks []ask, mis
 	t := &r.mu.table
 	t.learnAll(w.work.Calls, due, listed, now)
 	w.prepare(due, now)
-	w.work.Explore = r.mu.plans%exploring == 0
 	r.mu.plans++
+	w.work.Explore = r.mu.plans%exploring == 0
 	attempts, left := r.mu.planner.plan(w.work, t.estimates, now, r.cfg.Policy.Seed)
 	for _, a := range attempts {
 		if a.After > 0 {
@@ -196,7 +196,7 @@ func (w *round) lack(c int, t *table, now time.Time) (missing bool) {
 	missing = true
 	for _, h := range w.work.Holders[c] {
 		e := &t.estimates[h]
-		missing = missing && e.Suspect()
+		missing = missing && (e.Suspect() || e.excluded)
 		pause = min(pause, max(e.Resting(now), retryLeast))
 	}
 	s.retryAt = sooner(now.Add(pause), end)

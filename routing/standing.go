@@ -3,7 +3,9 @@ package routing
 import (
 	"io"
 	"maps"
+	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // Passed notes that an answer of the peer was checked and found right.
@@ -21,7 +23,7 @@ func (r *Router) Condemn(p Peer, reason string) {
 	if reason == "" {
 		reason = "no reason given"
 	}
-	reason = reason[:min(len(reason), maxReason)]
+	reason = strings.ToValidUTF8(reason[:min(len(reason), maxReason)], "")
 	r.cfg.Log.Warn("a peer gave a wrong answer; it is asked nothing any more", "peer", p, "reason", reason)
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -130,7 +132,7 @@ func (t *table) keep(p Peer, rep Reputation) {
 func (t *table) reputations() map[Peer]Reputation {
 	all := map[Peer]Reputation{}
 	add := func(p Peer, rep Reputation, excluded bool) {
-		if (rep.Excluded != "") == excluded && !rep.Seen.IsZero() && len(all) < maxPeers && len(p) <= maxPeerName && p != "" {
+		if (rep.Excluded != "") == excluded && !rep.Seen.IsZero() && len(all) < maxPeers && writable(p) {
 			all[p] = rep
 		}
 	}
@@ -144,3 +146,6 @@ func (t *table) reputations() map[Peer]Reputation {
 	}
 	return all
 }
+
+// writable says whether a name can be written to a file and read again.
+func writable(p Peer) bool { return p != "" && len(p) <= maxPeerName && utf8.ValidString(string(p)) }

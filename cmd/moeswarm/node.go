@@ -14,6 +14,7 @@ import (
 	"github.com/moeswarm/moeswarm/expert"
 	"github.com/moeswarm/moeswarm/internal/demo"
 	"github.com/moeswarm/moeswarm/internal/node"
+	"github.com/moeswarm/moeswarm/routing"
 )
 
 // nodeFlags is the command line of "moeswarm node".
@@ -32,6 +33,7 @@ type nodeFlags struct {
 	answers      int
 	sums         string
 	audit        string
+	hedge        string
 	whileStdin   bool
 	verbose      bool
 }
@@ -62,6 +64,7 @@ func (p program) node(ctx context.Context, args []string) error {
 	fs.IntVar(&f.answers, "answers", 0, "answers a gating node works on at a time per model; more wait (default 16)")
 	fs.StringVar(&f.sums, "sums", "exact", "exact: one result per expert, tokens equal a single machine's; partial: holders add up their experts, fewer bytes, last bits not fixed")
 	fs.StringVar(&f.audit, "audit", "auto", "how a gating node checks what peers answer: auto, by their standing; always; off")
+	fs.StringVar(&f.hedge, "hedge", "auto", "when to duplicate expert calls that a peer has not answered, for 5 % of them at most: off, auto (after the p95 of that peer), or a `duration` such as 20ms")
 	fs.BoolVar(&f.whileStdin, "while-stdin", false, "stop when standard input ends; for programs that start nodes")
 	fs.BoolVar(&f.verbose, "verbose", false, "log what the node does")
 	if _, err := parse(fs, args, 0, 0); err != nil {
@@ -94,6 +97,7 @@ func (p program) runNode(ctx context.Context, f nodeFlags) error {
 		}
 		cfg.KeyFile = filepath.Join(f.data, "key")
 		cfg.Evidence = filepath.Join(f.data, "evidence")
+		cfg.Reputations = filepath.Join(f.data, "reputations.json")
 		if store, err = expert.OpenStore(f.data); err != nil {
 			return err
 		}
@@ -164,6 +168,10 @@ func (p program) nodeConfig(f nodeFlags) (node.Config, error) {
 	case "auto", "always", "off":
 	default:
 		return cfg, usagef("--audit %q: want auto, always or off", f.audit)
+	}
+	var err error
+	if cfg.Routing.Hedge, err = routing.ParseHedge(f.hedge); err != nil {
+		return cfg, usagef("--%w", err)
 	}
 	if f.gate && len(f.models) == 0 {
 		return cfg, usagef("--gate needs a --model whose trunk to run; try --model demo")

@@ -9,6 +9,7 @@ import (
 
 	"github.com/moeswarm/moeswarm/internal/client"
 	"github.com/moeswarm/moeswarm/internal/node"
+	"github.com/moeswarm/moeswarm/routing"
 )
 
 const defaultNode = "http://127.0.0.1:4180"
@@ -58,7 +59,7 @@ func (p program) showStatus(v node.View) {
 	if len(v.Peers) > 0 {
 		fmt.Fprintln(out)
 		w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-		fmt.Fprintln(w, "PEER\tSTATE\tRTT ms\tEXPECTED ms\tCALLS\tFAILED\tSERVES")
+		fmt.Fprintln(w, "PEER\tSTATE\tRTT ms\tEXPECTED ms\tP95 ms\tCALLS\tFAILED\tSCORE\tSERVES")
 		for _, peer := range v.Peers {
 			fmt.Fprintln(w, peerRow(peer))
 		}
@@ -73,6 +74,8 @@ func (p program) showStatus(v node.View) {
 			fmt.Fprintf(out, "  excluded for lying: %s (%s)\n", l.Peer, l.Why)
 		}
 	}
+	fmt.Fprintf(out, "duplicated: %d calls, %d of %d duplicates were first, %d rows for nothing; left out: %d calls, gate mass %.3f\n",
+		r.HedgedCalls, r.HedgesWon, r.Hedges, r.WastedRows, r.Dropped, r.DroppedMass)
 	fmt.Fprintf(out, "served to peers: %d calls, %d rows\n", v.Served.Calls, v.Served.Rows)
 	fmt.Fprintf(out, "prompts entered here: %d answered, %d failed, %d tokens, %d failovers\n",
 		v.Answers.Answers, v.Answers.Errors, v.Answers.Tokens, v.Answers.Failovers)
@@ -86,11 +89,20 @@ func peerRow(p node.PeerView) string {
 	case p.Connected:
 		state = "connected"
 	}
-	expected, calls, failed := "-", 0, 0
-	if p.Calls != nil {
-		expected, calls = fmt.Sprintf("%.2f", p.Calls.ExpectedMs), p.Calls.Calls
-		for _, n := range p.Calls.Failures {
-			failed += n
+	expected, p95, score, calls, failed := "-", "-", "-", 0, 0
+	if c := p.Calls; c != nil {
+		expected, p95, calls = fmt.Sprintf("%.2f", c.ExpectedMs), fmt.Sprintf("%.2f", c.P95ms), c.Calls
+		score = fmt.Sprintf("%.2f", c.Score)
+		switch {
+		case c.Excluded != "":
+			state = "excluded"
+		case c.Breaker != routing.Closed.String():
+			state += ", " + c.Breaker
+		}
+		for kind, n := range c.Failures {
+			if kind != routing.Cancelled.String() { // by us
+				failed += n
+			}
 		}
 	}
 	var serves []string
@@ -101,5 +113,5 @@ func peerRow(p node.PeerView) string {
 		}
 		serves = append(serves, s)
 	}
-	return fmt.Sprintf("%s\t%s\t%.2f\t%s\t%d\t%d\t%s", p.Peer, state, p.RTTms, expected, calls, failed, strings.Join(serves, "; "))
+	return fmt.Sprintf("%s\t%s\t%.2f\t%s\t%s\t%d\t%d\t%s\t%s", p.Peer, state, p.RTTms, expected, p95, calls, failed, score, strings.Join(serves, "; "))
 }

@@ -41,6 +41,9 @@ type Config struct {
 	// Evidence is the directory where what convicts a peer is kept; empty:
 	// nowhere.
 	Evidence string
+	// Reputations is the file where the conduct of peers is kept; empty: it is
+	// forgotten with this run.
+	Reputations string
 
 	Log *slog.Logger // nil: silent
 	// Say is told, in lines for people, what the node waits for. nil: nobody.

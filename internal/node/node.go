@@ -67,6 +67,7 @@ func New(cfg Config) (*Node, error) {
 	if n.router, err = n.newRouter(); err != nil {
 		return nil, err
 	}
+	n.loadReputations()
 	for _, m := range cfg.Models {
 		if !m.Gate {
 			continue
@@ -281,6 +282,7 @@ func (n *Node) Run(ctx context.Context) error {
 		run(&inside, inner, e.Run)
 	}
 	run(&inside, inner, n.router.Run)
+	run(&inside, inner, n.keepReputations)
 	if n.audit != nil {
 		run(&inside, inner, n.audit.Run)
 	}

@@ -69,6 +69,12 @@ type CallsView struct {
 	Rows       int            `json:"rows"`
 	BytesOut   int64          `json:"bytes_out"`
 	BytesIn    int64          `json:"bytes_in"`
+	P50ms      float64        `json:"p50_ms"`
+	P95ms      float64        `json:"p95_ms"`
+	Breaker    string         `json:"breaker"`            // closed, half-open or open
+	Score      float64        `json:"score"`              // reputation, 0 to 1
+	Correct    float64        `json:"correctness"`        // its lower bound
+	Excluded   string         `json:"excluded,omitempty"` // why it is asked nothing any more
 	Failures   map[string]int `json:"failures,omitempty"`
 }
 
@@ -82,6 +88,13 @@ type RoutingView struct {
 	RemoteCalls int     `json:"remote_calls"`
 	Failovers   int     `json:"failovers"`
 	Missing     int     `json:"missing"`
+	Hedges      int     `json:"hedges"`
+	HedgedCalls int     `json:"hedged_calls"`
+	HedgesWon   int     `json:"hedges_won"`
+	WastedRows  int     `json:"wasted_rows"`
+	Dropped     int     `json:"dropped_calls"`
+	DroppedMass float64 `json:"dropped_gate_mass"`
+	Openings    int     `json:"breaker_openings"`
 	BytesOut    int64   `json:"bytes_out"`
 	BytesIn     int64   `json:"bytes_in"`
 }
@@ -116,6 +129,8 @@ func (n *Node) View() View {
 		Rounds: t.Rounds, LocalRounds: t.LocalRounds,
 		RoundP50ms: ms(t.Round.Quantile(0.5)), RoundP99ms: ms(t.Round.Quantile(0.99)),
 		LocalCalls: t.LocalCalls, RemoteCalls: t.RemoteCalls, Failovers: t.Failovers, Missing: t.Missing,
+		Hedges: t.Hedges, HedgedCalls: t.HedgedCalls, HedgesWon: t.HedgesWon, WastedRows: t.WastedRows,
+		Dropped: t.Dropped, DroppedMass: t.DroppedMass, Openings: t.Openings,
 		BytesOut: t.BytesOut, BytesIn: t.BytesIn,
 	}
 	v.Audit = n.auditView()
@@ -174,6 +189,8 @@ func callsView(p routing.PeerStats) *CallsView {
 	v := &CallsView{
 		ExpectedMs: ms(p.Expected), RTTms: ms(p.RTT), Attempts: p.Attempts, Calls: p.Calls, Rows: p.Rows,
 		BytesOut: p.BytesOut, BytesIn: p.BytesIn,
+		P50ms: ms(p.P50), P95ms: ms(p.P95), Breaker: p.Breaker.String(),
+		Score: p.Reputation.Score(), Correct: p.Reputation.Correctness(), Excluded: p.Excluded,
 	}
 	for kind, count := range p.Failures {
 		if count > 0 {
