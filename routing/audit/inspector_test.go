@@ -205,7 +205,7 @@ func TestCasesAreCopied(t *testing.T) {
 			}
 		}
 		for _, k := range []*Case{own, few} {
-			f, err := (Recompute{func(expert.ModelID) *expert.Set { return set }, func(expert.Numeric) float64 { return 1 }}).Audit(t.Context(), k)
+			f, err := (Recompute{func(expert.ModelID) *expert.Set { return set }, DefaultTolerances()}).Audit(t.Context(), k)
 			if err != nil || !f.Same {
 				t.Errorf("sum %v: %+v, %v", sum, f, err)
 			}
