@@ -67,13 +67,13 @@ func (p program) showStatus(v node.View) {
 	r := v.Routing
 	fmt.Fprintf(out, "\nasked of peers: %d rounds (p50 %.2f ms, p99 %.2f ms), %d calls, %d failovers, %.1f MB out, %.1f MB in; computed here: %d calls\n",
 		r.Rounds, r.RoundP50ms, r.RoundP99ms, r.RemoteCalls, r.Failovers, float64(r.BytesOut)/1e6, float64(r.BytesIn)/1e6, r.LocalCalls)
+	fmt.Fprintf(out, "served to peers: %d calls, %d rows\n", v.Served.Calls, v.Served.Rows)
 	if a := v.Audit; a != nil {
 		fmt.Fprintf(out, "checked: %d of %d answers of peers; %d right, %d wrong, %d open\n", a.Audited, a.Answers, a.Cleared, a.Guilty+a.Unproven, a.Undecided+a.Unable)
 		for _, l := range a.Liars {
 			fmt.Fprintf(out, "  excluded for lying: %s (%s)\n", l.Peer, l.Why)
 		}
 	}
-	fmt.Fprintf(out, "served to peers: %d calls, %d rows\n", v.Served.Calls, v.Served.Rows)
 	fmt.Fprintf(out, "prompts entered here: %d answered, %d failed, %d tokens, %d failovers\n",
 		v.Answers.Answers, v.Answers.Errors, v.Answers.Tokens, v.Answers.Failovers)
 }

@@ -22,19 +22,18 @@ type Config struct {
 	Models []Model // what this node serves; empty: it only forwards prompts
 	// Threads bounds the computing of the whole node; 0: all processors.
 	Threads int
-	// PartialSums asks holders for weighted sums instead of one result per
-	// expert: fewer bytes, last bits not fixed.
-	PartialSums bool
-	// Answers is how many answers a gating node works on at a time, per
-	// model; more wait. 0: the engine's default.
-	Answers int
-
 	// Audit says how gating nodes check what peers answer: "auto" or empty,
 	// by their standing; "always", every answer; "off".
 	Audit string
 	// Evidence is the directory where what convicts a peer is kept; empty:
 	// nowhere.
 	Evidence string
+	// PartialSums asks holders for weighted sums instead of one result per
+	// expert: fewer bytes, last bits not fixed.
+	PartialSums bool
+	// Answers is how many answers a gating node works on at a time, per
+	// model; more wait. 0: the engine's default.
+	Answers int
 
 	Log *slog.Logger // nil: silent
 	// Say is told, in lines for people, what the node waits for. nil: nobody.

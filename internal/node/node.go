@@ -118,15 +118,12 @@ func (n *Node) newNetwork(offers []swarm.Offer) (*swarm.Node, error) {
 }
 
 func (n *Node) newRouter() (*routing.Router, error) {
-	cfg := routing.Config{
+	return routing.New(routing.Config{
+		Check: n.check(),
 		Local: n.sets, LocalHolds: n.sets.Holds,
 		Directory: n.net, Caller: n.net, Prober: n.net, Missing: n.net.LookUp,
 		Log: n.cfg.Log,
-	}
-	if n.audit != nil {
-		cfg.Check = n.audit.Check
-	}
-	return routing.New(cfg)
+	})
 }
 
 func (n *Node) newEntry() (*entry.Entry, error) {
@@ -255,13 +252,13 @@ func (n *Node) Run(ctx context.Context) error {
 			closeDoors() // the first to end ends all
 		})
 	}
+	if n.audit != nil {
+		run(&inside, inner, n.audit.Run)
+	}
 	for _, e := range n.gates {
 		run(&inside, inner, e.Run)
 	}
 	run(&inside, inner, n.router.Run)
-	if n.audit != nil {
-		run(&inside, inner, n.audit.Run)
-	}
 	run(&outside, doors, n.net.Run)
 	if n.http != nil {
 		run(&outside, doors, func(ctx context.Context) error { return n.http.Serve(ctx, n.ln) })
