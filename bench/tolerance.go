@@ -72,6 +72,7 @@ func tolerance(ctx context.Context, o Options) (Metrics, error) {
 			errs = append(errs, fmt.Errorf("%v: %w", class, err))
 		}
 		metrics[name+"_tau"], metrics[name+"_honest_p999"], metrics[name+"_cheat_p01"] = tol.Tau, tol.Honest, tol.Cheat
+		metrics[name+"_apart"] = tol.Apart
 		for _, s := range got.Honest {
 			key := name + "_honest_" + word(s.Name)
 			metrics[key+"_rows_p999"] = audit.Quantile(s.Rows, 0.999)
@@ -223,6 +224,8 @@ func merge(all map[expert.Numeric]*audit.Measured, class expert.Numeric, got aud
 			}
 		}
 	}
+	have.Apart = append(have.Apart, got.Apart...)
+	slices.Sort(have.Apart)
 	pool(have.Honest, got.Honest)
 	pool(have.Cheats, got.Cheats)
 }

@@ -29,10 +29,10 @@ type nodeFlags struct {
 	models       list
 	experts      string
 	gate         bool
+	audit        string
 	threads      int
 	answers      int
 	sums         string
-	audit        string
 	hedge        string
 	whileStdin   bool
 	verbose      bool
@@ -60,10 +60,10 @@ func (p program) node(ctx context.Context, args []string) error {
 	fs.Var(&f.models, "model", "GGUF `file`, name of an imported model, or \"demo\"; may be repeated")
 	fs.StringVar(&f.experts, "experts", "all", "experts to hold of each model: all, none, or `spec` LAYERS:EXPERTS with ranges and *, several separated by ';', such as '*:0-3' or '0,2:*;1:4-7'")
 	fs.BoolVar(&f.gate, "gate", false, "run the models' trunks and complete prompts; experts that are not held here are asked of peers")
+	fs.StringVar(&f.audit, "audit", "auto", "how a gating node checks what peers answer: auto, by their standing; always; off")
 	fs.IntVar(&f.threads, "threads", 0, "`processors` to compute with (default: all)")
 	fs.IntVar(&f.answers, "answers", 0, "answers a gating node works on at a time per model; more wait (default 16)")
 	fs.StringVar(&f.sums, "sums", "exact", "exact: one result per expert, tokens equal a single machine's; partial: holders add up their experts, fewer bytes, last bits not fixed")
-	fs.StringVar(&f.audit, "audit", "auto", "how a gating node checks what peers answer: auto, by their standing; always; off")
 	fs.StringVar(&f.hedge, "hedge", "auto", "when to duplicate expert calls that a peer has not answered, for 5 % of them at most: off, auto (after the p95 of that peer), or a `duration` such as 20ms")
 	fs.BoolVar(&f.whileStdin, "while-stdin", false, "stop when standard input ends; for programs that start nodes")
 	fs.BoolVar(&f.verbose, "verbose", false, "log what the node does")
@@ -95,9 +95,9 @@ func (p program) runNode(ctx context.Context, f nodeFlags) error {
 		if f.data, err = p.dataDir(f.data); err != nil {
 			return err
 		}
-		cfg.KeyFile = filepath.Join(f.data, "key")
 		cfg.Evidence = filepath.Join(f.data, "evidence")
 		cfg.Reputations = filepath.Join(f.data, "reputations.json")
+		cfg.KeyFile = filepath.Join(f.data, "key")
 		if store, err = expert.OpenStore(f.data); err != nil {
 			return err
 		}
@@ -164,6 +164,9 @@ func (p program) nodeConfig(f nodeFlags) (node.Config, error) {
 	default:
 		return cfg, usagef("--sums %q: want exact or partial", f.sums)
 	}
+	if f.gate && len(f.models) == 0 {
+		return cfg, usagef("--gate needs a --model whose trunk to run; try --model demo")
+	}
 	switch f.audit {
 	case "auto", "always", "off":
 	default:
@@ -172,9 +175,6 @@ func (p program) nodeConfig(f nodeFlags) (node.Config, error) {
 	var err error
 	if cfg.Routing.Hedge, err = routing.ParseHedge(f.hedge); err != nil {
 		return cfg, usagef("--%w", err)
-	}
-	if f.gate && len(f.models) == 0 {
-		return cfg, usagef("--gate needs a --model whose trunk to run; try --model demo")
 	}
 	if f.http == "none" {
 		return cfg, nil

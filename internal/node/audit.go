@@ -44,6 +44,14 @@ func (n *Node) newAudit(pool *ggml.Pool) (*audit.Inspector, error) {
 	})
 }
 
+// check is what the router has answers checked with, nil without audits.
+func (n *Node) check() func(context.Context, routing.Checked) error {
+	if n.audit == nil {
+		return nil
+	}
+	return n.audit.Check
+}
+
 // settle is the barrier of one model's engine, nil without audits.
 func (n *Node) settle(m expert.ModelID) func(context.Context) error {
 	if n.audit == nil {

@@ -137,15 +137,12 @@ func (n *Node) newNetwork(offers []swarm.Offer) (*swarm.Node, error) {
 }
 
 func (n *Node) newRouter() (*routing.Router, error) {
-	cfg := routing.Config{
+	return routing.New(routing.Config{
+		Check: n.check(),
 		Local: n.sets, LocalHolds: n.sets.Holds,
 		Directory: n.net, Caller: n.net, Prober: n.net, Missing: n.net.LookUp,
 		Policy: n.cfg.Routing, Log: n.cfg.Log,
-	}
-	if n.audit != nil {
-		cfg.Check = n.audit.Check
-	}
-	return routing.New(cfg)
+	})
 }
 
 func (n *Node) newEntry() (*entry.Entry, error) {

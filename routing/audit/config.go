@@ -108,7 +108,7 @@ func (c Config) panels() (waiting, background panel) {
 		return c.auditors, c.auditors
 	}
 	if c.Weights != nil {
-		waiting = append(waiting, Recompute{c.Weights, func(n expert.Numeric) float64 { return c.Tolerances[n].Tau }}, Reference{c.Weights})
+		waiting = append(waiting, Recompute{c.Weights, c.Tolerances}, Reference{c.Weights})
 	}
 	if c.Weights != nil && c.Challenger != nil {
 		background = append(background, &Projection{newSecrets(c.Seed, c.Weights, c.Piece, c.now), c.Challenger})

@@ -70,6 +70,25 @@ func (e Evidence) Confesses() bool {
 	return e.Receipt != nil && e.ResultHash != "" && e.Receipt.CallHash == e.CallHash && e.Receipt.ResultHash == e.ResultHash
 }
 
+// Signed is the receipt as it was signed, for those who verify it.
+func (e Evidence) Signed() (routing.Receipt, error) {
+	if e.Receipt == nil {
+		return routing.Receipt{}, errors.New("evidence: without a receipt")
+	}
+	r := routing.Receipt{Peer: routing.Peer(e.Peer), At: time.UnixMilli(e.Receipt.UnixMs), Sig: e.Receipt.Sig}
+	for _, h := range []struct {
+		to   []byte
+		from string
+	}{{r.Call[:], e.Receipt.CallHash}, {r.Result[:], e.Receipt.ResultHash}, {r.Inner[:], e.Receipt.InnerHash}} {
+		b, err := hex.DecodeString(h.from)
+		if err != nil || len(b) != len(h.to) {
+			return routing.Receipt{}, errors.New("evidence: a hash of the receipt is none")
+		}
+		copy(h.to, b)
+	}
+	return r, nil
+}
+
 // ParseEvidence reads what a file holds, and nothing but it.
 func ParseEvidence(b []byte) (Evidence, error) {
 	var e Evidence

@@ -13,8 +13,8 @@ type Finding struct {
 	Rows  int     // rows of output that were looked at
 	Class expert.Numeric
 	Same  bool // equal to the last bit
-	// Pair: the other side of the comparison is itself an approximation, so
-	// that both may be off, in the wrong directions.
+	// Pair: the other side of the comparison is somebody else's word, in
+	// whatever arithmetic.
 	Pair bool
 	// Bytes and Where are for people: what the audit cost on the network, and
 	// what was worst.
@@ -38,7 +38,7 @@ func (g Grade) String() string { return [...]string{"inconclusive", "pass", "fai
 func (f Finding) Grade(t Tolerances) Grade {
 	tau := t[f.Class].Tau
 	if f.Pair {
-		tau *= math.Sqrt2
+		tau = t[f.Class].Apart
 	}
 	switch {
 	case f.Worst <= tau:

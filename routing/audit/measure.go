@@ -38,6 +38,7 @@ type Measured struct {
 	Class  expert.Numeric
 	Honest []Spread
 	Cheats []Spread
+	Apart  []float64 // ascending: between these kernels and the farthest of the other arithmetics, by row
 }
 
 // Measure has honest computers and cheats answer samples of experts of one
@@ -68,6 +69,7 @@ func Measure(ctx context.Context, set *expert.Set, piece func(expert.ID) (expert
 		if err := look.at(ctx, s); err != nil {
 			return m, err
 		}
+		m.Apart = look.apart(m.Apart)
 		for k, w := range ways {
 			spreads[k].Name, spreads[k].Must = w.Name, w.Must
 			if err := look.measure(ctx, &spreads[k], w, k == 0); err != nil {
@@ -79,6 +81,7 @@ func Measure(ctx context.Context, set *expert.Set, piece func(expert.ID) (expert
 		slices.Sort(spreads[k].Rows)
 		slices.Sort(spreads[k].Projected)
 	}
+	slices.Sort(m.Apart)
 	m.Honest, m.Cheats = spreads[:len(honest)], spreads[len(honest):]
 	return m, nil
 }
@@ -111,6 +114,19 @@ func (l *look) at(ctx context.Context, s Sample) error {
 		l.right[how] = got.Out
 	}
 	return nil
+}
+
+// apart adds how far the arithmetics are from each other.
+func (l *look) apart(to []float64) []float64 {
+	for r := range l.sample.In.Rows {
+		var most float64
+		for how := range known {
+			rel, _ := rowError(l.right[how].Row(r), l.right[known].Row(r))
+			most = max(most, rel)
+		}
+		to = append(to, most)
+	}
+	return to
 }
 
 // measure adds what auditors see of one way to answer the sample. own is set
@@ -168,5 +184,5 @@ func (m Measured) Tolerance() (Tolerance, error) {
 			cheat = min(cheat, Quantile(s.Rows, 0.01), Quantile(s.Projected, 0.01))
 		}
 	}
-	return Derive(honest, cheat)
+	return Derive(honest, cheat, Quantile(m.Apart, 0.999))
 }

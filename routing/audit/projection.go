@@ -223,11 +223,21 @@ func difference(r expert.Batch, y []float32, s expert.Batch, x []float32) (sum f
 	return sum
 }
 
-func dot(a, b []float32) (sum float64) {
-	for i, x := range a {
-		sum += float64(x) * float64(b[i])
+// dot adds up in four parts, which a processor can do side by side.
+func dot(a, b []float32) float64 {
+	var s [4]float64
+	b = b[:len(a)]
+	for len(a) >= 4 && len(b) >= 4 {
+		s[0] += float64(a[0]) * float64(b[0])
+		s[1] += float64(a[1]) * float64(b[1])
+		s[2] += float64(a[2]) * float64(b[2])
+		s[3] += float64(a[3]) * float64(b[3])
+		a, b = a[4:], b[4:]
 	}
-	return sum
+	for i, x := range a {
+		s[0] += float64(x) * float64(b[i])
+	}
+	return s[0] + s[1] + (s[2] + s[3])
 }
 
 func square(v []float32) float64 { return dot(v, v) }

@@ -35,10 +35,8 @@ const referenceRows = 8
 // computes with other numbers than those, as honest ones may, is compared in
 // plain Go with each kind of arithmetic that honest computers use.
 type Recompute struct {
-	Weights Weights
-	// Enough is the error up to which the kernels' word is enough; 0: the
-	// other arithmetics are asked whatever they say.
-	Enough func(expert.Numeric) float64
+	Weights    Weights
+	Tolerances Tolerances
 }
 
 // Name implements [Auditor].
@@ -51,18 +49,15 @@ func (a Recompute) Audit(ctx context.Context, c *Case) (Finding, error) {
 		return Finding{}, err
 	}
 	f, err := against(ctx, set, c)
-	if err != nil || f.Worst <= a.Enough(c.Class) {
+	t := a.Tolerances[c.Class]
+	if err != nil || f.Worst <= t.Tau || f.Worst > 2*t.Apart { // right, or wrong in any arithmetic
 		return f, err
 	}
-	other, err := a.reference(ctx, set, c)
+	other, err := Reference{a.Weights}.Audit(ctx, c)
 	if err == nil && other.Worst < f.Worst {
 		return other, nil
 	}
 	return f, err
-}
-
-func (Recompute) reference(ctx context.Context, set *expert.Set, c *Case) (Finding, error) {
-	return Reference{func(expert.ModelID) *expert.Set { return set }}.Audit(ctx, c)
 }
 
 // Reference does the work again in plain Go: another program than the kernels,

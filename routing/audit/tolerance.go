@@ -16,6 +16,9 @@ type Tolerance struct {
 	// Honest is the largest 99.9th percentile of the honest computations,
 	// Cheat the smallest 1st percentile of the cheats that must be found.
 	Honest, Cheat float64
+	// Apart is what Tau is for two honest results compared with each other,
+	// which may come from two arithmetics.
+	Apart float64
 }
 
 // Tolerances has an entry for each numeric class.
@@ -27,9 +30,9 @@ func DefaultTolerances() Tolerances {
 	// ones are computers that keep activations in bfloat16, the cheats weights
 	// in 6 bits and, of K types, 5 % of noise.
 	return Tolerances{
-		expert.Float:     {Tau: 0.0063, Honest: 0.0042, Cheat: 0.0173},
-		expert.Blocks32:  {Tau: 0.0063, Honest: 0.0042, Cheat: 0.0202},
-		expert.Blocks256: {Tau: 0.0067, Honest: 0.0044, Cheat: 0.0236},
+		expert.Float:     {Tau: 0.0063, Honest: 0.0042, Cheat: 0.0173, Apart: 0.082},
+		expert.Blocks32:  {Tau: 0.0063, Honest: 0.0042, Cheat: 0.0202, Apart: 0.075},
+		expert.Blocks256: {Tau: 0.0067, Honest: 0.0044, Cheat: 0.0236, Apart: 0.073},
 	}
 }
 
@@ -39,9 +42,10 @@ var ErrOverlap = errors.New("honest results and cheats overlap")
 // margin is how far tau lies above what was seen of honest computations.
 const margin = 1.5 // what is not seen once in a thousand rows is not seen half as far again
 
-// Derive gives a class its tau, or refuses.
-func Derive(honest, cheat float64) (Tolerance, error) {
-	t := Tolerance{Tau: margin * honest, Honest: honest, Cheat: cheat}
+// Derive gives a class its tau, or refuses. apart is the 99.9th percentile of
+// the difference between two arithmetics.
+func Derive(honest, cheat, apart float64) (Tolerance, error) {
+	t := Tolerance{Tau: margin * honest, Honest: honest, Cheat: cheat, Apart: margin * apart}
 	return t, t.check()
 }
 
@@ -51,6 +55,8 @@ func (t Tolerance) check() error {
 	switch {
 	case !(t.Tau > 0) || !(t.Honest >= 0) || t.Tau < t.Honest:
 		return fmt.Errorf("%w: tolerance %.3g for honest errors of up to %.3g", ErrOverlap, t.Tau, t.Honest)
+	case !(t.Apart >= t.Tau):
+		return fmt.Errorf("%w: two honest results may be %.3g apart, one may be off by %.3g", ErrOverlap, t.Apart, t.Tau)
 	case !(t.Cheat >= 2*t.Tau):
 		return fmt.Errorf("%w: cheats from %.3g on, twice the tolerance is %.3g", ErrOverlap, t.Cheat, 2*t.Tau)
 	}
