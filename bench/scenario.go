@@ -11,22 +11,19 @@ type Scenario struct {
 	Name  string
 	About string // one line for "bench list"
 	run   func(context.Context, Options) (Metrics, error)
-	// defaults fills in what the scenario wants otherwise than the rest; nil:
-	// nothing.
-	defaults func(*Options)
 }
 
 // Scenarios lists all of them, in the order people read them.
 func Scenarios() []Scenario {
 	return []Scenario{
-		{"local", "one process with all experts: prefill, decode, layer rounds", local, nil},
-		{"loopback", "real processes on loopback that share out the experts, asked over HTTP", loopback, nil},
-		{"wan", "one gating node, three holders, two replicas: networks from 0 to 30 ms", wan, wanDefaults},
-		{"stale-map", "two replicas, near and far, swapped while in use: calls until it shows", staleMap, staleDefaults},
-		{"failures", "calls that fail and holders that die: what is left of the rate", failures, failDefaults},
-		{"slow-replica", "one of three replicas ten times slower at random moments", slowReplica, slowDefaults},
-		{"liar", "one of eight holders lies, always or seldom: when it is caught", liar, liarDefaults},
-		{"plan", "the decision for one layer among a thousand holders: time, memory", plan, planDefaults},
+		{"local", "one process with all experts: prefill, decode, layer rounds", local},
+		{"loopback", "real processes on loopback that share out the experts, asked over HTTP", loopback},
+		{"wan", "one gating node, three holders, two replicas: networks from 0 to 30 ms", wan},
+		{"stale-map", "two replicas, near and far, swapped while in use: calls until it shows", staleMap},
+		{"failures", "calls that fail and holders that die: what is left of the rate", failures},
+		{"slow-replica", "one of three replicas ten times slower at random moments", slowReplica},
+		{"liar", "one of eight holders lies, always or seldom: when it is caught", liar},
+		{"plan", "the decision for one layer among a thousand holders: time, memory", plan},
 	}
 }
 
@@ -94,8 +91,8 @@ func Run(ctx context.Context, name string, o Options) (Report, error) {
 	var names []string
 	for _, s := range Scenarios() {
 		if s.Name == name {
-			if s.defaults != nil {
-				s.defaults(&o)
+			if defaults := networkDefaults()[name]; defaults != nil {
+				defaults(&o)
 			}
 			o, err := o.withDefaults()
 			if err != nil {
