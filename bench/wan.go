@@ -96,11 +96,7 @@ type wanResult struct {
 }
 
 func (r wanResult) into(m Metrics, name string) {
-	var sum time.Duration
-	for _, s := range r.steps {
-		sum += s
-	}
-	m[name+"tokens_per_s"] = float64(len(r.steps)) / sum.Seconds()
+	m[name+"tokens_per_s"] = float64(len(r.steps)) / total(r.steps).Seconds()
 	m[name+"token_p50_ms"] = quantile(r.steps, 0.5)
 	m[name+"round_p50_ms"] = quantile(r.rounds, 0.5)
 	m[name+"round_p99_ms"] = quantile(r.rounds, 0.99)
@@ -133,4 +129,11 @@ func wanRun(ctx context.Context, a *asker, prompt, want []int32, o Options) (wan
 	r.calls = sent
 	r.duplicates = float64(duplicates(after)-duplicates(before)) / float64(max(1, sent))
 	return r, nil
+}
+
+func total(d []time.Duration) (sum time.Duration) {
+	for _, t := range d {
+		sum += t
+	}
+	return sum
 }
