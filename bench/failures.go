@@ -39,7 +39,6 @@ type failing struct {
 
 	tokens   int
 	took     time.Duration
-	calls    int // sent
 	failover int
 }
 
