@@ -107,7 +107,7 @@ type liarResult struct {
 
 func liarRun(ctx context.Context, m *expert.Model, pool *ggml.Pool, prompt, want []int32, lc *liarCase, o Options) (r liarResult, err error) {
 	var told atomic.Int64
-	s := simswarm.New(simswarm.Config{Seed: o.Seed, Sleep: exactSleep, Link: simswarm.Link{RTT: liarRTT, Spread: 0.1}})
+	s := simswarm.New(simswarm.Config{Seed: o.Seed, Sleep: o.sleep(), Link: simswarm.Link{RTT: liarRTT, Spread: 0.1}})
 	for i, held := range spread(m.Manifest().IDs(), liarHolders, liarReplicas) {
 		set, err := expert.NewSet(m, held, ggml.NewPool(1))
 		if err != nil {

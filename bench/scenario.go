@@ -46,6 +46,9 @@ type Options struct {
 	Fabric string
 	// Quick makes network scenarios short: for tests, not for numbers.
 	Quick bool
+	// virtual is set in a synctest bubble: time is the bubble's, computing
+	// takes none of it, so the work of holders is modelled.
+	virtual bool
 
 	Exec     string                                  // the moeswarm binary, for scenarios with processes
 	Progress func(format string, args ...any)        // a line for people; nil: nobody reads

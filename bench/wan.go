@@ -15,6 +15,7 @@ import (
 const (
 	wanHolders  = 3
 	wanReplicas = 2
+	wanWork     = 450 * time.Microsecond // of a call, where it is modelled: as measured for lumabri's shape
 	wanShape    = "lumabri" // of the published bench
 )
 
@@ -55,13 +56,13 @@ func wan(ctx context.Context, o Options) (Metrics, error) {
 		if err != nil {
 			return nil, err
 		}
-		sets = append(sets, set)
+		sets = append(sets, o.work(set, wanWork))
 	}
 	out := Metrics{"holders": wanHolders, "replicas": wanReplicas, "layers": float64(m.Layers()), "threads": float64(pool.Workers()), "new_tokens": float64(o.NewTokens)}
 	left := leaks()
 	for _, n := range simswarm.Networks() {
 		for _, mode := range hedging() {
-			s := simswarm.New(simswarm.Config{Seed: o.Seed, Sleep: exactSleep, Link: n.Link})
+			s := simswarm.New(simswarm.Config{Seed: o.Seed, Sleep: o.sleep(), Link: n.Link})
 			for i, held := range shares {
 				s.Join(simswarm.Holder{Name: holderName(i), Held: held, Apply: sets[i]})
 			}
