@@ -16,6 +16,14 @@ const (
 	fabricProcesses = "processes" // real nodes, each behind a relay that delays
 )
 
+// networkDefaults fill in, by scenario, what it wants otherwise than the rest.
+func networkDefaults() map[string]func(*Options) {
+	return map[string]func(*Options){
+		"wan": wanDefaults, "stale-map": staleDefaults, "failures": failDefaults,
+		"slow-replica": slowDefaults, "liar": liarDefaults, "plan": planDefaults,
+	}
+}
+
 // published is what the closest project measured for its wan bench, by
 // network: tokens/s, and a layer's round in ms.
 type published struct{ rate, round float64 }

@@ -162,6 +162,23 @@ func localAnswers(ctx context.Context, m *expert.Model, pool *ggml.Pool, prompts
 	return out, nil
 }
 
+// sleep is how the network and modelled work wait.
+func (o Options) sleep() simswarm.Sleep {
+	if o.virtual {
+		return nil // with timers, which are exact there
+	}
+	return exactSleep
+}
+
+// work is what a holder computes with: the set itself, which takes its time,
+// or where time is virtual a model of it.
+func (o Options) work(set *expert.Set, perCall time.Duration) expert.Applier {
+	if !o.virtual {
+		return set
+	}
+	return simswarm.Modelled(set, simswarm.Work{PerCall: perCall})
+}
+
 // tally counts what a router sends, below it, so that duplicates show
 // whatever their reason, and collects what holders say of their work.
 type tally struct {

@@ -22,6 +22,7 @@ const (
 	failDown     = 2 * time.Second
 	failPrompts  = 4
 	failTurns    = 2
+	failWork     = 50 * time.Microsecond // of a call, where it is modelled
 )
 
 func failDefaults(o *Options) {
@@ -39,7 +40,6 @@ type failing struct {
 
 	tokens   int
 	took     time.Duration
-	calls    int // sent
 	failover int
 }
 
@@ -77,7 +77,7 @@ func failures(ctx context.Context, o Options) (Metrics, error) {
 	left := leaks()
 	for turn := range quickly(&o, 1, failTurns) {
 		for _, f := range all {
-			if err := f.run(ctx, m, pool, prompts, want, length, o.Seed+uint64(turn)); err != nil {
+			if err := f.run(ctx, m, pool, prompts, want, length, o.Seed+uint64(turn), o); err != nil {
 				return nil, fmt.Errorf("%s: %w", f.name, err)
 			}
 			o.Progress("turn %d, %-13s %.1f tokens/s, %d failovers", turn+1, f.name, float64(f.tokens)/f.took.Seconds(), f.failover)
@@ -99,8 +99,8 @@ func failures(ctx context.Context, o Options) (Metrics, error) {
 }
 
 // run answers prompts for so long, in a new swarm.
-func (f *failing) run(ctx context.Context, m *expert.Model, pool *ggml.Pool, prompts, want [][]int32, length time.Duration, seed uint64) error {
-	s := simswarm.New(simswarm.Config{Seed: seed, Sleep: exactSleep, Link: simswarm.Link{RTT: failRTT, Spread: 0.1, Jitter: failRTT / 20}})
+func (f *failing) run(ctx context.Context, m *expert.Model, pool *ggml.Pool, prompts, want [][]int32, length time.Duration, seed uint64, o Options) error {
+	s := simswarm.New(simswarm.Config{Seed: seed, Sleep: o.sleep(), Link: simswarm.Link{RTT: failRTT, Spread: 0.1, Jitter: failRTT / 20}})
 	var names []routing.Peer
 	for i, held := range spread(m.Manifest().IDs(), failHolders, failReplicas) {
 		set, err := expert.NewSet(m, held, ggml.NewPool(1))
@@ -112,7 +112,7 @@ func (f *failing) run(ctx context.Context, m *expert.Model, pool *ggml.Pool, pro
 			fault = simswarm.WithholdingSeldom
 		}
 		names = append(names, holderName(i))
-		s.Join(simswarm.Holder{Name: names[i], Held: held, Apply: simswarm.With(set, fault(f.p, seed+uint64(i)))})
+		s.Join(simswarm.Holder{Name: names[i], Held: held, Apply: simswarm.With(o.work(set, failWork), fault(f.p, seed+uint64(i)))})
 	}
 	a, err := startAsker(askerConfig{swarm: s, model: m, pool: pool, policy: routing.Policy{Seed: seed + 1}})
 	if err != nil {

@@ -11,23 +11,20 @@ type Scenario struct {
 	Name  string
 	About string // one line for "bench list"
 	run   func(context.Context, Options) (Metrics, error)
-	// defaults fills in what the scenario wants otherwise than the rest; nil:
-	// nothing.
-	defaults func(*Options)
 }
 
 // Scenarios lists all of them, in the order people read them.
 func Scenarios() []Scenario {
 	return []Scenario{
-		{"local", "one process with all experts: prefill, decode, layer rounds", local, nil},
-		{"loopback", "real processes on loopback that share out the experts, asked over HTTP", loopback, nil},
-		{"wan", "one gating node, three holders, two replicas: networks from 0 to 30 ms", wan, wanDefaults},
-		{"stale-map", "two replicas, near and far, swapped while in use: calls until it shows", staleMap, staleDefaults},
-		{"failures", "calls that fail and holders that die: what is left of the rate", failures, failDefaults},
-		{"slow-replica", "one of three replicas ten times slower at random moments", slowReplica, slowDefaults},
-		{"liar", "one of eight holders lies, always or seldom: when it is caught", liar, liarDefaults},
-		{"plan", "the decision for one layer among a thousand holders: time, memory", plan, planDefaults},
-		{"tolerance", "how far honest results and cheats differ, and what auditors tolerate", tolerance, nil},
+		{"local", "one process with all experts: prefill, decode, layer rounds", local},
+		{"loopback", "real processes on loopback that share out the experts, asked over HTTP", loopback},
+		{"wan", "one gating node, three holders, two replicas: networks from 0 to 30 ms", wan},
+		{"stale-map", "two replicas, near and far, swapped while in use: calls until it shows", staleMap},
+		{"failures", "calls that fail and holders that die: what is left of the rate", failures},
+		{"slow-replica", "one of three replicas ten times slower at random moments", slowReplica},
+		{"liar", "one of eight holders lies, always or seldom: when it is caught", liar},
+		{"plan", "the decision for one layer among a thousand holders: time, memory", plan},
+		{"tolerance", "how far honest results and cheats differ, and what auditors tolerate", tolerance},
 	}
 }
 
@@ -50,6 +47,9 @@ type Options struct {
 	Fabric string
 	// Quick makes network scenarios short: for tests, not for numbers.
 	Quick bool
+	// virtual is set in a synctest bubble: time is the bubble's, computing
+	// takes none of it, so the work of holders is modelled.
+	virtual bool
 
 	Exec     string                                  // the moeswarm binary, for scenarios with processes
 	Progress func(format string, args ...any)        // a line for people; nil: nobody reads
@@ -95,8 +95,8 @@ func Run(ctx context.Context, name string, o Options) (Report, error) {
 	var names []string
 	for _, s := range Scenarios() {
 		if s.Name == name {
-			if s.defaults != nil {
-				s.defaults(&o)
+			if defaults := networkDefaults()[name]; defaults != nil {
+				defaults(&o)
 			}
 			o, err := o.withDefaults()
 			if err != nil {

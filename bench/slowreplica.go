@@ -47,9 +47,9 @@ func slowReplica(ctx context.Context, o Options) (Metrics, error) {
 		{"single", func() simswarm.Fault { return simswarm.SlowSeldom(slowFactor, slowShare, o.Seed) }},
 	} {
 		for _, mode := range hedging() {
-			s := simswarm.New(simswarm.Config{Seed: o.Seed, Sleep: exactSleep, Link: simswarm.Link{RTT: 5 * time.Millisecond, Jitter: 500 * time.Microsecond}})
+			s := simswarm.New(simswarm.Config{Seed: o.Seed, Sleep: o.sleep(), Link: simswarm.Link{RTT: 5 * time.Millisecond, Jitter: 500 * time.Microsecond}})
 			for i := range 3 {
-				apply := simswarm.Modelled(world, simswarm.Work{PerCall: slowWork, Sleep: exactSleep})
+				apply := simswarm.Modelled(world, simswarm.Work{PerCall: slowWork, Sleep: o.sleep()})
 				if i == 0 {
 					apply = simswarm.With(apply, c.fault())
 				}

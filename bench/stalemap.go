@@ -35,10 +35,10 @@ func staleMap(ctx context.Context, o Options) (Metrics, error) {
 	left := leaks()
 	out := Metrics{"calls": float64(calls), "published_p50_ms": 51.1}
 	for _, mode := range hedging() {
-		s := simswarm.New(simswarm.Config{Seed: o.Seed, Sleep: exactSleep})
+		s := simswarm.New(simswarm.Config{Seed: o.Seed, Sleep: o.sleep()})
 		for i, rtt := range []time.Duration{staleNear, staleFar} {
 			s.Join(simswarm.Holder{Name: holderName(i), Held: ids, Link: &simswarm.Link{RTT: rtt},
-				Apply: simswarm.Modelled(world, simswarm.Work{PerCall: staleWork, Sleep: exactSleep})})
+				Apply: simswarm.Modelled(world, simswarm.Work{PerCall: staleWork, Sleep: o.sleep()})})
 		}
 		a, err := startAsker(askerConfig{swarm: s, policy: hedged(routing.Policy{Seed: o.Seed + 1}, mode)})
 		if err != nil {
