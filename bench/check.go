@@ -2,17 +2,28 @@ package bench
 
 import (
 	"context"
+	"encoding/binary"
+	"slices"
 	"time"
 
 	"github.com/moeswarm/moeswarm/expert"
 	"github.com/moeswarm/moeswarm/internal/ggml"
 	"github.com/moeswarm/moeswarm/internal/simswarm"
 	"github.com/moeswarm/moeswarm/routing"
+	"github.com/moeswarm/moeswarm/routing/audit"
 )
 
-// checker is the checks of results that a node makes. A nil checker makes
-// none.
-type checker struct{}
+// checker is the checks of results that a gating node makes: it has the whole
+// file, so it recomputes, and asks a second holder where it has to. A nil
+// checker makes none.
+type checker struct {
+	model     expert.ModelID
+	weights   *expert.Set
+	manifest  *expert.Manifest
+	seed      uint64
+	inspector *audit.Inspector
+	router    *routing.Router
+}
 
 // checkReport is what checks did so far.
 type checkReport struct {
@@ -20,36 +31,82 @@ type checkReport struct {
 	spent   time.Duration // in checks, their waits included
 }
 
-// newChecker makes the checks of a node that has the model's file; nil if this
-// build has none.
-func newChecker(*expert.Model, *ggml.Pool, uint64) (*checker, error) { return nil, nil }
+// newChecker makes the checks of a node that has the model's file.
+func newChecker(m *expert.Model, pool *ggml.Pool, seed uint64) (*checker, error) {
+	all, err := expert.NewSet(m, m.Manifest().IDs(), pool)
+	if err != nil {
+		return nil, err
+	}
+	return &checker{model: m.ID(), weights: all, manifest: m.Manifest(), seed: seed}, nil
+}
 
 // install puts the checks into the configuration of the node's router.
-func (c *checker) install(*routing.Config, *simswarm.Node) error { return nil }
+func (c *checker) install(cfg *routing.Config, n *simswarm.Node) (err error) {
+	if c == nil {
+		return nil
+	}
+	var seed [32]byte
+	binary.LittleEndian.PutUint64(seed[:], c.seed+1)
+	c.inspector, err = audit.New(audit.Config{
+		Weights: func(expert.ModelID) *expert.Set { return c.weights },
+		Piece: func(id expert.ID) (expert.Piece, bool) {
+			return c.manifest.Piece(int(id.Layer), int(id.Index))
+		},
+		Directory: n, Caller: n,
+		Passed:  func(p routing.Peer) { c.router.Passed(p) },
+		Condemn: func(p routing.Peer, why string) { c.router.Condemn(p, why) },
+		Seed:    seed,
+	})
+	if err == nil {
+		cfg.Check = c.inspector.Check
+	}
+	return err
+}
 
 // attach gives them the router, whose peers they judge.
-func (c *checker) attach(*routing.Router) {}
+func (c *checker) attach(r *routing.Router) {
+	if c != nil {
+		c.router = r
+	}
+}
 
 // run works on checks that nobody waits for, until ctx ends.
-func (c *checker) run(context.Context) error { return nil }
+func (c *checker) run(ctx context.Context) error {
+	if c == nil {
+		return nil
+	}
+	return c.inspector.Run(ctx)
+}
 
 // settle waits for the checks of the step so far. An error means that one
 // found a lie, and that the step is to be run again.
-func (c *checker) settle(context.Context) error { return nil }
+func (c *checker) settle(ctx context.Context) error {
+	if c == nil {
+		return nil
+	}
+	return c.inspector.Settle(ctx, c.model)
+}
 
-func (c *checker) stats() checkReport { return checkReport{} }
+func (c *checker) stats() checkReport {
+	if c == nil || c.inspector == nil {
+		return checkReport{}
+	}
+	s := c.inspector.Stats()
+	r := checkReport{checked: s.Drawn}
+	for _, m := range s.Methods {
+		r.spent += m.Took
+	}
+	return r
+}
 
 // caught says whether the peer was found to lie.
 func (c *checker) caught(r *routing.Router, p routing.Peer) bool {
-	for _, s := range r.Peers() {
-		if s.Peer == p {
-			return s.Failures[routing.BadResult] > 0
-		}
+	if c == nil {
+		return false
 	}
-	return false
+	return slices.ContainsFunc(c.inspector.Stats().Liars, func(l audit.Liar) bool { return l.Peer == p })
 }
 
-// opens makes a holder's work one that can be challenged: it shows the inner
-// layers of its set. A liar shows the true ones; lying there too would only be
-// found sooner.
+// opens makes a holder's work one that can be challenged. The node here has
+// all weights and recomputes, so nothing needs opening.
 func opens(work expert.Applier, _ *expert.Set) expert.Applier { return work }
