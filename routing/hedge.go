@@ -50,7 +50,7 @@ func (h Hedge) after(p95 time.Duration) time.Duration {
 	return max(p95, hedgeLeast)
 }
 
-// bucket of tokens that duplicates are paid from: every call placed earns the
+// tokens is the bucket that duplicates are paid from: every call placed earns the
 // share, every call duplicated costs one. It starts empty, so that duplicates
 // never exceed the share of the calls placed, from the first call on.
 type tokens struct {

@@ -319,6 +319,23 @@ func TestPlanSpreadsTies(t *testing.T) {
 	}
 }
 
+// Many routers that know the same spread over the holders that are as good,
+// within a few percent, and over no other: nobody's single best is stampeded.
+func TestPlanSpreadsOverGoodChoices(t *testing.T) {
+	peers := []Estimate{
+		at(t, "best", 10*time.Millisecond, 0), at(t, "as good", 10*time.Millisecond+100*time.Microsecond, 0),
+		at(t, "nearly", 10*time.Millisecond+200*time.Microsecond, 0), at(t, "worse", 11*time.Millisecond, 0),
+	}
+	count := map[Peer]int{}
+	for seed := range uint64(1000) {
+		attempts, _ := Plan(oneRowWork(1, 0, 1, 2, 3), peers, epoch, seed)
+		count[attempts[0].Peer]++
+	}
+	if count["worse"] > 0 || count["best"] > 700 || count["as good"] < 150 || count["nearly"] < 50 {
+		t.Errorf("chosen: %v", count)
+	}
+}
+
 // swarmOf is a layer of 128 calls over 1,000 peers with some replicas each.
 func swarmOf(t testing.TB, replicas int) instance {
 	source := rand.New(rand.NewPCG(1, 5))

@@ -185,6 +185,8 @@ const (
 	// maxHoldings bounds the experts whose holders are cached: ten models of
 	// 48 layers × 128 experts.
 	maxHoldings = 1 << 16
+	// maxCalls bounds the calls of a layer: as many as a plan can number.
+	maxCalls = 1 << easeCall
 	// maxAskBytes bounds the rows of one ask, sent and returned together. A
 	// larger attempt is cut between calls. A quarter of the largest frame, so
 	// that short frames do not wait long behind long ones.

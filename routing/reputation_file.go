@@ -13,8 +13,9 @@ import (
 // asked: {"version": 1, "peers": [{"peer": "12D3…", "good": 20, …}]}.
 const (
 	reputationVersion = 1
-	// maxReputationFile bounds what is read: maxPeers entries of 400 bytes.
-	maxReputationFile = 400 * maxPeers
+	// maxReputationFile bounds what is read: maxPeers entries whose names and
+	// reasons are as long as they may be, and six bytes a character, escaped.
+	maxReputationFile = (6*(maxPeerName+maxReason) + 400) * maxPeers
 	maxPeerName       = 128 // a peer id has 52 characters
 	maxReason         = 200
 	// mostChecks bounds Good and Bad: the forgetting converges below it, to

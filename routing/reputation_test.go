@@ -133,6 +133,23 @@ func TestReputationGolden(t *testing.T) {
 	}
 }
 
+// The largest file that is written can be read.
+func TestLargestReputationFile(t *testing.T) {
+	all := map[Peer]Reputation{}
+	for i := range maxPeers {
+		name := fmt.Sprintf("%0*d", maxPeerName, i)
+		all[Peer(strings.ReplaceAll(name, "0", "\x01"))] = Reputation{Good: math.Pi, Bad: math.E, Punctual: 1. / 3, Speed: 1. / 7, Uptime: 1. / 9,
+			Seen: epoch.Add(123456789), Excluded: strings.Repeat("<", maxReason)}
+	}
+	var b bytes.Buffer
+	if err := WriteReputations(&b, all); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := ReadReputations(&b); err != nil || len(got) != len(all) {
+		t.Errorf("read %d of %d, %v", len(got), len(all), err)
+	}
+}
+
 func TestReputationFileLimits(t *testing.T) {
 	entry := func(format string, a ...any) string {
 		return fmt.Sprintf(`{"version":1,"peers":[{"peer":"a","punctual":1,"speed":1,"uptime":1,"good":1,"bad":0,`+format+`}]}`, a...)

@@ -97,7 +97,7 @@ func New(cfg Config) (*Router, error) {
 // [expert.ErrBadCall], [expert.ErrNoHolder] once the wait for a holder is
 // over, or the error of ctx.
 func (r *Router) Apply(ctx context.Context, in expert.Batch, calls []expert.Call) []expert.Result {
-	if err := expert.CheckCalls(in, calls); err != nil {
+	if err := checkCalls(in, calls); err != nil {
 		return allFailed(len(calls), err)
 	}
 	round := newRound(r, in, calls, false)
@@ -119,8 +119,15 @@ func (r *Router) Sum(ctx context.Context, in expert.Batch, calls []expert.Call) 
 	return round.total(), nil
 }
 
+func checkCalls(in expert.Batch, calls []expert.Call) error {
+	if len(calls) > maxCalls {
+		return fmt.Errorf("%w: %d calls in a layer, at most %d", expert.ErrBadCall, len(calls), maxCalls)
+	}
+	return expert.CheckCalls(in, calls)
+}
+
 func checkSum(in expert.Batch, calls []expert.Call) error {
-	if err := expert.CheckCalls(in, calls); err != nil {
+	if err := checkCalls(in, calls); err != nil {
 		return err
 	}
 	for i := range calls {
