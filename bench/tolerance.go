@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/moeswarm/moeswarm/expert"
 	"github.com/moeswarm/moeswarm/expert/synth"
@@ -60,6 +61,16 @@ func tolerance(ctx context.Context, o Options) (Metrics, error) {
 				return nil, err
 			}
 			merge(merged, class, got)
+		}
+		if quant == "Q8_0" {
+			cost, err := audit.MeasureCost(ctx, set, piece, samples[0])
+			if err != nil {
+				return nil, err
+			}
+			us := func(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1e3 }
+			metrics["cost_recompute_us_per_row"], metrics["cost_reference_us_per_row"] = us(cost.Recompute), us(cost.Reference)
+			metrics["cost_projection_us_per_row"], metrics["cost_secret_ms"] = us(cost.Projection), us(cost.Secret)/1e3
+			metrics["cost_secret_kb_per_expert"], metrics["cost_wire_kb_per_row"] = float64(cost.SecretBytes)/1e3, float64(cost.WireBytes)/1e3
 		}
 		if err := m.Close(); err != nil {
 			return nil, err

@@ -46,15 +46,6 @@ func (c *Case) answered() []int {
 	return out
 }
 
-// pairs counts the rows of output that the case is about, before summing.
-func (c *Case) pairs() int {
-	n := 0
-	for _, i := range c.answered() {
-		n += len(c.Calls[i].Rows)
-	}
-	return n
-}
-
 // keep copies what the case points to, rows that no call names left out, so
 // that it can be audited after the answer was handed on.
 func (c *Case) keep() *Case {

@@ -111,7 +111,7 @@ func (c Config) panels() (waiting, background panel) {
 		waiting = append(waiting, Recompute{c.Weights, c.Tolerances}, Reference{c.Weights})
 	}
 	if c.Weights != nil && c.Challenger != nil {
-		background = append(background, &Projection{newSecrets(c.Seed, c.Weights, c.Piece, c.now), c.Challenger})
+		background = append(background, &Projection{newSecrets(c.Seed, c.Weights, c.Piece, c.now), c.Challenger, c.Tolerances})
 	}
 	if c.Caller != nil {
 		waiting = append(waiting, Second{c.Directory, c.Caller})

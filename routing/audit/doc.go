@@ -6,8 +6,11 @@
 // does so in plain float64, [Second] asks another holder, and [Projection]
 // asks the peer itself for the inner layer of some rows and tests it against
 // secret random projections of the weights (Freivalds' check with Gaussian
-// rows), which costs about a hundredth of the work. What an auditor sees is a
-// [Finding]: a relative error. [Tolerances] say what an honest computer may
+// rows): 171 times fewer multiplications than the work itself for an expert of
+// 2048 by 1024, in plain Go a quarter of the kernels' time (bench tolerance).
+// What an auditor sees is a [Finding]: a relative error, in whichever arithmetic
+// of honest computers fits best, so that a lie cannot hide in the difference
+// between them. [Tolerances] say what an honest computer may
 // differ by; [Finding.Grade] and [weigh] draw the conclusions; all three are
 // pure.
 //

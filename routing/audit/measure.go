@@ -148,6 +148,7 @@ func (l *look) measure(ctx context.Context, s *Spread, w Cheat, own bool) error 
 		}
 		s.Rows = append(s.Rows, least)
 	}
+	all := []rounding{asFloats, per32, per256}
 	c := &Case{Checked: routing.Checked{In: l.sample.In, Calls: l.calls, Results: got}}
 	for r := 0; r+leastRows <= l.sample.In.Rows; r += leastRows {
 		var picks []pick
@@ -159,11 +160,11 @@ func (l *look) measure(ctx context.Context, s *Spread, w Cheat, own bool) error 
 		if err != nil {
 			return err
 		}
-		sums, err := test(cut, secrets, routing.Opening{Inner: l.set.Inner(ctx, cut.In, cut.Calls)})
+		sums, err := test(cut, secrets, routing.Opening{Inner: l.set.Inner(ctx, cut.In, cut.Calls)}, all)
 		if err != nil {
 			return err
 		}
-		rel, _ := sums.worst(leastRows * cut.In.Dim)
+		rel, _ := sums.worst(leastRows*cut.In.Dim, all)
 		s.Projected = append(s.Projected, rel)
 	}
 	return nil
