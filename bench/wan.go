@@ -16,7 +16,7 @@ const (
 	wanHolders  = 3
 	wanReplicas = 2
 	wanWork     = 450 * time.Microsecond // of a call, where it is modelled: as measured for lumabri's shape
-	wanShape    = "lumabri" // of the published bench
+	wanShape    = "lumabri"              // of the published bench
 )
 
 func wanDefaults(o *Options) {
