@@ -161,7 +161,7 @@ func (s *Set) Project(id ID, p Part, r Batch) (Batch, error) {
 	}
 	parts := make([]Batch, s.pool.Workers())
 	s.pool.Do(len(parts), func(_ *ggml.Scratch, i int) {
-		first, last := ggml.Split(m.Out, len(parts), i, 1)
+		first, last := ggml.Parts(m.Out, len(parts), i, 1)
 		parts[i] = NewBatch(r.Rows, m.In)
 		row := make([]float32, m.In)
 		for o := first; o < last; o++ {

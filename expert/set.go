@@ -69,8 +69,9 @@ func (s *Set) Bytes() int64 { return s.bytes }
 // quantized is a layer's token batch in the formats its experts take. Nearly
 // always that is one format.
 type quantized struct {
-	kinds []gguf.Type
-	rows  []ggml.Rows
+	kinds  []gguf.Type
+	rows   []ggml.Rows
+	splits []*ggml.Split // see applySplit
 }
 
 // in returns the batch in one format, quantising it on first use.
@@ -120,6 +121,10 @@ func (s *Set) Apply(ctx context.Context, in Batch, calls []Call) []Result {
 	q := s.spare.Get().(*quantized)
 	defer s.spare.Put(q)
 	q.fill(in, ffns)
+	if len(held) < 2*s.pool.Workers() && s.pool.Workers() > 1 {
+		s.applySplit(ctx, q, calls, ffns, held, results)
+		return results
+	}
 	s.pool.Do(len(held), func(scratch *ggml.Scratch, k int) {
 		i := held[k]
 		if err := ctx.Err(); err != nil {

@@ -168,7 +168,7 @@ func (t *Trunk) byRows(rows int, f func(r int)) {
 	}
 	parts := t.pool.Workers()
 	t.pool.Do(parts, func(_ *ggml.Scratch, i int) {
-		first, last := ggml.Split(rows, parts, i, 1)
+		first, last := ggml.Parts(rows, parts, i, 1)
 		for r := first; r < last; r++ {
 			f(r)
 		}
@@ -211,7 +211,7 @@ func (t *Trunk) quantize(x []float32, rows int) {
 	}
 	parts := t.pool.Workers()
 	t.pool.Do(parts, func(_ *ggml.Scratch, i int) {
-		first, last := ggml.Split(rows, parts, i, 1)
+		first, last := ggml.Parts(rows, parts, i, 1)
 		t.quant.Fill(x, first, last)
 	})
 }
@@ -222,7 +222,7 @@ func (t *Trunk) run(rows int) {
 	parts := t.pool.Workers()
 	t.pool.Do(len(t.pending)*parts, func(_ *ggml.Scratch, i int) {
 		p := t.pending[i/parts]
-		first, last := ggml.Split(p.w.Out, parts, i%parts, 16)
+		first, last := ggml.Parts(p.w.Out, parts, i%parts, 16)
 		p.w.Multiply(&t.quant, first, last, p.y, p.w.Out)
 	})
 }

@@ -118,7 +118,7 @@ func testIndependence(t *testing.T, kind gguf.Type, in, ff, n int) {
 	whole, parts := make([]float32, n*ff), make([]float32, n*ff)
 	w1.Multiply(&all, 0, ff, whole, ff)
 	for i := range 3 {
-		first, last := Split(ff, 3, i, 16)
+		first, last := Parts(ff, 3, i, 16)
 		w1.Multiply(&all, first, last, parts, ff)
 	}
 	for i := range whole {
@@ -204,19 +204,19 @@ func TestPoolDoesEverythingOnce(t *testing.T) {
 	}
 }
 
-func TestSplitCoversOnce(t *testing.T) {
+func TestPartsCoverOnce(t *testing.T) {
 	for n := range 70 {
 		for parts := 1; parts < 6; parts++ {
 			end := 0
 			for i := range parts {
-				first, last := Split(n, parts, i, 16)
+				first, last := Parts(n, parts, i, 16)
 				if first != end || last < first {
-					t.Fatalf("Split(%d, %d, %d): [%d, %d) after %d", n, parts, i, first, last, end)
+					t.Fatalf("Parts(%d, %d, %d): [%d, %d) after %d", n, parts, i, first, last, end)
 				}
 				end = last
 			}
 			if end != n {
-				t.Fatalf("Split(%d, %d) ends at %d", n, parts, end)
+				t.Fatalf("Parts(%d, %d) ends at %d", n, parts, end)
 			}
 		}
 	}

@@ -99,6 +99,16 @@ void ms_feed_forward(const void * w1, int type1, const void * w2, int type2, con
     multiply(w2, ggml_row_size(type2, ff), type2, ff, 0, dim, q, NULL, n, y, dim);
 }
 
+void ms_feed_inner(const void * w1, int type1, const void * w3, int type3, int dim, int ff, int f0, int f1,
+                   const void * x, const int32_t * idx, int n, float * a, float * b) {
+    multiply(w1, ggml_row_size(type1, dim), type1, dim, f0, f1, x, idx, n, a, ff);
+    multiply(w3, ggml_row_size(type3, dim), type3, dim, f0, f1, x, idx, n, b, ff);
+    for (int t = 0; t < n; t++) {
+        float * at = a + (size_t) t * ff + f0;
+        ggml_vec_swiglu_f32(f1 - f0, at, at, b + (size_t) t * ff + f0);
+    }
+}
+
 void ms_attend(const float * q, const float * k, const float * v, int n, int stride, int hd, float scale,
                float * scores, float * out) {
     float top = -INFINITY;

@@ -25,6 +25,11 @@ void ms_feed_forward(const void * w1, int type1, const void * w2, int type2, con
                      int dim, int ff, const void * x, const int32_t * idx, int n,
                      float * a, float * b, void * q, float * y);
 
+// a[t*ff + f] = silu(W1 x)[f] * (W3 x)[f] for f in [f0, f1), the first half of ms_feed_forward. b: n*ff floats of
+// scratch. f0 is a multiple of 16: a part then treats every value as the whole would.
+void ms_feed_inner(const void * w1, int type1, const void * w3, int type3, int dim, int ff, int f0, int f1,
+                   const void * x, const int32_t * idx, int n, float * a, float * b);
+
 // One query head over n key and value vectors of hd values, `stride` floats apart; scores: n floats of scratch.
 void ms_attend(const float * q, const float * k, const float * v, int n, int stride, int hd, float scale,
                float * scores, float * out);

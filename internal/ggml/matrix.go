@@ -133,6 +133,56 @@ func (f FFN) Activations() (gguf.Type, bool) {
 	return f.W1.Activations(), f.W1.Activations() == f.W3.Activations()
 }
 
+// Split is one network's work cut in two halves that can each be shared out:
+// the inner values, then the outputs. The zero Split is ready; it is reused
+// from one Begin to the next.
+type Split struct {
+	f     FFN
+	x     *Rows
+	rows  []int32
+	n     int
+	a, b  []float32
+	inner Rows
+}
+
+// splitGrain is what parts of a Split begin at a multiple of: the widest
+// vector of floats, so that a part rounds as the whole does.
+const splitGrain = 16
+
+// Begin prepares the network for the rows of x named by rows.
+func (s *Split) Begin(f FFN, x *Rows, rows []int32) {
+	f.W1.check(x)
+	f.W3.check(x)
+	for _, r := range rows {
+		_ = x.data[int(r)*(len(x.data)/x.N)]
+	}
+	s.f, s.x, s.rows, s.n = f, x, rows, len(rows)
+	s.a, s.b = grow(s.a, s.n*f.W1.Out), grow(s.b, s.n*f.W1.Out)
+	s.inner.resize(f.W2.Activations(), s.n, f.W1.Out)
+}
+
+// Inner computes part i of so many parts of the inner values.
+func (s *Split) Inner(i, parts int) {
+	first, last := splitRange(s.f.W1.Out, parts, i)
+	if first >= last {
+		return
+	}
+	C.ms_feed_inner(unsafe.Pointer(&s.f.W1.data[0]), C.int(s.f.W1.Type), unsafe.Pointer(&s.f.W3.data[0]), C.int(s.f.W3.Type),
+		C.int(s.f.W1.In), C.int(s.f.W1.Out), C.int(first), C.int(last),
+		unsafe.Pointer(&s.x.data[0]), (*C.int32_t)(&s.rows[0]), C.int(s.n), (*C.float)(&s.a[0]), (*C.float)(&s.b[0]))
+}
+
+// Quantize readies the inner values, once all parts of them are there.
+func (s *Split) Quantize() { s.inner.Fill(s.a, 0, s.n) }
+
+// Outer computes part i of so many parts of the outputs into y, (len(rows), Dim).
+func (s *Split) Outer(i, parts int, y []float32) {
+	first, last := splitRange(s.f.W2.Out, parts, i)
+	s.f.W2.Multiply(&s.inner, first, last, y, s.f.W2.Out)
+}
+
+func splitRange(n, parts, i int) (first, last int) { return Parts(n, parts, i, splitGrain) }
+
 // Scratch is the working memory of one goroutine. The zero Scratch is ready;
 // it grows to the largest work seen and is then reused.
 type Scratch struct {

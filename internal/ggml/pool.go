@@ -76,9 +76,9 @@ helpers:
 	wg.Wait()
 }
 
-// Split cuts n things into parts for the pool's workers and returns the
+// Parts cuts n things into parts for the pool's workers and returns the
 // half-open range of part i: as even as whole multiples of grain allow.
-func Split(n, parts, i, grain int) (first, last int) {
+func Parts(n, parts, i, grain int) (first, last int) {
 	units := (n + grain - 1) / grain
 	return min(n, units*i/parts*grain), min(n, units*(i+1)/parts*grain)
 }
