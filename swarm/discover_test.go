@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 
 	pubsub "github.com/libp2p/go-libp2p-pubsub"
 
@@ -137,11 +138,17 @@ func TestGossipAlone(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := topic.Publish(t.Context(), send.messages()[0].short, ready); err != nil {
-		t.Fatal(err)
-	}
+	// Gossip may be lost while peers still learn of each other's topics, so an
+	// author repeats itself; here once a second instead of every ten.
+	said := time.Time{}
 	for _, n := range []*testNode{a, b} {
 		n.await("the author's model", func() bool {
+			if now := time.Now(); now.Sub(said) > time.Second {
+				said = now
+				if err := topic.Publish(t.Context(), send.messages()[0].short, ready); err != nil {
+					t.Fatal(err)
+				}
+			}
 			return slices.ContainsFunc(n.Peers(), func(p PeerView) bool { return p.Peer == far.id() && len(p.Models) == 1 })
 		})
 		n.dir.read(func(h *holdings) {

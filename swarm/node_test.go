@@ -141,6 +141,7 @@ func (n *testNode) await(what string, cond func() bool) {
 		}
 		select {
 		case <-changed:
+		case <-time.After(time.Second): // conditions may act, and not all they look at tells of changes
 		case <-timeout:
 			n.t.Fatalf("in vain: %s; models %+v, peers %+v", what, n.Models(), n.Peers())
 		}
