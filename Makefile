@@ -17,8 +17,10 @@ build: ## bin/moeswarm
 run: build ## complete a prompt on a local swarm of real processes
 	./bin/moeswarm run "$(PROMPT)"
 
+# One package at a time: several start whole swarms, which would compete for
+# the same processors.
 test: check ## everything that CI runs
-	go test -timeout 20m ./...
+	go test -p 1 -timeout 20m ./...
 
 race: ## the tests under the race detector
 	go test -race -timeout 60m ./...
