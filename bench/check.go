@@ -106,7 +106,3 @@ func (c *checker) caught(r *routing.Router, p routing.Peer) bool {
 	}
 	return slices.ContainsFunc(c.inspector.Stats().Liars, func(l audit.Liar) bool { return l.Peer == p })
 }
-
-// opens makes a holder's work one that can be challenged. The node here has
-// all weights and recomputes, so nothing needs opening.
-func opens(work expert.Applier, _ *expert.Set) expert.Applier { return work }

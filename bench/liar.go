@@ -113,10 +113,10 @@ func liarRun(ctx context.Context, m *expert.Model, pool *ggml.Pool, prompt, want
 		if err != nil {
 			return r, err
 		}
-		h := simswarm.Holder{Name: holderName(i), Held: held, Apply: opens(set, set)}
+		h := simswarm.Holder{Name: holderName(i), Held: held, Apply: set}
 		if i == liarName && lc.p > 0 {
 			h.Link = &simswarm.Link{RTT: liarNear}
-			h.Apply = opens(simswarm.With(set, simswarm.LyingSeldom(lc.p, o.Seed, &told)), set)
+			h.Apply = simswarm.With(set, simswarm.LyingSeldom(lc.p, o.Seed, &told))
 		}
 		s.Join(h)
 	}

@@ -238,9 +238,6 @@ func (n *Node) URL() string {
 	return "http://" + n.ln.Addr().String()
 }
 
-// Complete completes a prompt that enters at this node.
-func (n *Node) Completer() prompt.Completer { return n.entry }
-
 // Close gives back what New took, when Run is not going to be called.
 func (n *Node) Close() error {
 	if n.ln == nil {
