@@ -33,6 +33,14 @@ extern void   ggml_vec_dot_f32(int n, float * s, size_t bs, const float * x, siz
 extern double ggml_vec_soft_max_f32(const int n, float * y, const float * x, float max);
 extern void   ggml_vec_swiglu_f32(const int n, float * y, const float * x, const float * g);
 
+// The Go module that carries ggml has no package for its AMX directory, but
+// ggml-cpu.cpp refers to this function of it (under its C++ name) when the
+// compiler is told that the CPU has AMX. NULL is its answer on a CPU without;
+// the buffer type it would return belongs to ggml's graphs, which are not used
+// here.
+void * _Z28ggml_backend_amx_buffer_typev(void);
+void * _Z28ggml_backend_amx_buffer_typev(void) { return NULL; }
+
 enum { TYPE_F32 = 0, TYPE_COUNT = 40 };
 
 int ms_type_multiplies(int type) {
