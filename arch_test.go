@@ -36,6 +36,7 @@ var arrows = map[string][]string{
 	"internal/gguf":       {},
 	"internal/httpapi":    {"expert", "gating/prompt"},
 	"internal/localswarm": {},
+	"internal/placement":  {},
 	"internal/simswarm":   {"expert", "routing"},
 	"internal/delayrelay": {"internal/simswarm"},
 	"internal/tokenizer":  {"internal/gguf"},
