@@ -39,8 +39,8 @@ func numericOf(t gguf.Type) Numeric {
 	return Blocks32
 }
 
-// Inner is what an expert computes before its activation function: W1 x and
-// W3 x, a row for each row of the call.
+// Inner is what an expert computes before its biases and its activation
+// function: W1 x and W3 x, a row for each row of the call.
 type Inner struct {
 	Gate, Up Batch // (rows, FF)
 	Err      error // as in a Result
@@ -56,7 +56,7 @@ type Opener interface {
 // Part is one matrix of an expert.
 type Part uint8
 
-// The matrices: W2 (silu(W1 x) * (W3 x)).
+// The matrices, as in [Weights].
 const (
 	W1 Part = iota
 	W2
@@ -90,12 +90,28 @@ func (s *Set) Numeric(id ID) Numeric {
 // Piece hashes an expert's weights as they are in memory now. Compare it with
 // the manifest's: a file may have changed since its manifest was made.
 func (s *Set) Piece(id ID) (Piece, error) {
-	w1, w2, w3, err := s.from.Weights(id)
+	w, err := s.from.Weights(id)
 	if err != nil {
 		return Piece{}, err
 	}
-	return HashExpert(w1, w2, w3), nil
+	return HashExpert(w), nil
 }
+
+// Activate computes the values between an expert's two layers from W1 x and
+// W3 x, in plain Go: h = act(g + B1, u + B3).
+func (s *Set) Activate(id ID, g, u, h []float32) {
+	f := s.ffns[id]
+	for i := range h {
+		a, b := float64(g[i]), float64(u[i])
+		if f.B1 != nil {
+			a, b = a+float64(f.B1[i]), b+float64(f.B3[i])
+		}
+		h[i] = float32(f.Act.At(a, b))
+	}
+}
+
+// OutBias is B2 of an expert, nil if it has none. Read only.
+func (s *Set) OutBias(id ID) []float32 { return s.ffns[id].B2 }
 
 // Widen writes row i of a matrix of an expert that the set holds as floats
 // into dst, which has room for it.

@@ -16,7 +16,7 @@ type Digest [sha256.Size]byte
 // sent, on its own.
 type Piece struct {
 	Hash Digest
-	Size int64 // bytes of its matrices
+	Size int64 // bytes of its tensors
 }
 
 // Manifest describes a model by content, whatever its file is called and in
@@ -42,8 +42,8 @@ type Piece struct {
 // The trunk hash is SHA-256 over "moeswarm trunk 1\n" and, for each tensor that
 // holds no experts, sorted by name: u32 length and bytes of the name, its
 // header, and the SHA-256 of its bytes. An expert's hash is SHA-256 over
-// "moeswarm expert 1\n", the headers of W1, W2 and W3, and the bytes of W1, W2
-// and W3. A header is u32 type, u32 number of dimensions without trailing ones
+// "moeswarm expert 1\n", the headers of its [Weights.Tensors] and their bytes,
+// in that order. A header is u32 type, u32 number of dimensions without trailing ones
 // (at least one), then u32 for each, ne0 first.
 type Manifest struct {
 	Shape    Shape

@@ -30,20 +30,20 @@ const (
 	expertPrefix = "moeswarm expert 1\n"
 )
 
-// HashExpert names an expert by content. The three matrices may come from
-// anywhere; [Manifest] documents the layout.
-func HashExpert(w1, w2, w3 Tensor) Piece {
-	h := newExpertHash(w1, w2, w3)
-	for _, w := range []Tensor{w1, w2, w3} {
-		h.Write(w.Data)
+// HashExpert names an expert by content. The tensors may come from anywhere;
+// [Manifest] documents the layout.
+func HashExpert(w Weights) Piece {
+	h := newExpertHash(w)
+	for _, t := range w.Tensors() {
+		h.Write(t.Data)
 	}
-	return Piece{Hash: Digest(h.Sum(nil)), Size: int64(len(w1.Data) + len(w2.Data) + len(w3.Data))}
+	return Piece{Hash: Digest(h.Sum(nil)), Size: w.Bytes()}
 }
 
-func newExpertHash(w1, w2, w3 Tensor) hash.Hash {
+func newExpertHash(w Weights) hash.Hash {
 	b := []byte(expertPrefix)
-	for _, w := range []Tensor{w1, w2, w3} {
-		b = w.appendHeader(b)
+	for _, t := range w.Tensors() {
+		b = t.appendHeader(b)
 	}
 	h := sha256.New()
 	h.Write(b)
@@ -108,13 +108,17 @@ func hashModel(ctx context.Context, m *Model, p Progress) (*Manifest, error) {
 	}
 	for i, l := range out.Shape.SparseLayers {
 		for e := range out.Shape.Experts {
-			w1, w2, w3, err := m.weights(l, e)
+			weights, err := m.weights(l, e)
 			if err != nil {
 				return nil, err
 			}
 			piece := &out.Experts[i*out.Shape.Experts+e]
-			piece.Size = int64(len(w1.Data) + len(w2.Data) + len(w3.Data))
-			w.add(newExpertHash(w1, w2, w3), &piece.Hash, w1.Data, w2.Data, w3.Data)
+			piece.Size = weights.Bytes()
+			var data [][]byte
+			for _, t := range weights.Tensors() {
+				data = append(data, t.Data)
+			}
+			w.add(newExpertHash(weights), &piece.Hash, data...)
 		}
 	}
 	if err := w.run(ctx); err != nil {

@@ -176,12 +176,12 @@ func TestOtherModel(t *testing.T) {
 func TestPieces(t *testing.T) {
 	m := open(t, demo.GGUF())
 	for _, id := range m.Manifest().IDs() {
-		w1, w2, w3, err := m.Weights(id)
+		w, err := m.Weights(id)
 		if err != nil {
 			t.Fatal(err)
 		}
-		w1.Name, w1.Data = "", bytes.Clone(w1.Data)
-		if p, ok := m.Manifest().Piece(int(id.Layer), int(id.Index)); !ok || p != expert.HashExpert(w1, w2, w3) {
+		w.W1.Name, w.W1.Data = "", bytes.Clone(w.W1.Data)
+		if p, ok := m.Manifest().Piece(int(id.Layer), int(id.Index)); !ok || p != expert.HashExpert(w) {
 			t.Errorf("%v: %v, %+v", id, ok, p)
 		}
 	}

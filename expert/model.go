@@ -165,20 +165,22 @@ func (m *Model) Tensor(name string) (Tensor, bool) {
 	return Tensor{Name: t.Name, Type: t.Type, Shape: slices.Clone(t.Shape), Data: m.data[t.Offset:end:end]}, true
 }
 
-// Weights returns the matrices of one expert: W1 and W3 (FF, Dim), W2 (Dim,
-// FF). They are slices of the mapped file. The error wraps [ErrUnknownExpert].
-func (m *Model) Weights(id ID) (w1, w2, w3 Tensor, err error) {
+// Weights returns one expert, as slices of the mapped file. The error wraps
+// [ErrUnknownExpert].
+func (m *Model) Weights(id ID) (Weights, error) {
 	if id.Model != m.ID() {
-		return w1, w2, w3, fmt.Errorf("%w: model %s was asked of model %s", ErrUnknownExpert, id.Model.Short(), m.ID().Short())
+		return Weights{}, fmt.Errorf("%w: model %s was asked of model %s", ErrUnknownExpert, id.Model.Short(), m.ID().Short())
 	}
 	return m.weights(int(id.Layer), int(id.Index))
 }
 
-func (m *Model) weights(layer, index int) (w1, w2, w3 Tensor, err error) {
+func (m *Model) weights(layer, index int) (Weights, error) {
 	if !slices.Contains(m.shape.SparseLayers, layer) || index >= m.shape.Experts {
-		return w1, w2, w3, fmt.Errorf("%w: the model has no expert %d in layer %d", ErrUnknownExpert, index, layer)
+		return Weights{}, fmt.Errorf("%w: the model has no expert %d in layer %d", ErrUnknownExpert, index, layer)
 	}
-	return m.part(w1Name(layer), index), m.part(w2Name(layer), index), m.part(w3Name(layer), index), nil
+	return Weights{
+		W1: m.part(w1Name(layer), index), W2: m.part(w2Name(layer), index), W3: m.part(w3Name(layer), index),
+	}, nil
 }
 
 // part cuts one expert's matrix out of a stacked tensor.

@@ -139,7 +139,7 @@ func TestDemo(t *testing.T) {
 func TestWeights(t *testing.T) {
 	m := open(t, demo.GGUF())
 	for _, id := range m.Manifest().IDs() {
-		w1, w2, w3, err := m.Weights(id)
+		w, err := m.Weights(id)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -147,7 +147,7 @@ func TestWeights(t *testing.T) {
 			got  expert.Tensor
 			part string
 			typ  gguf.Type
-		}{{w1, "gate", gguf.Q4_K}, {w2, "down", gguf.Q6_K}, {w3, "up", gguf.Q4_K}} {
+		}{{w.W1, "gate", gguf.Q4_K}, {w.W2, "down", gguf.Q6_K}, {w.W3, "up", gguf.Q4_K}} {
 			name := "blk." + string(rune('0'+id.Layer)) + ".ffn_" + c.part + "_exps.weight"
 			size := c.typ.RowBytes(256) * 256
 			whole, _ := m.Tensor(name)
@@ -159,7 +159,7 @@ func TestWeights(t *testing.T) {
 		}
 	}
 	for _, id := range []expert.ID{{Model: m.ID(), Layer: 4}, {Model: m.ID(), Index: 16}, {Layer: 1}} {
-		if _, _, _, err := m.Weights(id); !errors.Is(err, expert.ErrUnknownExpert) {
+		if _, err := m.Weights(id); !errors.Is(err, expert.ErrUnknownExpert) {
 			t.Errorf("%v: got %v", id, err)
 		}
 	}
@@ -308,11 +308,12 @@ func usable(t testing.TB, m *expert.Model) {
 	t.Helper()
 	s := m.Shape()
 	for _, id := range m.Manifest().IDs() {
-		w1, w2, w3, err := m.Weights(id)
+		weights, err := m.Weights(id)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, w := range []expert.Tensor{w1, w2, w3} {
+		w1, w2, w3 := weights.W1, weights.W2, weights.W3
+		for _, w := range weights.Tensors() {
 			if len(w.Data) == 0 || len(w.Data) != w.Type.RowBytes(w.Shape[0])*w.Shape[1] {
 				t.Fatalf("%v: %s %v %v has %d bytes", id, w.Name, w.Type, w.Shape, len(w.Data))
 			}

@@ -29,22 +29,25 @@ func NewSet(m *Model, ids []ID, pool *ggml.Pool) (*Set, error) {
 	s := &Set{from: m, model: m.ID(), dim: m.Dim(), ffns: make(map[ID]ggml.FFN, len(ids)), pool: pool}
 	s.spare.New = func() any { return new(quantized) }
 	for _, id := range ids {
-		w1, w2, w3, err := m.Weights(id)
+		w, err := m.Weights(id)
 		if err != nil {
 			return nil, err
 		}
-		var f ggml.FFN
+		f := ggml.FFN{Act: m.shape.Activation()}
 		for _, p := range []struct {
 			to   *ggml.Matrix
 			from Tensor
-		}{{&f.W1, w1}, {&f.W2, w2}, {&f.W3, w3}} {
+		}{{&f.W1, w.W1}, {&f.W2, w.W2}, {&f.W3, w.W3}} {
 			if *p.to, err = ggml.NewMatrix(p.from.Type, p.from.Shape[0], p.from.Shape[1], p.from.Data); err != nil {
 				return nil, fmt.Errorf("%v: %w", id, err)
 			}
-			s.bytes += int64(len(p.from.Data))
 		}
+		if w.biased() {
+			f.B1, f.B2, f.B3 = w.B1.floats(), w.B2.floats(), w.B3.floats()
+		}
+		s.bytes += w.Bytes()
 		if _, same := f.Activations(); !same {
-			return nil, fmt.Errorf("%w: %v: W1 is %v and W3 is %v, which take different activations", ErrUnsupported, id, w1.Type, w3.Type)
+			return nil, fmt.Errorf("%w: %v: W1 is %v and W3 is %v, which take different activations", ErrUnsupported, id, w.W1.Type, w.W3.Type)
 		}
 		s.ffns[id] = f
 	}

@@ -19,7 +19,7 @@ type plain struct{ m *expert.Model }
 func (p plain) Apply(ctx context.Context, in expert.Batch, calls []expert.Call) []expert.Result {
 	results := make([]expert.Result, len(calls))
 	for i, c := range calls {
-		w1, w2, w3, err := p.m.Weights(c.Expert)
+		w, err := p.m.Weights(c.Expert)
 		if err != nil {
 			results[i].Err = err
 			continue
@@ -27,7 +27,7 @@ func (p plain) Apply(ctx context.Context, in expert.Batch, calls []expert.Call) 
 		out := expert.NewBatch(len(c.Rows), in.Dim)
 		for j, r := range c.Rows {
 			x := in.Row(int(r))
-			a, b := product(w1, x), product(w3, x)
+			a, b := product(w.W1, x), product(w.W3, x)
 			for k := range a {
 				a[k] = a[k] / (1 + math.Exp(-a[k])) * b[k]
 			}
@@ -35,7 +35,7 @@ func (p plain) Apply(ctx context.Context, in expert.Batch, calls []expert.Call) 
 			for k := range a {
 				h[k] = float32(a[k])
 			}
-			for k, v := range product(w2, h) {
+			for k, v := range product(w.W2, h) {
 				out.Row(j)[k] = float32(v)
 			}
 		}

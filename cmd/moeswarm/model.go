@@ -89,7 +89,7 @@ func (p program) modelShow(ctx context.Context, store *expert.Store, name string
 	for _, e := range man.Experts {
 		experts += e.Size
 	}
-	w1, w2, _, err := m.Weights(man.IDs()[0])
+	first, err := m.Weights(man.IDs()[0])
 	if err != nil {
 		return err
 	}
@@ -104,7 +104,7 @@ func (p program) modelShow(ctx context.Context, store *expert.Store, name string
 		{"attention", fmt.Sprintf("%d query and %d key/value heads of %d", s.Heads, s.KVHeads, s.HeadDim)},
 		{"vocabulary", s.Vocab},
 		{"context", s.Context},
-		{"types", fmt.Sprintf("%v for W1 and W3, %v for W2", w1.Type, w2.Type)},
+		{"types", fmt.Sprintf("%v for W1 and W3, %v for W2", first.W1.Type, first.W2.Type)},
 		{"trunk", fmt.Sprintf("%.1f MB, what a gating node needs", float64(man.Trunk.Size)/1e6)},
 		{"all experts", fmt.Sprintf("%.1f MB, %.2f MB each", float64(experts)/1e6, float64(experts)/1e6/float64(len(man.Experts)))},
 		{"trunk hash", fmt.Sprintf("%x", man.Trunk.Hash)},

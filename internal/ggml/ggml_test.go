@@ -92,7 +92,7 @@ func testIndependence(t *testing.T, kind gguf.Type, in, ff, n int) {
 	w1, _ := quantized(t, r, kind, in, ff)
 	w3, _ := quantized(t, r, kind, in, ff)
 	w2, _ := quantized(t, r, kind, ff, in)
-	f := FFN{W1: w1, W2: w2, W3: w3}
+	f := FFN{W1: w1, W2: w2, W3: w3, B1: randomRows(r, 1, ff), B2: randomRows(r, 1, in), B3: randomRows(r, 1, ff), Act: SwiGLUClamped}
 	x := randomRows(r, n, in)
 	act, same := f.Activations()
 	if !same {
@@ -124,6 +124,63 @@ func testIndependence(t *testing.T, kind gguf.Type, in, ff, n int) {
 	for i := range whole {
 		if whole[i] != parts[i] {
 			t.Fatalf("value %d differs when the outputs are split", i)
+		}
+	}
+}
+
+// TestFFNAgainstFloats compares whole networks, with each activation, with and
+// without biases, with the same in 64 bits. Scales are such that the clamps of
+// SwiGLUClamped are met.
+func TestFFNAgainstFloats(t *testing.T) {
+	const in, ff, n = 64, 96, 3
+	for _, act := range []Activation{SwiGLU, SwiGLUClamped} {
+		for _, biased := range []bool{false, true} {
+			r := rand.New(rand.NewPCG(6, uint64(act)))
+			w1, v1 := quantized(t, r, gguf.F32, in, ff)
+			w3, v3 := quantized(t, r, gguf.F32, in, ff)
+			w2, v2 := quantized(t, r, gguf.F32, ff, in)
+			f := FFN{W1: w1, W2: w2, W3: w3, Act: act}
+			b1, b2, b3 := make([]float32, ff), make([]float32, in), make([]float32, ff)
+			if biased {
+				b1, b2, b3 = randomRows(r, 1, ff), randomRows(r, 1, in), randomRows(r, 1, ff)
+				f.B1, f.B2, f.B3 = b1, b2, b3
+			}
+			x := randomRows(r, n, in)
+			var rows Rows
+			rows.Quantize(gguf.F32, x, n, in)
+			y, halves := make([]float32, n*in), make([]float32, n*in)
+			f.Apply(new(Scratch), &rows, nil, y)
+			var s Split
+			s.Begin(f, &rows, []int32{0, 1, 2})
+			s.Inner(0, 2)
+			s.Inner(1, 2)
+			s.Quantize()
+			s.Outer(0, 2, halves)
+			s.Outer(1, 2, halves)
+			product := func(w []float32, x []float64, o int) (sum float64) {
+				for i := range x {
+					sum += float64(w[o*len(x)+i]) * x[i]
+				}
+				return sum
+			}
+			for row := range n {
+				xs, h := make([]float64, in), make([]float64, ff)
+				for i := range xs {
+					xs[i] = float64(x[row*in+i])
+				}
+				for i := range h {
+					h[i] = act.At(product(v1, xs, i)+float64(b1[i]), product(v3, xs, i)+float64(b3[i]))
+				}
+				for o := range in {
+					want, got := product(v2, h, o)+float64(b2[o]), float64(y[row*in+o])
+					if math.Abs(got-want) > 1e-4*(1+math.Abs(want))*ff {
+						t.Fatalf("activation %d, biases %v, row %d value %d: %v, want %v", act, biased, row, o, got, want)
+					}
+					if halves[row*in+o] != y[row*in+o] {
+						t.Fatalf("activation %d, biases %v: value %d differs when the work is split", act, biased, o)
+					}
+				}
+			}
 		}
 	}
 }

@@ -93,28 +93,41 @@ void ms_multiply(const void * w, size_t row_bytes, int type, int cols, int r0, i
     multiply(w, row_bytes, type, cols, r0, r1, x, NULL, n, y, stride);
 }
 
+// One row of values between the two layers, into a. The numbers of act are Go's.
+static void activate(int act, int n, float * a, float * b, const float * b1, const float * b3) {
+    const float alpha = 1.702f, limit = 7.0f;
+    if (b1) {
+        ms_axpy(1, b1, a, n);
+        ms_axpy(1, b3, b, n);
+    }
+    if (act == 0) {
+        ggml_vec_swiglu_f32(n, a, a, b);
+        return;
+    }
+    for (int i = 0; i < n; i++) {
+        const float g = fminf(a[i], limit), u = fmaxf(fminf(b[i], limit), -limit);
+        a[i] = g / (1.0f + expf(-alpha * g)) * (u + 1.0f);
+    }
+}
+
 void ms_feed_forward(const void * w1, int type1, const void * w2, int type2, const void * w3, int type3,
                      int dim, int ff, const void * x, const int32_t * idx, int n,
-                     float * a, float * b, void * q, float * y) {
+                     float * a, float * b, void * q, float * y, int act, const float * b1, const float * b2, const float * b3) {
     multiply(w1, ggml_row_size(type1, dim), type1, dim, 0, ff, x, idx, n, a, ff);
     multiply(w3, ggml_row_size(type3, dim), type3, dim, 0, ff, x, idx, n, b, ff);
     // Row by row: one run over all rows would treat a row's end by its place in the batch.
-    for (int t = 0; t < n; t++) {
-        float * at = a + (size_t) t * ff;
-        ggml_vec_swiglu_f32(ff, at, at, b + (size_t) t * ff);
-    }
+    for (int t = 0; t < n; t++) activate(act, ff, a + (size_t) t * ff, b + (size_t) t * ff, b1, b3);
     ms_quantize(ms_activation_type(type2), a, q, ff, n);
     multiply(w2, ggml_row_size(type2, ff), type2, ff, 0, dim, q, NULL, n, y, dim);
+    for (int t = 0; b2 && t < n; t++) ms_axpy(1, b2, y + (size_t) t * dim, dim);
 }
 
 void ms_feed_inner(const void * w1, int type1, const void * w3, int type3, int dim, int ff, int f0, int f1,
-                   const void * x, const int32_t * idx, int n, float * a, float * b) {
+                   const void * x, const int32_t * idx, int n, float * a, float * b, int act, const float * b1, const float * b3) {
     multiply(w1, ggml_row_size(type1, dim), type1, dim, f0, f1, x, idx, n, a, ff);
     multiply(w3, ggml_row_size(type3, dim), type3, dim, f0, f1, x, idx, n, b, ff);
-    for (int t = 0; t < n; t++) {
-        float * at = a + (size_t) t * ff + f0;
-        ggml_vec_swiglu_f32(f1 - f0, at, at, b + (size_t) t * ff + f0);
-    }
+    for (int t = 0; t < n; t++)
+        activate(act, f1 - f0, a + (size_t) t * ff + f0, b + (size_t) t * ff + f0, b1 ? b1 + f0 : NULL, b3 ? b3 + f0 : NULL);
 }
 
 void ms_attend(const float * q, const float * k, const float * v, int n, int stride, int hd, float scale,

@@ -18,17 +18,17 @@ void ms_dequantize(int type, const void * row, float * y, int cols);
 void ms_multiply(const void * w, size_t row_bytes, int type, int cols, int r0, int r1, const void * x, int n,
                  float * y, int stride);
 
-// y[t] (dim floats each) = W2 (silu(W1 x) * (W3 x)) for n rows, those of x named by idx, or all of them when it is NULL.
+// y[t] (dim floats each) = W2 act(W1 x + b1, W3 x + b3) + b2 for n rows, those of x named by idx, or all of them when it is NULL.
 // W1 and W3 have ff rows of dim values, W2 dim rows of ff. a, b: n*ff floats of scratch; q: room for n rows of ff
-// values in W2's activation type.
+// values in W2's activation type. act: one of Go's Activation. The biases are all there or all NULL.
 void ms_feed_forward(const void * w1, int type1, const void * w2, int type2, const void * w3, int type3,
                      int dim, int ff, const void * x, const int32_t * idx, int n,
-                     float * a, float * b, void * q, float * y);
+                     float * a, float * b, void * q, float * y, int act, const float * b1, const float * b2, const float * b3);
 
-// a[t*ff + f] = silu(W1 x)[f] * (W3 x)[f] for f in [f0, f1), the first half of ms_feed_forward. b: n*ff floats of
+// a[t*ff + f] = act(W1 x + b1, W3 x + b3)[f] for f in [f0, f1), the first half of ms_feed_forward. b: n*ff floats of
 // scratch. f0 is a multiple of 16: a part then treats every value as the whole would.
 void ms_feed_inner(const void * w1, int type1, const void * w3, int type3, int dim, int ff, int f0, int f1,
-                   const void * x, const int32_t * idx, int n, float * a, float * b);
+                   const void * x, const int32_t * idx, int n, float * a, float * b, int act, const float * b1, const float * b3);
 
 // One query head over n key and value vectors of hd values, `stride` floats apart; scores: n floats of scratch.
 void ms_attend(const float * q, const float * k, const float * v, int n, int stride, int hd, float scale,

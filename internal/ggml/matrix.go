@@ -123,9 +123,17 @@ func (m Matrix) check(x *Rows) {
 	}
 }
 
-// FFN is a feed-forward network with a SiLU-gated inner layer:
-// W2 (silu(W1 x) * (W3 x)). W1 and W3 are (FF, Dim), W2 is (Dim, FF).
-type FFN struct{ W1, W2, W3 Matrix }
+// FFN is a feed-forward network of two layers: W2 act(W1 x + B1, W3 x + B3) +
+// B2. W1 and W3 are (FF, Dim), W2 is (Dim, FF). The biases are all there or
+// all nil.
+type FFN struct {
+	W1, W2, W3 Matrix
+	B1, B2, B3 []float32
+	Act        Activation
+}
+
+// float is the first of v for C, NULL when v is nil.
+func float(v []float32) *C.float { return (*C.float)(unsafe.SliceData(v)) }
 
 // Activations is the format of the rows that the network takes, and whether
 // W1 and W3 agree on one, as they do in every published file.
@@ -169,7 +177,8 @@ func (s *Split) Inner(i, parts int) {
 	}
 	C.ms_feed_inner(unsafe.Pointer(&s.f.W1.data[0]), C.int(s.f.W1.Type), unsafe.Pointer(&s.f.W3.data[0]), C.int(s.f.W3.Type),
 		C.int(s.f.W1.In), C.int(s.f.W1.Out), C.int(first), C.int(last),
-		unsafe.Pointer(&s.x.data[0]), (*C.int32_t)(&s.rows[0]), C.int(s.n), (*C.float)(&s.a[0]), (*C.float)(&s.b[0]))
+		unsafe.Pointer(&s.x.data[0]), (*C.int32_t)(&s.rows[0]), C.int(s.n), (*C.float)(&s.a[0]), (*C.float)(&s.b[0]),
+		C.int(s.f.Act), float(s.f.B1), float(s.f.B3))
 }
 
 // Quantize readies the inner values, once all parts of them are there.
@@ -179,6 +188,12 @@ func (s *Split) Quantize() { s.inner.Fill(s.a, 0, s.n) }
 func (s *Split) Outer(i, parts int, y []float32) {
 	first, last := splitRange(s.f.W2.Out, parts, i)
 	s.f.W2.Multiply(&s.inner, first, last, y, s.f.W2.Out)
+	if s.f.B2 == nil || first >= last {
+		return
+	}
+	for t := range s.n {
+		AddScaled(1, s.f.B2[first:last], y[t*s.f.W2.Out+first:t*s.f.W2.Out+last])
+	}
 }
 
 func splitRange(n, parts, i int) (first, last int) { return Parts(n, parts, i, splitGrain) }
@@ -222,5 +237,6 @@ func (f FFN) Apply(s *Scratch, x *Rows, rows []int32, y []float32) {
 		unsafe.Pointer(&f.W1.data[0]), C.int(f.W1.Type), unsafe.Pointer(&f.W2.data[0]), C.int(f.W2.Type),
 		unsafe.Pointer(&f.W3.data[0]), C.int(f.W3.Type), C.int(f.W1.In), C.int(ff),
 		unsafe.Pointer(&x.data[0]), idx, C.int(n),
-		(*C.float)(&s.a[0]), (*C.float)(&s.b[0]), unsafe.Pointer(&s.inner.data[0]), (*C.float)(&y[0]))
+		(*C.float)(&s.a[0]), (*C.float)(&s.b[0]), unsafe.Pointer(&s.inner.data[0]), (*C.float)(&y[0]),
+		C.int(f.Act), float(f.B1), float(f.B2), float(f.B3))
 }

@@ -58,12 +58,21 @@ func (p plain) apply(id expert.ID, x expert.Batch) expert.Batch {
 	x = rounded(x, p.round)
 	g, u := p.product(id, expert.W1, x, ff), p.product(id, expert.W3, x, ff)
 	h := expert.NewBatch(x.Rows, ff)
+	for r := range h.Rows {
+		p.set.Activate(id, g.Row(r), u.Row(r), h.Row(r))
+	}
 	for i := range h.Data {
-		if i%ff*37%100 >= p.skip {
-			h.Data[i] = float32(silu(float64(g.Data[i])) * float64(u.Data[i]))
+		if i%ff*37%100 < p.skip {
+			h.Data[i] = 0
 		}
 	}
-	return p.product(id, expert.W2, rounded(h, p.round), dim)
+	y := p.product(id, expert.W2, rounded(h, p.round), dim)
+	if bias := p.set.OutBias(id); bias != nil {
+		for r := range y.Rows {
+			expert.AddScaled(1, bias, y.Row(r))
+		}
+	}
+	return y
 }
 
 func (p plain) product(id expert.ID, part expert.Part, x expert.Batch, out int) expert.Batch {
@@ -80,8 +89,6 @@ func (p plain) product(id expert.ID, part expert.Part, x expert.Batch, out int) 
 	}
 	return y
 }
-
-func silu(x float64) float64 { return x / (1 + math.Exp(-x)) }
 
 // rounded returns rows of activations as they go into a product.
 func rounded(b expert.Batch, how rounding) expert.Batch {

@@ -31,11 +31,11 @@ type Challenger interface {
 	Challenge(ctx context.Context, to routing.Peer, in expert.Batch, calls []expert.Call) (routing.Opening, error)
 }
 
-// Projection is the secret projection audit. For y = W2 (silu(W1 x) * (W3 x))
-// it keeps secret random rows R and their products with the weights. The
+// Projection is the secret projection audit. For y = W2 act(W1 x, W3 x), biases
+// apart, it keeps secret random rows R and their products with the weights. The
 // result y has come already when the peer learns that it is to show g = W1 x
 // and u = W3 x; then R_g g must be (R_g W1) x, R_u u must be (R_u W3) x, and
-// R_d y must be (R_d W2)(silu(g) * u). With Gaussian rows the square of a
+// R_d y must be (R_d W2) act(g, u). With Gaussian rows the square of a
 // difference is, on average, the square of the true error; so it measures the
 // relative error rather than just say yes or no.
 type Projection struct {
@@ -199,9 +199,7 @@ func test(c *Case, secrets []*secret, open routing.Opening, hows []rounding) (st
 		for k, r := range call.Rows {
 			g, u := inner.Gate.Row(k), inner.Up.Row(k)
 			h := expert.NewBatch(1, ff)
-			for j := range h.Data {
-				h.Data[j] = float32(silu(float64(g[j])) * float64(u[j]))
-			}
+			x.set.Activate(call.Expert, g, u, h.Data)
 			s.g.norm += square(g)
 			s.u.norm += square(u)
 			rg, ru := project(x.rg, g), project(x.ru, u)
@@ -215,7 +213,7 @@ func test(c *Case, secrets []*secret, open routing.Opening, hows []rounding) (st
 				row := in[how].Row(int(r))
 				s.g.diff[how] += rg.apart(project(x.sg, row))
 				s.u.diff[how] += ru.apart(project(x.su, row))
-				right := project(x.sd, rounded(h, how).Data)
+				right := project(x.sd, rounded(h, how).Data).plus(x.bias)
 				if c.Sum == nil {
 					s.d.diff[how] += ry.apart(right)
 					continue
@@ -243,6 +241,13 @@ type projected [projections]float64
 func project(r expert.Batch, v []float32) (p projected) {
 	for k := range p {
 		p[k] = dot(r.Row(k), v)
+	}
+	return p
+}
+
+func (p projected) plus(q projected) projected {
+	for k := range p {
+		p[k] += q[k]
 	}
 	return p
 }

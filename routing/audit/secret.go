@@ -30,6 +30,8 @@ type secret struct {
 	rd         expert.Batch // for W2's outputs; the same for all experts of a layer, so that sums can be tested
 	rg, ru     expert.Batch // for those of W1 and W3
 	sd, sg, su expert.Batch // rd W2, rg W1, ru W3
+	bias       projected    // rd B2
+	set        *expert.Set  // knows biases and activation
 }
 
 func (s *secret) bytes() int {
@@ -108,9 +110,13 @@ func (s *secrets) draw(id expert.ID) (*secret, error) {
 	}
 	dim, ff := set.Size(id)
 	x := &secret{
-		rd: s.gauss(0, expert.ID{Model: id.Model, Layer: id.Layer}, dim),
-		rg: s.gauss(1, id, ff),
-		ru: s.gauss(2, id, ff),
+		rd:  s.gauss(0, expert.ID{Model: id.Model, Layer: id.Layer}, dim),
+		rg:  s.gauss(1, id, ff),
+		ru:  s.gauss(2, id, ff),
+		set: set,
+	}
+	if bias := set.OutBias(id); bias != nil {
+		x.bias = project(x.rd, bias)
 	}
 	for _, p := range []struct {
 		part expert.Part
