@@ -19,7 +19,7 @@ const kickPause = 2 * time.Second
 // announcer says what this node serves: to each peer that connects, by
 // gossip in rounds, and to everybody when the node leaves.
 type announcer struct {
-	offers  []Offer // those that serve something
+	offers  func() []Offer // now
 	log     *slog.Logger
 	now     func() time.Time
 	waiting func() int // frames waiting at this node now
@@ -35,14 +35,8 @@ type announcer struct {
 	}
 }
 
-func newAnnouncer(offers []Offer, log *slog.Logger, now func() time.Time) *announcer {
-	a := &announcer{log: log, now: now, kicked: make(chan struct{}, 1), waiting: func() int { return 0 }}
-	for _, o := range offers {
-		if o.serves() {
-			a.offers = append(a.offers, o)
-		}
-	}
-	return a
+func newAnnouncer(offers func() []Offer, log *slog.Logger, now func() time.Time) *announcer {
+	return &announcer{offers: offers, log: log, now: now, kicked: make(chan struct{}, 1), waiting: func() int { return 0 }}
 }
 
 // message is an announcement and the frames it makes.
@@ -57,11 +51,14 @@ func (a *announcer) messages() []message {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	var out []message
-	for _, o := range a.offers {
+	for _, o := range a.offers() {
+		if !o.serves() && !o.ended {
+			continue
+		}
 		m := message{Announcement: announcementOf(o, time.Time{}, uint32(max(0, a.waiting())))}
 		form := func(w wire.Announcement) []byte {
 			w.Expires = a.mu.order.next(a.now())
-			if a.mu.left {
+			if a.mu.left || o.ended {
 				w = farewell(w)
 			}
 			frame, err := encode(w)
@@ -90,9 +87,6 @@ func (a *announcer) kick() { signal(a.kicked) }
 
 // run gossips in rounds until ctx ends.
 func (a *announcer) run(ctx context.Context) {
-	if len(a.offers) == 0 {
-		return
-	}
 	for {
 		a.round(ctx)
 		if !pause(ctx, kickPause, nil) {
@@ -126,12 +120,17 @@ func (a *announcer) goodbye(ctx context.Context, peers []peer.ID) {
 	a.mu.Lock()
 	a.mu.left = true
 	a.mu.Unlock()
-	if len(a.offers) == 0 {
+	if len(a.offers()) == 0 {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, goodbyeTimeout)
 	defer cancel()
 	a.round(ctx)
+	a.tell(ctx, peers)
+}
+
+// tell says hello to each of peers again.
+func (a *announcer) tell(ctx context.Context, peers []peer.ID) {
 	frames := a.hello()
 	slots := make(chan struct{}, maxDials)
 	var all sync.WaitGroup
@@ -140,7 +139,7 @@ func (a *announcer) goodbye(ctx context.Context, peers []peer.ID) {
 		all.Go(func() {
 			defer func() { <-slots }()
 			if err := a.greeter.greet(ctx, p, frames); err != nil {
-				a.log.Debug("goodbye", "err", err)
+				a.log.Debug("hello again", "err", err)
 			}
 		})
 	}

@@ -52,7 +52,8 @@ type Config struct {
 	// goodbye and the end, as long as it waits for peers' answers at the most.
 	// nil: nothing does.
 	Linger <-chan struct{}
-	// Offers says what Serve and Completer serve, one entry a model.
+	// Offers says what Serve and Completer serve, one entry a model. It may
+	// change while the node runs; see [Node.SetOffer].
 	Offers []Offer
 
 	Log *slog.Logger // nil: discards
@@ -71,6 +72,8 @@ type Offer struct {
 	// expert without one is found by its name (see the package doc); all nodes
 	// that serve a model must agree on which it is.
 	CIDs map[expert.ID][]byte
+
+	ended bool // it served something once, and does no more
 }
 
 // settings is a Config after validate: parsed, with defaults filled in.
@@ -85,7 +88,7 @@ type settings struct {
 	threads    int
 	linger     <-chan struct{}
 	completer  prompt.Completer
-	offers     []Offer
+	offers     *offered
 	log        *slog.Logger
 }
 
@@ -116,6 +119,7 @@ func (c Config) validate() (settings, error) {
 	if len(c.Offers) > maxPeerModels {
 		return settings{}, fmt.Errorf("%d models offered; a node may serve %d", len(c.Offers), maxPeerModels)
 	}
+	var offers []Offer
 	seen := make(map[expert.ModelID]bool)
 	for i, o := range c.Offers {
 		if seen[o.Model] {
@@ -125,11 +129,12 @@ func (c Config) validate() (settings, error) {
 		if err := c.checkOffer(o); err != nil {
 			return settings{}, fmt.Errorf("offer %d (model %s): %w", i, o.Model.Short(), err)
 		}
-		s.offers = append(s.offers, o)
+		offers = append(offers, o)
 	}
-	if _, err := offerKeys(s.offers); err != nil {
+	if _, err := offerKeys(offers); err != nil {
 		return settings{}, err
 	}
+	s.offers = newOffered(offers)
 	return s, nil
 }
 

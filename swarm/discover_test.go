@@ -126,7 +126,7 @@ func TestGossipAlone(t *testing.T) {
 	if err := far.gossip.listen(far.ctx, modelsTopic); err != nil {
 		t.Fatal(err)
 	}
-	send := newAnnouncer([]Offer{gates()}, far.gossip.log, far.gossip.now)
+	send := newAnnouncer(func() []Offer { return []Offer{gates()} }, far.gossip.log, far.gossip.now)
 	// Messages that no honest node writes, then a good one.
 	topic := far.gossip.mu.topics[modelsTopic]
 	ready := pubsub.WithReadiness(pubsub.MinTopicSize(1))

@@ -171,8 +171,3 @@ func (n *Node) sought() (out []expert.ModelID) {
 	})
 	return out
 }
-
-// announced lists the offers that serve something.
-func (n *Node) announced() []Offer {
-	return slices.DeleteFunc(slices.Clone(n.offers), func(o Offer) bool { return !o.serves() })
-}

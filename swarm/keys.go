@@ -61,6 +61,9 @@ func offerKeys(offers []Offer) ([]cid.Cid, error) {
 	}
 	keys := []cid.Cid{servesKey()}
 	for _, o := range offers {
+		if !o.serves() {
+			continue
+		}
 		keys = append(keys, manifestKey(o.Model))
 		if o.Gates {
 			keys = append(keys, gatesKey(o.Model))
@@ -79,7 +82,7 @@ func offerKeys(offers []Offer) ([]cid.Cid, error) {
 // expertKey is the key under which the holders of an expert are to be found,
 // as our own offer of its model has it, if there is one.
 func (n *Node) expertKey(id expert.ID) cid.Cid {
-	for _, o := range n.offers {
+	for _, o := range n.offers.now() {
 		if o.Model == id.Model {
 			if k, err := offerKey(o, id); err == nil {
 				return k

@@ -58,7 +58,7 @@ func New(cfg Config) (*Node, error) {
 	return &Node{
 		settings: s,
 		id:       id,
-		dir:      newDirectory(routingPeer(id), s.offers, time.Now),
+		dir:      newDirectory(routingPeer(id), s.offers.now(), time.Now),
 		ready:    make(chan struct{}),
 		now:      time.Now,
 	}, nil

@@ -3,7 +3,9 @@ package swarm
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,11 +19,14 @@ import (
 // each key, and again before the records expire.
 type provider struct {
 	dht  *dht.IpfsDHT
-	keys []cid.Cid
+	keys func() ([]cid.Cid, error) // what is to be found, now
 	log  *slog.Logger
 
-	grown chan struct{} // room for one: the routing table got a new peer
-	round func()        // called after each round; for tests
+	grown   chan struct{} // room for one: the routing table got a new peer
+	changed chan struct{} // room for one: keys has changed
+	round   func()        // called after each round; for tests
+
+	own map[cid.Cid]bool // keys that are in our own part of the table
 }
 
 const (
@@ -42,25 +47,19 @@ const (
 
 // run publishes until ctx ends.
 func (p *provider) run(ctx context.Context) {
-	if len(p.keys) == 0 {
-		return
-	}
-	for _, k := range p.keys {
-		if err := p.dht.Provide(ctx, k, false); err != nil {
-			p.log.Warn("a provider record cannot be kept", "key", k, "err", err)
-		}
-	}
+	p.own = make(map[cid.Cid]bool)
+	p.fresh(ctx)
 	for {
 		// Without peers there is nobody to give records to.
 		size := p.dht.RoutingTable().Size()
-		if size == 0 {
+		if size == 0 || len(p.own) == 0 {
 			if !p.wait(ctx, reprovideEvery) {
 				return
 			}
 			continue
 		}
 		rest := provideRetry
-		if p.publish(ctx) {
+		if p.publish(ctx, slices.Collect(maps.Keys(p.own))) {
 			// A tenth of jitter keeps nodes that started together apart.
 			rest = reprovideEvery - time.Duration(rand.Float64()*0.1*float64(reprovideEvery))
 		}
@@ -73,13 +72,36 @@ func (p *provider) run(ctx context.Context) {
 	}
 }
 
-// publish gives every record to the nodes closest to its key. It reports
+// fresh puts keys that are new into our own part of the table, drops those
+// that are no longer to be found, and returns the new ones. Nothing withdraws
+// records that others keep; they expire.
+func (p *provider) fresh(ctx context.Context) (added []cid.Cid) {
+	keys, err := p.keys()
+	if err != nil { // offers are checked before they are taken
+		p.log.Error("an offer has no keys", "err", err)
+		return nil
+	}
+	now := make(map[cid.Cid]bool, len(keys))
+	for _, k := range keys {
+		if now[k] = true; p.own[k] {
+			continue
+		}
+		added = append(added, k)
+		if err := p.dht.Provide(ctx, k, false); err != nil {
+			p.log.Warn("a provider record cannot be kept", "key", k, "err", err)
+		}
+	}
+	p.own = now
+	return added
+}
+
+// publish gives records to the nodes closest to their keys. It reports
 // whether any of them was taken.
-func (p *provider) publish(ctx context.Context) bool {
+func (p *provider) publish(ctx context.Context, records []cid.Cid) bool {
 	keys := make(chan cid.Cid)
 	var taken atomic.Int64
 	var workers sync.WaitGroup
-	for range min(provideWorkers, len(p.keys)) {
+	for range min(provideWorkers, len(records)) {
 		workers.Go(func() {
 			for k := range keys {
 				ctx, cancel := context.WithTimeout(ctx, provideTimeout)
@@ -95,16 +117,16 @@ func (p *provider) publish(ctx context.Context) bool {
 	// In random order, so that rounds cut short do not neglect the same ones.
 	spacing := time.NewTicker(provideSpacing)
 	defer spacing.Stop()
-	for _, i := range rand.Perm(len(p.keys)) {
+	for _, i := range rand.Perm(len(records)) {
 		select {
-		case keys <- p.keys[i]:
+		case keys <- records[i]:
 			<-spacing.C
 		case <-ctx.Done():
 		}
 	}
 	close(keys)
 	workers.Wait()
-	p.log.Debug("provider records published", "taken", taken.Load(), "of", len(p.keys))
+	p.log.Debug("provider records published", "taken", taken.Load(), "of", len(records))
 	return taken.Load() > 0
 }
 
@@ -125,6 +147,32 @@ func (p *provider) untilGrown(ctx context.Context, d time.Duration, size int) bo
 	}
 }
 
+// wait waits for d or until the routing table grows, and reports whether ctx
+// still lives. Records that become due meanwhile go out.
 func (p *provider) wait(ctx context.Context, d time.Duration) bool {
-	return pause(ctx, d, p.grown)
+	t := time.NewTimer(d)
+	defer t.Stop()
+	for {
+		select {
+		case <-t.C:
+			return ctx.Err() == nil
+		case <-p.grown:
+			return ctx.Err() == nil
+		case <-ctx.Done():
+			return false
+		case <-p.changed:
+			// A node that fetches experts changes often: one batch a while.
+			if !pause(ctx, settle, nil) {
+				return false
+			}
+			first := len(p.own) == 0
+			added := p.fresh(ctx)
+			switch {
+			case first && len(p.own) > 0:
+				return true // the rounds begin
+			case len(added) > 0 && p.dht.RoutingTable().Size() > 0:
+				p.publish(ctx, added)
+			}
+		}
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/ipfs/go-cid"
 	dht "github.com/libp2p/go-libp2p-kad-dht"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -95,10 +96,6 @@ func (n *Node) open(life context.Context) (l *live, err error) {
 			err = errors.Join(err, l.host.Close())
 		}
 	}()
-	keys, err := offerKeys(n.announced())
-	if err != nil {
-		return nil, err
-	}
 	grown := make(chan struct{}, 1)
 	var first sync.Once
 	l.records = newRecordStore(n.id, l.host.Peerstore(), n.now)
@@ -115,11 +112,12 @@ func (n *Node) open(life context.Context) (l *live, err error) {
 		return nil, err
 	}
 	l.finder = newFinder(l.dht, n.log, n.now, n.expertKey)
-	l.provider = &provider{dht: l.dht, keys: keys, log: n.log, grown: grown, round: n.hooks.provided}
+	l.provider = &provider{dht: l.dht, log: n.log, grown: grown, changed: make(chan struct{}, 1), round: n.hooks.provided,
+		keys: func() ([]cid.Cid, error) { return offerKeys(n.Offers()) }}
 	l.dialer = newDialer(l.host, l.dht, n.log, n.now)
 	l.pinger = newPinger(l.host)
 	l.greeter = &greeter{host: l.host, log: n.log, now: n.now, meters: newMeters[peer.ID](helloPace())}
-	l.announcer = newAnnouncer(n.announced(), n.log, n.now)
+	l.announcer = newAnnouncer(n.offers.now, n.log, n.now)
 	l.announcer.gossip, l.announcer.greeter = l.gossip, l.greeter
 	l.services = newServices(l.host, n.settings)
 	l.announcer.waiting = l.services.waiting
@@ -132,7 +130,7 @@ func (n *Node) open(life context.Context) (l *live, err error) {
 // ctx ends.
 func (n *Node) seek(ctx context.Context, l *live, all *sync.WaitGroup) {
 	n.hear(l, modelsTopic)
-	for _, o := range n.offers {
+	for _, o := range n.offers.now() {
 		n.hear(l, modelTopic(o.Model))
 	}
 	for _, node := range n.joinAt {

@@ -7,8 +7,6 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/host"
-
-	"github.com/moeswarm/moeswarm/expert"
 )
 
 // services are what peers come to this node for, and how it comes to them.
@@ -20,23 +18,15 @@ type services struct {
 
 func newServices(h host.Host, s settings) *services {
 	v := &services{caller: newCaller(h, s.log, callerConfig{})}
-	held := make(map[expert.ID]bool)
-	gates := false
-	for _, o := range s.offers {
-		gates = gates || o.Gates
-		for _, id := range o.Held {
-			held[id] = true
-		}
-	}
-	if len(held) > 0 {
+	if s.serve != nil {
 		v.server = newServer(h, serverConfig{
 			Apply: s.serve,
-			Holds: func(id expert.ID) bool { return held[id] },
+			Holds: s.offers.holds,
 			Sign:  func(b []byte) []byte { return ed25519.Sign(s.key, b) },
 			Log:   s.log, Workers: s.threads,
 		})
 	}
-	if gates {
+	if s.completer != nil {
 		v.prompts = newPromptServer(h, promptServerConfig{Completer: s.completer, Log: s.log})
 	}
 	return v
