@@ -22,6 +22,7 @@ var arrows = map[string][]string{
 	"expert/experttest":   {"expert"},
 	"expert/synth":        {"expert", "internal/gguf"},
 	"gating":              {"expert"},
+	"gating/draft":        {},
 	"gating/prompt":       {"expert"},
 	"gating/trunk":        {"expert", "internal/ggml"},
 	"gating/engine":       {"expert", "gating", "gating/prompt", "gating/trunk"},
