@@ -35,7 +35,7 @@ func testHost(t testing.TB, transport string) host.Host {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h, err := newHost(key)
+	h, err := newHost(key, &reacher{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -101,7 +101,7 @@ func (l *link) run(ctx context.Context, timeout time.Duration) error {
 func (l *link) open(ctx context.Context, timeout time.Duration) (network.Stream, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	return l.host.NewStream(ctx, l.peer, expertsProtocol)
+	return openStream(ctx, l.host, l.peer, expertsProtocol)
 }
 
 // readAll hands out what arrives until the stream ends or the peer breaks the

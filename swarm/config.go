@@ -39,6 +39,10 @@ type Config struct {
 	// MDNS makes the node look for others on the local network, and makes
 	// others find it.
 	MDNS bool
+	// Reach is how this node and its peers come to each other through routers.
+	Reach Reach
+	// Rendezvous lets nodes find each other that know nobody.
+	Rendezvous Rendezvous
 
 	// Serve answers expert calls; nil: the node holds no experts.
 	Serve expert.Applier
@@ -84,6 +88,9 @@ type settings struct {
 	announceAt []multiaddr.Multiaddr
 	joinAt     []peer.AddrInfo
 	mdns       bool
+	reach      Reach
+	meetName   string
+	meetVia    []peer.AddrInfo
 	serve      expert.Applier
 	threads    int
 	linger     <-chan struct{}
@@ -94,7 +101,7 @@ type settings struct {
 
 // validate checks c and fills in defaults. It leaves c alone.
 func (c Config) validate() (settings, error) {
-	s := settings{mdns: c.MDNS, serve: c.Serve, threads: c.Threads, completer: c.Completer, linger: c.Linger, log: c.Log}
+	s := settings{mdns: c.MDNS, reach: c.Reach, serve: c.Serve, threads: c.Threads, completer: c.Completer, linger: c.Linger, log: c.Log}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -105,8 +112,22 @@ func (c Config) validate() (settings, error) {
 	if s.key, err = c.identity(); err != nil {
 		return settings{}, err
 	}
+	if err = c.Reach.validate(); err != nil {
+		return settings{}, err
+	}
+	if s.meetVia, err = c.Rendezvous.parse(); err != nil {
+		return settings{}, err
+	}
+	s.meetName = c.Rendezvous.Name
 	if s.listenAt, err = parseListen(c.Listen); err != nil {
 		return settings{}, err
+	}
+	if s.listenAt = c.Reach.speaks(s.listenAt); len(s.listenAt) == 0 {
+		return settings{}, errors.New("a private swarm speaks TCP; give an address such as /ip4/0.0.0.0/tcp/4160")
+	}
+	if !outside(s.listenAt) {
+		// On loopback there is no router to get through.
+		s.reach.Traverse, s.reach.Relay = false, false
 	}
 	if len(c.Announce) > 0 {
 		if s.announceAt, err = parseListen(c.Announce); err != nil {

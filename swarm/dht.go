@@ -35,13 +35,18 @@ func newDHT(ctx context.Context, h host.Host, records *recordStore, grown func()
 	if err != nil {
 		return nil, fmt.Errorf("starting the hash table: %w", err)
 	}
-	// The hash table has a callback of its own in that place. Nothing listens
-	// or is connected yet, so nobody else touches the field.
+	onGrowth(d, grown)
+	return d, nil
+}
+
+// onGrowth makes a hash table call grown whenever a peer enters its routing
+// table. The table has a callback of its own in that place. Nothing is
+// connected yet, so nobody else touches the field.
+func onGrowth(d *dht.IpfsDHT, grown func()) {
 	table := d.RoutingTable()
 	added := table.PeerAdded
 	table.PeerAdded = func(p peer.ID) {
 		added(p)
 		grown()
 	}
-	return d, nil
 }

@@ -11,7 +11,6 @@ import (
 
 	dht "github.com/libp2p/go-libp2p-kad-dht"
 	"github.com/libp2p/go-libp2p/core/host"
-	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/multiformats/go-multiaddr"
 )
@@ -54,7 +53,7 @@ func newDialer(h host.Host, d *dht.IpfsDHT, log *slog.Logger, now func() time.Ti
 // be closed for it. Calls still connect where they need to.
 func (d *dialer) want(p peer.ID) {
 	net := d.host.Network()
-	if p == d.host.ID() || net.Connectedness(p) == network.Connected || len(net.Peers()) >= connsLow {
+	if p == d.host.ID() || linked(d.host, p) || len(net.Peers()) >= connsLow {
 		return
 	}
 	d.mu.Lock()

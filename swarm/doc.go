@@ -29,9 +29,21 @@
 //   - the distributed hash table: a Kademlia of our own, protocol prefix
 //     /moeswarm, finds peers that this node has no connection to.
 //   - mDNS finds nodes on the same network without any address given.
+//   - a rendezvous, if the user asks for it: nodes that know nobody meet under
+//     a name in the hash table of another network ([Rendezvous]).
 //
 // Nobody else is contacted: there are no bootstrap nodes but those that the
-// user names in [Config.Join], no relays and no port mapping.
+// user names.
+//
+// # How they reach each other through routers
+//
+// [Reach] has the means, each of which works without the others: the router is
+// asked for a port; peers dial back and say which addresses they could reach; a
+// node that nobody can reach reserves places at peers that can be, and is known
+// by addresses that lead through them; over such a relayed connection two nodes
+// agree on the moment to punch holes into their routers. Streams wait a little
+// for the direct connection and take the relayed one if there is none. A
+// private swarm's key keeps all others out.
 //
 // # Keys of the hash table
 //

@@ -35,6 +35,8 @@ func (n *Node) startEvents(l *live) (*events, error) {
 	sub, err := l.host.EventBus().Subscribe([]any{
 		new(event.EvtPeerConnectednessChanged),
 		new(event.EvtPeerIdentificationCompleted),
+		new(event.EvtLocalReachabilityChanged),
+		new(event.EvtHostReachableAddrsChanged),
 	}, eventbus.BufSize(eventBuffer))
 	if err != nil {
 		return nil, fmt.Errorf("swarm: the host's events: %w", err)
@@ -47,6 +49,13 @@ func (n *Node) startEvents(l *live) (*events, error) {
 				n.connectedness(l, ev.Peer, ev.Connectedness)
 			case event.EvtPeerIdentificationCompleted:
 				n.identified(l, ev.Peer, ev.Protocols)
+			case event.EvtLocalReachabilityChanged:
+				l.reach.state.set(ev.Reachability)
+			case event.EvtHostReachableAddrsChanged:
+				l.reach.state.setAddrs(ev)
+				if err := l.reach.offerRelay(l.host, len(ev.Reachable) > 0); err != nil {
+					n.log.Warn("relaying for others", "err", err)
+				}
 			}
 		}
 	})
@@ -64,7 +73,7 @@ func (e *events) stop() {
 // dialled once more: it may be the connection that broke, not the peer.
 func (n *Node) connectedness(l *live, id peer.ID, c network.Connectedness) {
 	p := routingPeer(id)
-	if c == network.Connected {
+	if c == network.Connected || c == network.Limited {
 		l.dialer.welcome(id)
 		_ = n.dir.write(func(t *holdings, _ time.Time) (bool, error) {
 			t.connected(p)
@@ -147,7 +156,7 @@ func (n *Node) becomeReady(ctx context.Context, l *live) {
 
 // expire keeps tables tidy until ctx ends.
 func (n *Node) expire(ctx context.Context, l *live) {
-	connected := func(p peer.ID) bool { return l.host.Network().Connectedness(p) == network.Connected }
+	connected := func(p peer.ID) bool { return linked(l.host, p) }
 	swept := n.now()
 	for pause(ctx, expireEvery, nil) {
 		_ = n.dir.write(func(t *holdings, now time.Time) (bool, error) { return t.expire(now), nil })

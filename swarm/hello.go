@@ -59,7 +59,7 @@ func (g *greeter) close() {
 func (g *greeter) greet(ctx context.Context, p peer.ID, frames []byte) error {
 	ctx, cancel := context.WithTimeout(ctx, helloTimeout)
 	defer cancel()
-	s, err := g.host.NewStream(network.WithNoDial(ctx, "hello"), p, helloProtocol)
+	s, err := g.host.NewStream(network.WithAllowLimitedConn(network.WithNoDial(ctx, "hello"), "hello"), p, helloProtocol)
 	if err != nil {
 		return fmt.Errorf("hello to %v: %w", p, err)
 	}

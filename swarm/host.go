@@ -44,7 +44,7 @@ const agent = "moeswarm"
 
 // newHost returns a libp2p host that does not listen yet. Closing it is the
 // caller's duty. Further options come last and win.
-func newHost(key ed25519.PrivateKey, further ...libp2p.Option) (host.Host, error) {
+func newHost(key ed25519.PrivateKey, reach *reacher, further ...libp2p.Option) (host.Host, error) {
 	identity, err := crypto.UnmarshalEd25519PrivateKey(key)
 	if err != nil {
 		return nil, fmt.Errorf("the node's key: %w", err)
@@ -61,12 +61,10 @@ func newHost(key ed25519.PrivateKey, further ...libp2p.Option) (host.Host, error
 		libp2p.Identity(identity),
 		libp2p.NoListenAddrs, // later, one by one, so that each failure is told
 		libp2p.Transport(tcp.NewTCPTransport),
-		libp2p.Transport(quic.NewTransport),
 		libp2p.Security(noise.ID, noise.New), // first: Noise is quicker to set up
 		libp2p.Security(libp2ptls.ID, libp2ptls.New),
 		libp2p.ConnectionManager(conns),
 		libp2p.ResourceManager(resources),
-		libp2p.DisableRelay(),
 		// Nodes tell each other whether they can be reached from outside, by
 		// dialling back the address that a connection came from.
 		libp2p.EnableNATService(),
@@ -74,7 +72,16 @@ func newHost(key ed25519.PrivateKey, further ...libp2p.Option) (host.Host, error
 		libp2p.UserAgent(agent),
 		libp2p.ProtocolVersion(agent + "/1"),
 	}
-	return libp2p.New(append(options, further...)...)
+	if reach.Key == nil {
+		options = append(options, libp2p.Transport(quic.NewTransport))
+	}
+	options = append(options, reach.options()...)
+	h, err := libp2p.New(append(options, further...)...)
+	if err != nil {
+		return nil, err
+	}
+	reach.host.Store(&h)
+	return h, nil
 }
 
 // announceOnly makes a host tell others these addresses instead of those it
@@ -147,13 +154,15 @@ func spoken(a multiaddr.Multiaddr) bool {
 }
 
 // reachableAddrs is the filter for addresses that go into the hash table or
-// come out of it. Names, relays and other transports are dropped: a stranger
-// must not make us ask name servers. Loopback addresses are kept only where
-// there is nothing else, as in a swarm on one machine.
+// come out of it. Names and other transports are dropped: a stranger must not
+// make us ask name servers. Loopback addresses are kept only where there is
+// nothing else, as in a swarm on one machine.
 func reachableAddrs(addrs []multiaddr.Multiaddr) []multiaddr.Multiaddr {
 	var loopback, other []multiaddr.Multiaddr
 	for _, a := range addrs {
 		switch {
+		case relayed(a):
+			other = append(other, a)
 		case !spoken(a):
 		case manet.IsIPLoopback(a):
 			loopback = append(loopback, a)

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/host"
-	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/sec"
 	libp2pswarm "github.com/libp2p/go-libp2p/p2p/net/swarm"
@@ -89,7 +88,7 @@ func (j *joiner) rest(ctx context.Context, d time.Duration) bool {
 }
 
 func (j *joiner) connected() bool {
-	return j.host.Network().Connectedness(j.node.ID) == network.Connected
+	return linked(j.host, j.node.ID)
 }
 
 func (j *joiner) alone() bool { return len(j.host.Network().Peers()) == 0 }

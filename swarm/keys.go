@@ -33,6 +33,11 @@ func gatesKey(m expert.ModelID) cid.Cid {
 // servesKey finds nodes that serve anything.
 func servesKey() cid.Cid { return keyOf(sha256.Sum256([]byte("moeswarm/1/serves"))) }
 
+// rendezvousKey is what the nodes of a swarm provide in a foreign table.
+func rendezvousKey(name string) cid.Cid {
+	return keyOf(sha256.Sum256([]byte("moeswarm/1/rendezvous" + name)))
+}
+
 // expertKey finds the holders of an expert that has no content id.
 func expertKey(id expert.ID) cid.Cid {
 	b := append([]byte("moeswarm/1/expert"), id.Model[:]...)

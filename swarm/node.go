@@ -90,7 +90,7 @@ func (n *Node) Addrs() []string {
 	if l == nil {
 		return nil
 	}
-	return complete(n.id, slices.DeleteFunc(l.host.Addrs(), func(a multiaddr.Multiaddr) bool { return !spoken(a) }))
+	return complete(n.id, slices.DeleteFunc(l.host.Addrs(), func(a multiaddr.Multiaddr) bool { return !spoken(a) && !relayed(a) }))
 }
 
 // Changed returns a channel that is closed when next something changes in
@@ -180,6 +180,7 @@ func (n *Node) Peers() (out []PeerView) {
 		if id, err := peerID(out[i].Peer); err == nil && l != nil {
 			out[i].Addrs = complete(id, l.host.Peerstore().Addrs(id))
 			out[i].RTT = l.pinger.rtt(id)
+			out[i].Way = wayTo(l.host, id)
 		}
 	}
 	return out

@@ -66,7 +66,7 @@ func (r *remote) open(ctx context.Context) (network.Stream, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, r.times.Dial)
 	defer cancel()
-	return r.host.NewStream(ctx, id, promptProtocol)
+	return openStream(ctx, r.host, id, promptProtocol)
 }
 
 // write sends the prompt, then keep-alives. It runs beside the reading, since

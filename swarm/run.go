@@ -10,6 +10,7 @@ import (
 	dht "github.com/libp2p/go-libp2p-kad-dht"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/peerstore"
 )
 
 // live is everything that exists only while Run runs.
@@ -18,6 +19,7 @@ type live struct {
 	work busy            // what events and calls start, on ctx
 
 	host      host.Host
+	reach     *reacher
 	dht       *dht.IpfsDHT
 	records   *recordStore
 	gossip    *gossip
@@ -66,6 +68,7 @@ func (n *Node) Run(ctx context.Context) error {
 	err = errors.Join(err, l.dht.Close(), l.host.Close())
 	// Last: the host does not close while nobody takes its events.
 	events.stop()
+	_ = l.reach.offerRelay(l.host, false)
 	serving.wait()
 	return err
 }
@@ -83,12 +86,12 @@ func (n *Node) takePart(ctx context.Context, l *live) {
 
 // open builds the parts of the network. Nothing listens yet.
 func (n *Node) open(life context.Context) (l *live, err error) {
-	l = &live{ctx: life, hailed: make(chan struct{})}
+	l = &live{ctx: life, hailed: make(chan struct{}), reach: &reacher{Reach: n.reach}}
 	options := n.hooks.host
 	if len(n.announceAt) > 0 {
 		options = append(slices.Clone(options), announceOnly(n.announceAt))
 	}
-	if l.host, err = newHost(n.key, options...); err != nil {
+	if l.host, err = newHost(n.key, l.reach, options...); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -143,6 +146,13 @@ func (n *Node) seek(ctx context.Context, l *live, all *sync.WaitGroup) {
 			<-ctx.Done()
 			stop()
 		})
+	}
+	if n.meetName != "" {
+		m := &meeting{name: n.meetName, via: n.meetVia, key: n.key, own: l.host, log: n.log, met: func(p peer.AddrInfo) {
+			l.host.Peerstore().AddAddrs(p.ID, p.Addrs, peerstore.TempAddrTTL)
+			l.dialer.want(p.ID)
+		}}
+		all.Go(func() { m.run(ctx) })
 	}
 	all.Go(func() { n.becomeReady(ctx, l) })
 	all.Go(func() { n.expire(ctx, l) })

@@ -32,7 +32,7 @@ func newStranger(t *testing.T) *stranger {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h, err := newHost(key)
+	h, err := newHost(key, &reacher{})
 	if err != nil {
 		t.Fatal(err)
 	}

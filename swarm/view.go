@@ -26,6 +26,7 @@ type PeerView struct {
 	Connected bool
 	Usable    bool          // false: lost, until it is heard of again
 	RTT       time.Duration // measured round trip, smoothed; 0: not measured
+	Way       Way           // how it is connected
 	Models    []PeerModel
 }
 

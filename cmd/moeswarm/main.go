@@ -37,6 +37,7 @@ func commands() []command {
 		{"status", "show the swarm as a running node sees it", program.status},
 		{"model", "import, list and show models", program.model},
 		{"bench", "measure", program.bench},
+		{"swarm-key", "make a key for a private swarm", program.swarmKey},
 		{"version", "print the version and how the binary was built", program.version},
 	}
 }
@@ -105,7 +106,7 @@ Usage: moeswarm COMMAND [FLAGS]
 
 `)
 	for _, c := range commands() {
-		fmt.Fprintf(w, "  %-8s %s\n", c.name, c.about)
+		fmt.Fprintf(w, "  %-9s %s\n", c.name, c.about)
 	}
 	fmt.Fprint(w, `
 "moeswarm COMMAND -h" shows every flag, with examples. To begin:

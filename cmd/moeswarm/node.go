@@ -15,6 +15,7 @@ import (
 	"github.com/moeswarm/moeswarm/internal/demo"
 	"github.com/moeswarm/moeswarm/internal/node"
 	"github.com/moeswarm/moeswarm/routing"
+	"github.com/moeswarm/moeswarm/swarm"
 )
 
 // nodeFlags is the command line of "moeswarm node".
@@ -24,6 +25,10 @@ type nodeFlags struct {
 	listen, join list
 	announce     list
 	mdns         bool
+	nat, relay   bool
+	swarmKey     string
+	rendezvous   string
+	via          list
 	http         string
 	hosts        list
 	models       list
@@ -55,6 +60,11 @@ func (p program) node(ctx context.Context, args []string) error {
 	fs.Var(&f.announce, "announce", "`multiaddr` to tell others instead of those listened on, where a forwarded port or a relay leads here; may be repeated")
 	fs.Var(&f.join, "join", "`multiaddr` of a node to join, with /p2p/ID at its end; may be repeated")
 	fs.BoolVar(&f.mdns, "mdns", true, "find nodes on the local network, and be found there")
+	fs.BoolVar(&f.nat, "nat", true, "look for ways through routers: ask for a port (UPnP, NAT-PMP), use relays, punch holes")
+	fs.BoolVar(&f.relay, "relay", true, "pass other nodes' connections on, within limits, while this node can be reached from outside")
+	fs.StringVar(&f.swarmKey, "swarm-key", "", "`file` with the key of a private swarm, which all its nodes have; \"moeswarm swarm-key > FILE\" makes one")
+	fs.StringVar(&f.rendezvous, "rendezvous", "", "meet the nodes that gave the same `name` through the public IPFS network's hash table; then nobody needs to be named with --join")
+	fs.Var(&f.via, "rendezvous-via", "`multiaddr` of a node of another hash table to meet through, with /p2p/ID at its end; may be repeated")
 	fs.StringVar(&f.http, "http", "127.0.0.1:4180", "`host:port` of the HTTP endpoint; \"none\" for no endpoint")
 	fs.Var(&f.hosts, "http-name", "further host `name` by which HTTP clients may address this node; may be repeated")
 	fs.Var(&f.models, "model", "GGUF `file`, name of an imported model, or \"demo\"; may be repeated")
@@ -156,6 +166,17 @@ func (p program) nodeConfig(f nodeFlags) (node.Config, error) {
 	}
 	if len(cfg.Listen) == 0 {
 		cfg.Listen = []string{"/ip4/0.0.0.0/tcp/4160", "/ip4/0.0.0.0/udp/4160/quic-v1"}
+	}
+	cfg.Reach = swarm.Reach{Traverse: f.nat, Relay: f.nat && f.relay}
+	cfg.Rendezvous = swarm.Rendezvous{Name: f.rendezvous, Via: f.via}
+	if f.swarmKey != "" {
+		text, err := os.ReadFile(f.swarmKey)
+		if err != nil {
+			return cfg, fmt.Errorf("--swarm-key: %w; \"moeswarm swarm-key > FILE\" makes one", err)
+		}
+		if cfg.Reach.Key, err = swarm.ParseSwarmKey(text); err != nil {
+			return cfg, usagef("--swarm-key %s: %w", f.swarmKey, err)
+		}
 	}
 	switch f.sums {
 	case "exact":

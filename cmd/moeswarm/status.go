@@ -43,9 +43,10 @@ func (p program) status(ctx context.Context, args []string) error {
 func (p program) showStatus(v node.View) {
 	out := p.stdout
 	fmt.Fprintf(out, "node %s, moeswarm %s, up %.0f s\n", v.Peer, v.Version, v.UptimeS)
-	for _, a := range v.Addrs {
-		fmt.Fprintf(out, "  %s\n", a)
+	for _, a := range v.Reach.Addrs {
+		fmt.Fprintf(out, "  %s (%s)\n", a.Addr, a.State)
 	}
+	fmt.Fprintln(out, reachLine(v.Reach))
 	if len(v.Models) == 0 {
 		fmt.Fprintf(out, "\nno model is known in this swarm yet; a node started with \"--model demo --gate\" brings one\n")
 	}
@@ -81,11 +82,38 @@ func (p program) showStatus(v node.View) {
 		v.Answers.Answers, v.Answers.Errors, v.Answers.Tokens, v.Answers.Failovers)
 }
 
+// reachLine says how this node stands to the world outside.
+func reachLine(r node.ReachView) string {
+	line := map[string]string{
+		"public":  "reachable from outside",
+		"private": "not reachable from outside; peers come through relays or punched holes",
+		"unknown": "whether it can be reached from outside is not known yet",
+	}[r.Reachable]
+	if !r.Traverses {
+		line = "no ways through routers are sought (--nat=false, or loopback only)"
+	}
+	if r.Private {
+		line += "; private swarm"
+	}
+	if r.Router {
+		line += "; the router opens ports"
+	}
+	if r.Relaying {
+		line += "; relays for others"
+	}
+	if r.HolesPunched+r.PunchesFailed > 0 {
+		line += fmt.Sprintf("; holes punched: %d of %d", r.HolesPunched, r.HolesPunched+r.PunchesFailed)
+	}
+	return line
+}
+
 func peerRow(p node.PeerView) string {
 	state := "known"
 	switch {
 	case !p.Usable:
 		state = "lost"
+	case p.Way == "relay":
+		state = "relayed"
 	case p.Connected:
 		state = "connected"
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/moeswarm/moeswarm/expert"
 	"github.com/moeswarm/moeswarm/routing"
+	"github.com/moeswarm/moeswarm/swarm"
 )
 
 // Config of a [Node].
@@ -18,6 +19,10 @@ type Config struct {
 	// Announce are multiaddrs to tell others instead of those listened on.
 	Announce []string
 	MDNS     bool // find others on the local network, and be found
+	// Reach and Rendezvous are the swarm package's: ways through routers, and
+	// to nodes whose addresses nobody knows.
+	Reach      swarm.Reach
+	Rendezvous swarm.Rendezvous
 
 	HTTP  string   // host:port of the HTTP endpoint; empty: none
 	Hosts []string // further names under which clients may address it

@@ -12,10 +12,11 @@ import (
 // View is what /v1/swarm shows of the swarm as this node sees it. Times are in
 // the unit that the name says.
 type View struct {
-	Peer    string   `json:"peer"`
-	Version string   `json:"version"`
-	Addrs   []string `json:"addrs"`
-	UptimeS float64  `json:"uptime_s"`
+	Peer    string    `json:"peer"`
+	Version string    `json:"version"`
+	Addrs   []string  `json:"addrs"`
+	UptimeS float64   `json:"uptime_s"`
+	Reach   ReachView `json:"reach"`
 
 	Models  []ModelView `json:"models"`
 	Peers   []PeerView  `json:"peers"`
@@ -23,6 +24,25 @@ type View struct {
 	Served  ServedView  `json:"served"`          // expert calls this node has answered
 	Answers entry.Stats `json:"answers"`         // prompts that entered here
 	Audit   *AuditView  `json:"audit,omitempty"` // checks of what peers answered; absent where none are made
+}
+
+// ReachView is how this node can be reached from outside.
+type ReachView struct {
+	Reachable     string     `json:"reachable"` // public, private or unknown
+	Private       bool       `json:"private_swarm"`
+	Traverses     bool       `json:"nat_traversal"`
+	Router        bool       `json:"router_opens_ports"` // by UPnP or NAT-PMP
+	Relaying      bool       `json:"relays_for_others"`
+	HolesPunched  int        `json:"holes_punched"`
+	PunchesFailed int        `json:"hole_punches_failed"`
+	Addrs         []AddrView `json:"addrs"`
+}
+
+// AddrView is one address of this node and what peers found out about it:
+// reachable, unreachable, untested, or relay where it leads through one.
+type AddrView struct {
+	Addr  string `json:"addr"`
+	State string `json:"state"`
 }
 
 // ModelView is one model in the swarm.
@@ -45,6 +65,7 @@ type PeerView struct {
 	Addrs     []string        `json:"addrs"`
 	Connected bool            `json:"connected"`
 	Usable    bool            `json:"usable"`
+	Way       string          `json:"way"` // direct, relay, or empty while it is not connected
 	RTTms     float64         `json:"rtt_ms"`
 	Models    []PeerModelView `json:"models"`
 	Calls     *CallsView      `json:"calls,omitempty"` // what this node asked of it
@@ -110,7 +131,7 @@ type ServedView struct {
 func (n *Node) View() View {
 	v := View{
 		Peer: n.ID(), Version: n.cfg.Version, Addrs: n.Addrs(), UptimeS: time.Since(n.began).Seconds(),
-		Models: []ModelView{}, Peers: []PeerView{}, Answers: n.entry.Stats(),
+		Reach: reachView(n.net.Reach()), Models: []ModelView{}, Peers: []PeerView{}, Answers: n.entry.Stats(),
 	}
 	shapes := map[expert.ModelID]swarm.Coverage{}
 	for _, m := range n.net.Models() {
@@ -142,6 +163,17 @@ func (n *Node) View() View {
 	return v
 }
 
+func reachView(r swarm.ReachView) ReachView {
+	v := ReachView{
+		Reachable: r.Reachable, Private: r.Private, Traverses: r.Traverses, Router: r.Router, Relaying: r.Relaying,
+		HolesPunched: r.Punched, PunchesFailed: r.PunchesFailed, Addrs: []AddrView{},
+	}
+	for _, a := range r.Addrs {
+		v.Addrs = append(v.Addrs, AddrView(a))
+	}
+	return v
+}
+
 func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
 func (n *Node) modelView(m swarm.ModelView) ModelView {
@@ -168,7 +200,7 @@ func (n *Node) modelView(m swarm.ModelView) ModelView {
 func peerView(p swarm.PeerView, calls *CallsView) PeerView {
 	v := PeerView{
 		Peer: string(p.Peer), Addrs: p.Addrs, Connected: p.Connected, Usable: p.Usable,
-		RTTms: ms(p.RTT), Models: []PeerModelView{}, Calls: calls,
+		Way: string(p.Way), RTTms: ms(p.RTT), Models: []PeerModelView{}, Calls: calls,
 	}
 	for _, m := range p.Models {
 		pm := PeerModelView{ID: m.Model.String(), Name: m.Name, Gates: m.Gates, Waiting: m.Waiting}
