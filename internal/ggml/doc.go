@@ -10,10 +10,12 @@
 //
 // ggml's own threading is not used, because its barrier spins: every call into
 // C here runs on the calling thread, and Go spreads the work by expert and by
-// matrix rows. The kernels are called one row and one output at a time
-// through ggml's type traits, so an output value depends on its matrix row and
-// its activation row alone, whatever else is in the batch. That is what keeps
-// tokens independent of batching.
+// matrix rows. An output value depends on its matrix row and its activation
+// row alone, whatever else is in the batch: that is what keeps tokens
+// independent of batching. One row of activations is multiplied by ggml's dot
+// products, called through its type traits. Several rows go through kernels of
+// this package (rows_*.c) that unpack sixteen weight rows once for all of them
+// and add up in ggml's order, so that they give ggml's bits; see [Grouped].
 //
 // The ggml sources come with the module github.com/ollama/ollama, the last
 // release that carries them. This is the only package with cgo. It knows

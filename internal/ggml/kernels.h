@@ -13,6 +13,9 @@ void ms_quantize(int type, const float * x, void * y, int cols, int n);
 // Widens one row to floats.
 void ms_dequantize(int type, const void * row, float * y, int cols);
 
+// *y = dot(w, x) of two rows of cols values, by ggml's own kernel.
+void ms_dot(int type, int cols, const void * w, const void * x, float * y);
+
 // y[t*stride + r] = dot(W row r, x row t) for r in [r0, r1), t in [0, n). x holds rows in the activation type of W's
 // type. W's rows have `cols` values in row_bytes bytes each.
 void ms_multiply(const void * w, size_t row_bytes, int type, int cols, int r0, int r1, const void * x, int n,

@@ -5,6 +5,7 @@ package ggml
 #cgo linux LDFLAGS: -lstdc++ -lm -lpthread
 #cgo darwin LDFLAGS: -lc++
 #include "kernels.h"
+#include "rows.h"
 extern void ggml_cpu_init(void);
 */
 import "C"
@@ -239,4 +240,13 @@ func (f FFN) Apply(s *Scratch, x *Rows, rows []int32, y []float32) {
 		unsafe.Pointer(&x.data[0]), idx, C.int(n),
 		(*C.float)(&s.a[0]), (*C.float)(&s.b[0]), unsafe.Pointer(&s.inner.data[0]), (*C.float)(&y[0]),
 		C.int(f.Act), float(f.B1), float(f.B2), float(f.B3))
+}
+
+// Grouped reports whether products of several activation rows by this type go
+// through this package's kernels for sixteen weight rows at a time. They give
+// the bits of ggml's dot products; the first call for a type proves it on
+// random numbers, and a build where that fails does without them.
+func Grouped(t gguf.Type) bool {
+	C.ggml_cpu_init()
+	return Multiplies(t) && C.ms_group(C.int(t)) != nil
 }
