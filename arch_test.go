@@ -25,7 +25,7 @@ var arrows = map[string][]string{
 	"gating/draft":        {},
 	"gating/prompt":       {"expert"},
 	"gating/trunk":        {"expert", "internal/ggml"},
-	"gating/engine":       {"expert", "gating", "gating/prompt", "gating/trunk"},
+	"gating/engine":       {"expert", "gating", "gating/draft", "gating/prompt", "gating/trunk"},
 	"routing":             {"expert"},
 	"routing/audit":       {"expert", "routing"},
 	"swarm":               {"expert", "gating/prompt", "routing", "swarm/wire"},
