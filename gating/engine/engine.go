@@ -15,7 +15,6 @@ type Engine struct {
 
 	running                   atomic.Int64
 	prefilled, decoded, steps atomic.Uint64
-	drafted, accepted         atomic.Uint64
 }
 
 // New checks the configuration. The engine works once Run is called.
@@ -33,8 +32,6 @@ type Stats struct {
 	Prefilled        uint64 // tokens of prompts and prefixes that went through the trunk
 	Decoded          uint64 // tokens drawn
 	Steps            uint64 // passes over the trunk
-	Drafted          uint64 // tokens that steps had ahead of their time
-	Accepted         uint64 // how many of them were right
 }
 
 // Stats may be called at any time.
@@ -42,7 +39,6 @@ func (e *Engine) Stats() Stats {
 	return Stats{
 		Running: int(e.running.Load()), Waiting: e.queue.len(),
 		Prefilled: e.prefilled.Load(), Decoded: e.decoded.Load(), Steps: e.steps.Load(),
-		Drafted: e.drafted.Load(), Accepted: e.accepted.Load(),
 	}
 }
 
@@ -53,7 +49,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	if e.began.Swap(true) {
 		return errors.New("engine: Run was called before")
 	}
-	l := loop{Engine: e, drafts: newDrafter(e.cfg)}
+	l := loop{Engine: e}
 	for slot := range e.cfg.MaxRunning {
 		l.free = append(l.free, slot)
 	}

@@ -72,7 +72,6 @@ func fakeLogits(history []int32, out []float32) {
 type fakeTrunk struct {
 	t      testing.TB
 	before func(ctx context.Context, s trunk.Step) error // may delay or fail a step
-	model  func(history []int32, out []float32)
 
 	mu struct {
 		sync.Mutex
@@ -82,7 +81,7 @@ type fakeTrunk struct {
 }
 
 func newFakeTrunk(t testing.TB) *fakeTrunk {
-	f := &fakeTrunk{t: t, model: fakeLogits}
+	f := &fakeTrunk{t: t}
 	f.mu.slots = make(map[int][]int32)
 	return f
 }
@@ -111,7 +110,7 @@ func (f *fakeTrunk) Forward(ctx context.Context, s trunk.Step) (expert.Batch, er
 		touched[slot] = i
 		f.mu.slots[slot] = append(slices.Clone(held[:pos]), id)
 		if next < len(s.Logits) && s.Logits[next] == i {
-			f.model(f.mu.slots[slot], out.Row(next))
+			fakeLogits(f.mu.slots[slot], out.Row(next))
 			next++
 		}
 	}
@@ -149,11 +148,6 @@ func (f *fakeTrunk) steps() []trunk.Step {
 // reference computes an answer one token at a time, without an engine. It
 // includes the request's prefix.
 func reference(r prompt.Request, context int) ([]int32, prompt.Finish) {
-	return referenceOf(fakeLogits, r, context)
-}
-
-// referenceOf does so with another model.
-func referenceOf(model func([]int32, []float32), r prompt.Request, context int) ([]int32, prompt.Finish) {
 	ids, _ := fakeTokenizer{}.Encode(r.Text, true)
 	n := len(ids)
 	ids = append(ids, r.Prefix...)
@@ -167,7 +161,7 @@ func referenceOf(model func([]int32, []float32), r prompt.Request, context int) 
 		if len(answer) >= r.MaxTokens || len(ids) >= context {
 			return answer, prompt.FinishLength
 		}
-		model(ids, logits)
+		fakeLogits(ids, logits)
 		id, err := s.draw(logits, ids[max(0, len(ids)-recentTokens):], r.Sampling, len(answer))
 		if err != nil {
 			panic(err)

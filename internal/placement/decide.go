@@ -222,39 +222,17 @@ func (d *decider) useRoom() {
 	if d.free < smallest || d.batch < smallest && len(d.out.Fetch) > 0 {
 		return
 	}
-	for _, c := range d.drawn() {
-		if !d.take(c.expert, Spare) && (d.free < smallest || d.batch < smallest) {
+	for l := d.lottery(); ; {
+		i, ok := l.next()
+		if !ok || !d.take(i, Spare) && (d.free < smallest || d.batch < smallest) {
 			return
 		}
 	}
 }
 
-// candidate is an expert not held, with its place in a draw.
-type candidate struct {
-	expert int
-	key    float64
-}
-
-// drawn lists the experts that could be fetched in an order drawn without
-// replacement, each with the weight of what it is worth (an exponential race:
-// the smallest of Exp(1)/weight comes first).
-func (d *decider) drawn() []candidate {
-	taken := make(map[int]bool, len(d.out.Fetch))
-	for _, f := range d.out.Fetch {
-		taken[f.Expert] = true
-	}
-	all := make([]candidate, 0, len(d.Experts)-d.held)
-	for i := range d.Experts {
-		e := &d.Experts[i]
-		// Holes are for volunteers.
-		if e.Held || e.Lost || taken[i] || e.Bytes > d.Budget || d.Takers > 0 && e.Replicas+float64(e.Intended) < float64(d.p.Want) {
-			continue
-		}
-		all = append(all, candidate{i, -math.Log(uniform(d.Seed+2, i)) / d.worth(e)})
-	}
-	slices.SortFunc(all, func(a, b candidate) int { return cmp.Compare(a.key, b.key) })
-	return all
-}
+// exchangeTries bounds the draws of one decision for an exchange; what it does
+// not find now it may find next time.
+const exchangeTries = 200
 
 // exchange gives up copies for others that are worth more by the hysteresis,
 // a small share of the budget at a time.
@@ -274,21 +252,23 @@ func (d *decider) exchange() {
 		return
 	}
 	room := max(1, int64(d.p.MaxMove*float64(d.Budget)))
-	for _, c := range d.drawn() {
-		if room <= 0 || d.batch <= 0 || len(d.victims) == 0 {
+	l := d.lottery()
+	for tries := 0; tries < exchangeTries && room > 0 && d.batch > 0 && len(d.victims) > 0; tries++ {
+		i, ok := l.next()
+		if !ok {
 			return
 		}
-		e := &d.Experts[c.expert]
+		e := &d.Experts[i]
 		w := d.worth(e)
 		// The greater the advantage the likelier the move: as many move as are
 		// needed, not all who could.
-		if gain := w / (d.p.Hysteresis * least); gain <= 1 || uniform(d.Seed+3, c.expert) > 1-1/gain {
+		if gain := w / (d.p.Hysteresis * least); gain <= 1 || uniform(d.Seed+3, i) > 1-1/gain {
 			continue
 		}
 		if d.free < e.Bytes && !d.makeRoom(e.Bytes, w/d.p.Hysteresis) {
 			continue
 		}
-		if d.take(c.expert, Better) {
+		if d.take(i, Better) {
 			room -= e.Bytes
 		}
 	}

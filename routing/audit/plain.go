@@ -48,9 +48,7 @@ func (p plain) Apply(ctx context.Context, in expert.Batch, calls []expert.Call) 
 		for k, r := range c.Rows {
 			copy(x.Row(k), in.Row(int(r)))
 		}
-		if results[i].Out = p.apply(c.Expert, x); !p.set.Holds(c.Expert) {
-			results[i] = expert.Result{Err: gone(c.Expert)}
-		}
+		results[i].Out = p.apply(c.Expert, x)
 	}
 	return results
 }
