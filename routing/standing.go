@@ -20,10 +20,7 @@ func (r *Router) Passed(p Peer) {
 // planned no more until it is forgiven, answers of it that are under way are
 // not accepted, and its correctness drops.
 func (r *Router) Condemn(p Peer, reason string) {
-	if reason == "" {
-		reason = "no reason given"
-	}
-	reason = strings.ToValidUTF8(reason[:min(len(reason), maxReason)], "")
+	reason = trimmedReason(reason)
 	r.cfg.Log.Warn("a peer gave a wrong answer; it is asked nothing any more", "peer", p, "reason", reason)
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -33,6 +30,14 @@ func (r *Router) Condemn(p Peer, reason string) {
 		rep.Excluded = reason
 		return rep
 	})
+}
+
+// trimmedReason is a reason that fits into the files.
+func trimmedReason(reason string) string {
+	if reason == "" {
+		reason = "no reason given"
+	}
+	return strings.ToValidUTF8(reason[:min(len(reason), maxReason)], "")
 }
 
 // Forgive ends an exclusion. The failed check still counts.

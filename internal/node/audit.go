@@ -38,7 +38,7 @@ func (n *Node) newAudit(pool *ggml.Pool) (*audit.Inspector, error) {
 		},
 		Challenger: n.net, Directory: n.net, Caller: n.net,
 		Passed:   func(p routing.Peer) { n.router.Passed(p) },
-		Condemn:  func(p routing.Peer, reason string) { n.router.Condemn(p, reason) },
+		Condemn:  n.condemn,
 		Always:   n.cfg.Audit == "always",
 		Evidence: n.cfg.Evidence, Log: n.cfg.Log,
 	})

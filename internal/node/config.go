@@ -46,8 +46,9 @@ type Config struct {
 	// Evidence is the directory where what convicts a peer is kept; empty:
 	// nowhere.
 	Evidence string
-	// Reputations is the file where the conduct of peers is kept; empty: it is
-	// forgotten with this run.
+	// Reputations is the file where the conduct of peers is kept; beside it
+	// are exclusions.jsonl, who was found to lie, and standings.json, whose
+	// answers have been right. Empty: all is forgotten with this run.
 	Reputations string
 
 	Log *slog.Logger // nil: silent

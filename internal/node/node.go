@@ -67,7 +67,9 @@ func New(cfg Config) (*Node, error) {
 	if n.router, err = n.newRouter(); err != nil {
 		return nil, err
 	}
-	n.loadReputations()
+	if err := n.loadReputations(); err != nil {
+		return nil, err
+	}
 	for _, m := range cfg.Models {
 		if !m.Gate {
 			continue

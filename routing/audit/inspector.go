@@ -54,8 +54,9 @@ type subject struct {
 
 // standing is what is remembered of a subject.
 type standing struct {
-	passes int     // in a row
-	rows   []*Case // single rows of its latest answers that were not audited
+	passes int       // in a row
+	at     time.Time // of the last audit
+	rows   []*Case   // single rows of its latest answers that were not audited
 }
 
 // pending is the audits under way of one model, and their failures since the
@@ -251,6 +252,7 @@ func (i *Inspector) conclude(c *Case, v Verdict) error {
 	case Guilty, Unproven:
 		s.passes, s.rows = 0, nil
 	}
+	s.at = i.cfg.now()
 	i.mu.Unlock()
 	i.stats.concluded(v)
 	defer i.cfg.Verdict(v)
