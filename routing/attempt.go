@@ -108,7 +108,8 @@ func (w *round) learnFrom(o outcome, errs []error, good int, worst Failure) {
 			r.mu.totals.RemoteCalls++
 		}
 	}
-	reference := time.Duration(o.ask.size.Calls)*priorCall + time.Duration(o.ask.size.Rows)*priorRow
+	perCall, perRow := o.ask.size.Kind.prior()
+	reference := seconds(float64(o.ask.size.Calls)*perCall + float64(o.ask.size.Rows)*perRow)
 	switch {
 	case good > 0:
 		rec.reputation = rec.reputation.Answered(true, o.answer.Compute, reference, now)

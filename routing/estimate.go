@@ -10,7 +10,8 @@ import (
 type Size struct {
 	Bytes int // of rows, there and back
 	Calls int
-	Rows  int // summed over the calls
+	Rows  int  // summed over the calls
+	Kind  Kind // of the calls, which are of one layer
 }
 
 // Sample is one measured attempt.
@@ -36,7 +37,7 @@ type Estimate struct {
 	failedAt  time.Time // when the last failure came
 	failRate  float64   // moving share of attempts that failed by the peer's fault, as of failedAt
 	trust     float64   // what a plan multiplies its time with for the peer's reputation; at least 1
-	path      cost      // net and work, reduced; see refresh
+	way       cost      // net, reduced; see refresh
 	flying    Size      // our own attempts that are under way there
 	queue     float64   // seconds a frame waits there, as of queueAt
 	late      float64   // seconds that attempts cut off were past expectation, as of lateAt
@@ -45,8 +46,8 @@ type Estimate struct {
 	lateOnce  bool   // it was late, but had answered in time before
 	spread    spread // of took ÷ expected
 
-	net  line // seconds on the way, over bytes
-	work line // seconds of compute per call, over rows per call
+	net  line  // seconds on the way, over bytes
+	work works // compute, by kind
 
 	measuredAt time.Time // zero: never
 	refusals   int       // for overload, in a row
@@ -64,13 +65,9 @@ func NewRelayedEstimate(peer Peer, p Policy) Estimate {
 }
 
 func newEstimate(peer Peer, rtt time.Duration, bandwidth float64) Estimate {
-	const (
-		// Frames of decoding have some KiB; only larger differences tell
-		// bandwidth from jitter.
-		spreadBytes = 16 << 10
-		// Likewise for rows per call: one or two rows cost the same.
-		spreadRows = 4
-	)
+	// Frames of decoding have some KiB; only larger differences tell bandwidth
+	// from jitter.
+	const spreadBytes = 16 << 10
 	h := fnv.New64a()
 	_, _ = h.Write([]byte(peer)) // a hash's Write never fails
 	e := Estimate{
@@ -78,18 +75,16 @@ func newEstimate(peer Peer, rtt time.Duration, bandwidth float64) Estimate {
 		tie:    h.Sum64(),
 		trust:  1,
 		net:    line{baseline: rtt.Seconds(), slope0: 1 / bandwidth, spread: spreadBytes},
-		work:   line{baseline: priorCall.Seconds(), slope0: priorRow.Seconds(), spread: spreadRows},
 		spread: newSpread(),
 	}
 	e.refresh()
 	return e
 }
 
-// refresh reduces the two lines to the form that plans read.
+// refresh reduces the line of the way to the form that plans read.
 func (e *Estimate) refresh() {
 	base, perByte := e.net.parts()
-	perCall, perRow := e.work.parts()
-	e.path = cost{fixed: base, perByte: perByte, perCall: perCall, perRow: perRow}
+	e.way = cost{fixed: base, perByte: perByte}
 }
 
 // Observe takes in a success. What the peer says about itself only divides up
@@ -102,8 +97,7 @@ func (e *Estimate) Observe(s Sample, now time.Time) {
 	queued := min(max(s.Queued, 0), s.Took)
 	compute := min(max(s.Compute, 0), s.Took-queued)
 	e.net.observe(float64(s.Bytes), (s.Took - queued - compute).Seconds(), alpha)
-	calls := float64(max(s.Calls, 1))
-	e.work.observe(float64(s.Rows)/calls, compute.Seconds()/calls, alpha)
+	e.work.observe(s.Size, compute, now)
 	// Those that wait now are thought to be like this frame. A thousand
 	// waiting frames are as bad as more.
 	behind := compute * time.Duration(min(max(s.Waiting, 0), 1000))
@@ -259,7 +253,7 @@ func (e *Estimate) Measured() (time.Time, bool) { return e.measuredAt, !e.measur
 
 // Expected is the time that an attempt of this size would take.
 func (e *Estimate) Expected(s Size, now time.Time) time.Duration {
-	c := e.cost(now)
+	c := e.cost(s.Kind, now)
 	return time.Duration(c.seconds(float64(s.Bytes), float64(s.Calls), float64(s.Rows)) * float64(time.Second))
 }
 
@@ -274,8 +268,11 @@ type cost struct {
 	fixed, perByte, perCall, perRow float64 // seconds
 }
 
-func (e *Estimate) cost(now time.Time) cost {
-	c := e.path
+// cost is that of calls of one kind. What is under way there counts as if it
+// were of the same kind: a node runs one model, nearly always.
+func (e *Estimate) cost(k Kind, now time.Time) cost {
+	c := e.way
+	c.perCall, c.perRow = e.work.of(k)
 	c.fixed += e.queueNow(now)
 	if f := &e.flying; f.Calls > 0 {
 		c.fixed += float64(f.Calls)*c.perCall + float64(f.Rows)*c.perRow
@@ -291,7 +288,11 @@ func (e *Estimate) risk(now time.Time) float64 {
 	if e.failRate > 0 {
 		fails = faded(e.failRate, now.Sub(e.failedAt), failureHalfLife)
 	}
-	return (1 + tailWeight*(e.spread.p95-1)) * (1 + failureCost*fails) * max(e.trust, 1)
+	p95 := e.spread.p95
+	if !e.spread.known() { // one late answer among few is no tail yet
+		p95 = min(p95, spreadPriorRatio)
+	}
+	return (1 + tailWeight*(p95-1)) * (1 + failureCost*fails) * max(e.trust, 1)
 }
 
 func (c cost) times(f float64) cost {
@@ -311,7 +312,7 @@ func (e *Estimate) Tail(s Size, now time.Time) time.Duration {
 // prior's at least.
 func (e *Estimate) tail(bytes int) float64 {
 	if float64(bytes) > familiarSizes*e.net.x {
-		return max(e.spread.p95, 2)
+		return max(e.spread.p95, spreadPriorRatio)
 	}
 	return e.spread.p95
 }

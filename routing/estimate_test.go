@@ -26,7 +26,7 @@ func TestPriorOfUnknownPeer(t *testing.T) {
 		t.Error("an unknown peer should be unmeasured and trusted")
 	}
 	// 12.5 kB take a millisecond, two calls of three rows 0.6 + 0.18 ms.
-	if got, want := e.Expected(Size{12500, 2, 6}, epoch), p.PriorRTT+1780*time.Microsecond; !near(got, want, time.Microsecond) {
+	if got, want := e.Expected(Size{Bytes: 12500, Calls: 2, Rows: 6}, epoch), p.PriorRTT+1780*time.Microsecond; !near(got, want, time.Microsecond) {
 		t.Errorf("expected %v, want %v", got, want)
 	}
 }
@@ -36,9 +36,9 @@ func TestEstimateHoldsAtThatPayload(t *testing.T) {
 	for _, bytes := range []int{100, 4 << 10, 1 << 20} {
 		e := NewEstimate("a", testPolicy(t))
 		for i := range 10 {
-			e.Observe(Sample{Size: Size{bytes, 2, 2}, Took: 9 * time.Millisecond, Compute: 2 * time.Millisecond}, epoch.Add(time.Duration(i)*time.Second))
+			e.Observe(Sample{Size: Size{Bytes: bytes, Calls: 2, Rows: 2}, Took: 9 * time.Millisecond, Compute: 2 * time.Millisecond}, epoch.Add(time.Duration(i)*time.Second))
 		}
-		if got := e.Expected(Size{bytes, 2, 2}, epoch.Add(time.Minute)); !near(got, 9*time.Millisecond, time.Microsecond) {
+		if got := e.Expected(Size{Bytes: bytes, Calls: 2, Rows: 2}, epoch.Add(time.Minute)); !near(got, 9*time.Millisecond, time.Microsecond) {
 			t.Errorf("%d bytes: expected %v, want the 9 ms that were measured", bytes, got)
 		}
 		if got := e.RTT(bytes); !near(got, 7*time.Millisecond, time.Microsecond) {
@@ -83,7 +83,7 @@ func TestEstimateLearnsItsParts(t *testing.T) {
 func TestEstimateFollowsChange(t *testing.T) {
 	e := NewEstimate("a", testPolicy(t))
 	now := epoch
-	s := Sample{Size: Size{4096, 1, 1}, Took: 5 * time.Millisecond}
+	s := Sample{Size: Size{Bytes: 4096, Calls: 1, Rows: 1}, Took: 5 * time.Millisecond}
 	for range 20 {
 		now = now.Add(50 * time.Millisecond)
 		e.Observe(s, now)
@@ -107,7 +107,7 @@ func TestEstimateFollowsChange(t *testing.T) {
 
 func TestQueueDecays(t *testing.T) {
 	e := NewEstimate("a", testPolicy(t))
-	s := Size{4096, 1, 1}
+	s := Size{Bytes: 4096, Calls: 1, Rows: 1}
 	e.Observe(Sample{Size: s, Took: 110 * time.Millisecond, Compute: 10 * time.Millisecond, Queued: 80 * time.Millisecond}, epoch)
 	at := func(age time.Duration) time.Duration { return e.Expected(s, epoch.Add(age)) - 30*time.Millisecond }
 	if got := at(0); !near(got, 40*time.Millisecond, time.Microsecond) {
@@ -138,7 +138,7 @@ func TestEstimateOfBoastfulPeer(t *testing.T) {
 		"instant":  {Took: 0, Compute: time.Hour},
 	} {
 		e := NewEstimate("a", testPolicy(t))
-		s.Size = Size{4096, 2, 4}
+		s.Size = Size{Bytes: 4096, Calls: 2, Rows: 4}
 		for i := range 10 {
 			e.Observe(s, epoch.Add(time.Duration(i)*time.Second))
 			e.Probed(4096, 50*time.Millisecond, Load{Waiting: s.Waiting, Queued: s.Queued}, epoch.Add(time.Duration(i)*time.Second))
@@ -155,7 +155,7 @@ func TestEstimateOfBoastfulPeer(t *testing.T) {
 
 func TestOwnAttemptsCount(t *testing.T) {
 	e := NewEstimate("a", testPolicy(t))
-	s := Size{4096, 1, 10}
+	s := Size{Bytes: 4096, Calls: 1, Rows: 10}
 	e.Observe(Sample{Size: s, Took: 30 * time.Millisecond, Compute: 10 * time.Millisecond}, epoch)
 	before := e.Expected(s, epoch)
 	e.flying = Size{Calls: 2, Rows: 20}
@@ -227,7 +227,7 @@ func TestLiarStaysExcluded(t *testing.T) {
 
 func TestLate(t *testing.T) {
 	e := NewEstimate("a", testPolicy(t))
-	s := Size{4096, 1, 1}
+	s := Size{Bytes: 4096, Calls: 1, Rows: 1}
 	e.Observe(Sample{Size: s, Took: 10 * time.Millisecond}, epoch)
 	e.Late(s, 5*time.Millisecond, epoch)
 	if got := e.Expected(s, epoch); !near(got, 10*time.Millisecond, time.Microsecond) {
@@ -253,7 +253,7 @@ func TestLate(t *testing.T) {
 func TestEstimateCutoff(t *testing.T) {
 	p := testPolicy(t)
 	e := NewEstimate("a", p)
-	s := Size{4096, 2, 2}
+	s := Size{Bytes: 4096, Calls: 2, Rows: 2}
 	if got := e.Cutoff(s, 0, true, epoch, p); got < p.DeadlineFloor {
 		t.Errorf("cutoff %v of an unknown peer", got)
 	}
@@ -270,7 +270,7 @@ func TestEstimateCutoff(t *testing.T) {
 	if got := e.Cutoff(s, 0, false, now, p); got != p.DeadlineFloor {
 		t.Errorf("cutoff %v of an only holder", got)
 	}
-	if got := e.Cutoff(Size{100 * 4096, 20, 200}, 0, true, now, p); got < p.DeadlineFloor {
+	if got := e.Cutoff(Size{Bytes: 100 * 4096, Calls: 20, Rows: 200}, 0, true, now, p); got < p.DeadlineFloor {
 		t.Errorf("cutoff %v of an ask a hundred times as large as any seen", got)
 	}
 	if got := e.Cutoff(s, 60, true, now, p); got != deadlineMax {
@@ -282,7 +282,7 @@ func TestEstimateCutoff(t *testing.T) {
 // two probes say otherwise; one that was cancelled early teaches nothing.
 func TestOutrun(t *testing.T) {
 	e := NewEstimate("a", testPolicy(t))
-	s := Size{4096, 1, 1}
+	s := Size{Bytes: 4096, Calls: 1, Rows: 1}
 	for i := range 40 {
 		e.Observe(Sample{Size: s, Took: 10 * time.Millisecond}, epoch.Add(time.Duration(i)*50*time.Millisecond))
 	}
@@ -309,7 +309,7 @@ func TestRisk(t *testing.T) {
 	steady, failing, stray := at(t, "a", 10*time.Millisecond, 0), at(t, "b", 10*time.Millisecond, 0), at(t, "c", 10*time.Millisecond, 0)
 	for i := range 40 {
 		now := epoch.Add(time.Duration(i) * 50 * time.Millisecond)
-		s := Sample{Size: Size{512, 1, 1}, Took: 10 * time.Millisecond, Expected: 10 * time.Millisecond}
+		s := Sample{Size: Size{Bytes: 512, Calls: 1, Rows: 1}, Took: 10 * time.Millisecond, Expected: 10 * time.Millisecond}
 		steady.Observe(s, now)
 		if failing.Observe(s, now); i%4 == 0 {
 			failing.Fail(now.Add(time.Millisecond), now.Add(time.Millisecond), p)

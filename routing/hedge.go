@@ -42,10 +42,15 @@ func (h Hedge) String() string {
 	return time.Duration(h).String()
 }
 
-// after is when an attempt with this p95 is duplicated.
-func (h Hedge) after(p95 time.Duration) time.Duration {
-	if h > 0 {
+// after is when an attempt with this p95 is duplicated, of whose time the share
+// busy is spent at its peer rather than on the way. Where processors are what is
+// short, a duplicate at p95 would only add to the load that made it late.
+func (h Hedge) after(p95 time.Duration, busy float64) time.Duration {
+	switch {
+	case h > 0:
 		return time.Duration(h)
+	case busy > busyMost:
+		p95 *= busyPatience
 	}
 	return max(p95, hedgeLeast)
 }

@@ -354,3 +354,47 @@ func TestStaleMap(t *testing.T) {
 		})
 	}
 }
+
+// Where processors and not the way are what an attempt waits for, it is not
+// duplicated at its p95, which load alone explains; a given time is obeyed.
+func TestHedgeKnowsWhatIsShort(t *testing.T) {
+	for _, tt := range []struct {
+		hedge Hedge
+		busy  float64
+		want  time.Duration
+	}{
+		{HedgeAuto, 0.1, 20 * ms},
+		{HedgeAuto, 0.5, 20 * ms},
+		{HedgeAuto, 0.6, 60 * ms},
+		{HedgeAuto, 1, 60 * ms},
+		{Hedge(7 * ms), 1, 7 * ms},
+	} {
+		if got := tt.hedge.after(20*ms, tt.busy); got != tt.want {
+			t.Errorf("hedge %v, busy %v: after %v, want %v", tt.hedge, tt.busy, got, tt.want)
+		}
+	}
+	// The same in a plan: two peers on a fast line, busy for 10 ms a call, and two
+	// that are far and quick.
+	for name, c := range map[string]struct {
+		way, work time.Duration
+		factor    float64
+	}{
+		"the way":    {30 * ms, ms, 1},
+		"processors": {ms, 10 * ms, busyPatience},
+	} {
+		w := Work{Rows: 1, Dim: 256, Calls: []expert.Call{{Rows: []int32{0}}}, Place: []int{0}, Holders: [][]int32{{0, 1}}}
+		peers := straying(t, 2, c.way, c.way/10, c.work)
+		attempts, err := Plan(w, peers, epoch, 1)
+		if err != nil || len(attempts) != 2 {
+			t.Fatalf("%s: %v, %v", name, attempts, err)
+		}
+		for i := range peers {
+			if e := &peers[i]; e.Peer == attempts[0].Peer {
+				want := time.Duration(c.factor * float64(e.Tail(w.size([]int{0}), epoch)))
+				if !near(attempts[1].After, want, want/50) {
+					t.Errorf("%s: duplicated after %v, want %v", name, attempts[1].After, want)
+				}
+			}
+		}
+	}
+}

@@ -14,6 +14,7 @@ type Work struct {
 	Rows, Dim int // shape of the batch
 	Sum       bool
 	Calls     []expert.Call
+	Kind      Kind  // of the calls, which are of one layer
 	Place     []int // indices of the calls to place; the others are left out
 	// Holders gives for each of Calls the peers that hold its expert, as
 	// indices into the estimates. Excluded, which may be nil or shorter, gives
@@ -42,8 +43,10 @@ func (u *Unplaced) Unwrap() error { return expert.ErrNoHolder }
 // slowest peer is what stays small. Calls with a single holder come first,
 // then those with most rows, since the small ones fit in best at the end. A
 // peer that already takes part is preferred when it costs little time, as a
-// frame less is a chance less for a late answer. All calls of a peer form one
-// attempt. The time that counts is the mean that is expected, raised for peers
+// frame less is a chance less for a late answer: the more, the further peers
+// stray from their mean. Among few peers, calls are then moved, and peers taken
+// out, while that lowers the expected maximum over the peers. All calls of a
+// peer form one attempt. The time that counts is the mean that is expected, raised for peers
 // that stray from it, fail, or are little trusted, and among peers that are as
 // good within a few percent the seed decides, so that gating nodes which know
 // the same spread over them.
@@ -81,21 +84,28 @@ type planner struct {
 	chosen   []int32   // for each of order: the slot it went to
 	second   []int32   // by call: the slot next best, -1 if there is none
 	attempts []Attempt
-	calls    []int // backs the attempts' Calls
-	rest     []int // calls of an attempt that have no hedge yet
+	calls    []int   // backs the attempts' Calls
+	rest     []int   // calls of an attempt that have no hedge yet
+	used     []int32 // slots that take part, for refine
+	could    []uint8 // for each of order: the set of used slots that may be asked
+	undo     []int   // indices into order
 	left     []int
+	peers    int // slots that take part
 }
 
 // slot is a peer within one plan.
 type slot struct {
-	peer    int32
-	penalty float64 // seconds; makes a suspect peer the last choice
-	factor  float64 // what its expected time is multiplied with to compare it
-	cost    cost    // multiplied already
-	tie     uint64  // order among equals
-	calls   int
-	rows    int
-	end     int // end of its part of planner.calls
+	peer      int32
+	penalty   float64 // seconds; makes a suspect peer the last choice
+	factor    float64 // what its expected time is multiplied with to compare it
+	cost      cost    // multiplied already
+	even      float64 // takes out of cost what only tells equals apart
+	deviation float64 // of its time, as a share of it
+	tie       uint64  // order among equals
+	calls     int
+	rows      int
+	use       int8 // its index in planner.used
+	end       int  // end of its part of planner.calls
 }
 
 func (p *planner) plan(w Work, peers []Estimate, now time.Time, seed uint64) (attempts []Attempt, left []int) {
@@ -114,11 +124,15 @@ func (p *planner) plan(w Work, peers []Estimate, now time.Time, seed uint64) (at
 			continue
 		}
 		s := &p.slots[at]
+		if s.calls == 0 {
+			p.peers++
+		}
 		s.calls++
 		s.rows += len(w.Calls[c].Rows)
 		p.least[at] = s.timeWith(&w, 0)
 	}
 	slices.Sort(p.left)
+	p.refine(&w)
 	p.collect(peers)
 	p.hedge(&w, peers)
 	return p.attempts, p.left
@@ -131,7 +145,7 @@ func (p *planner) reset(peers, calls int) {
 	if len(p.slotOf) < peers {
 		p.slotOf = make([]int32, peers+peers/4)
 	}
-	p.least, p.keys = p.least[:0], p.keys[:0]
+	p.least, p.keys, p.peers = p.least[:0], p.keys[:0], 0
 	p.slots, p.order, p.chosen = p.slots[:0], p.order[:0], p.chosen[:0]
 	p.attempts, p.calls, p.left = p.attempts[:0], p.calls[:0], p.left[:0]
 	p.second = slices.Grow(p.second[:0], calls)[:calls]
@@ -170,7 +184,7 @@ func (p *planner) choose(w *Work, c int, peers []Estimate, now time.Time, seed u
 	for _, h := range w.Holders[c] {
 		at := p.slotOf[h] - 1
 		if at < 0 {
-			at = p.meet(h, w.Explore, peers, now, seed)
+			at = p.meet(w, h, peers, now, seed)
 		}
 		if p.least[at] > enough || len(excluded) > 0 && slices.Contains(excluded, h) {
 			continue
@@ -188,11 +202,11 @@ func (p *planner) choose(w *Work, c int, peers []Estimate, now time.Time, seed u
 			joined, joinedTime = at, t
 		}
 		if next >= 0 {
-			enough = max(nextTime, bestTime*(1+joinSlack))
+			enough = max(nextTime, bestTime*(1+p.slots[best].joinSlack(p.peers)))
 		}
 	}
 	p.second[c] = next
-	if joined >= 0 && joined != best && joinedTime <= bestTime*(1+joinSlack) {
+	if joined >= 0 && joined != best && joinedTime <= bestTime*(1+p.slots[best].joinSlack(p.peers)) {
 		p.second[c] = best
 		return joined
 	}
@@ -200,18 +214,20 @@ func (p *planner) choose(w *Work, c int, peers []Estimate, now time.Time, seed u
 }
 
 // meet makes the peer's slot.
-func (p *planner) meet(peer int32, explore bool, peers []Estimate, now time.Time, seed uint64) int32 {
+func (p *planner) meet(w *Work, peer int32, peers []Estimate, now time.Time, seed uint64) int32 {
 	e := &peers[peer]
 	s := slot{peer: peer, tie: mix(e.tie ^ seed)}
 	least := math.Inf(1)
 	if e.askable(now) {
 		s.penalty = e.avoidance(now)
 		s.factor = e.risk(now)
-		if explore {
+		if w.Explore {
 			s.factor /= max(e.trust, 1)
 		}
-		s.factor *= 1 + choiceSlack*float64(s.tie>>11)/(1<<53)
-		s.cost = e.cost(now).times(s.factor)
+		s.even = 1 / (1 + choiceSlack*float64(s.tie>>11)/(1<<53))
+		s.factor /= s.even
+		s.deviation = e.spread.deviation()
+		s.cost = e.cost(w.Kind, now).times(s.factor)
 		least = s.penalty + s.cost.fixed
 	}
 	p.slots = append(p.slots, s)
@@ -240,7 +256,7 @@ func (w *Work) bytes(rows int) int {
 
 // size is what an attempt with these calls costs.
 func (w *Work) size(calls []int) Size {
-	s := Size{Calls: len(calls)}
+	s := Size{Calls: len(calls), Kind: w.Kind}
 	for _, c := range calls {
 		s.Rows += len(w.Calls[c].Rows)
 	}

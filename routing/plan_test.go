@@ -34,7 +34,7 @@ func draw(t testing.TB, seed uint64, calls, peers int, healthy bool) instance {
 			for range 3 {
 				rows := 1 + source.IntN(20)
 				work := time.Duration(rows) * perRow
-				e.Observe(Sample{Size: Size{rows * 2048, 1, rows}, Took: base + work, Compute: work}, in.now.Add(-time.Second))
+				e.Observe(Sample{Size: Size{Bytes: rows * 2048, Calls: 1, Rows: rows}, Took: base + work, Compute: work}, in.now.Add(-time.Second))
 			}
 		}
 		switch {
@@ -245,7 +245,7 @@ func (in *instance) best() time.Duration {
 // at gives a peer an exact, steady pace.
 func at(t testing.TB, name Peer, rtt, perCall time.Duration) Estimate {
 	e := NewEstimate(name, testPolicy(t))
-	e.Observe(Sample{Size: Size{512, 1, 1}, Took: rtt + perCall, Compute: perCall}, epoch)
+	e.Observe(Sample{Size: Size{Bytes: 512, Calls: 1, Rows: 1}, Took: rtt + perCall, Compute: perCall}, epoch)
 	return e
 }
 

@@ -18,8 +18,9 @@ func (p *planner) hedge(w *Work, peers []Estimate) {
 		}
 		i++
 		mean, tail := p.slots[at].times(w, peers)
-		after := w.Hedge.after(seconds(tail))
-		if critical > 0 && tail > critical && tail > mean*criticalTail {
+		busy := 1 - p.slots[at].onTheWay(w, peers)/max(mean, 1e-9)
+		after := w.Hedge.after(seconds(tail), busy)
+		if busy <= busyMost && critical > 0 && tail > critical && tail > mean*criticalTail {
 			after = atOnce
 		}
 		p.duplicate(w, p.attempts[i].Calls, int32(at), after, peers)
@@ -32,6 +33,12 @@ func (s *slot) times(w *Work, peers []Estimate) (mean, tail float64) {
 	mean = s.cost.seconds(float64(bytes), float64(s.calls), float64(s.rows))
 	mean /= s.factor
 	return mean, mean * peers[s.peer].tail(bytes)
+}
+
+// onTheWay is the part of the expected time that is not spent at the peer.
+func (s *slot) onTheWay(w *Work, peers []Estimate) float64 {
+	way := &peers[s.peer].way
+	return way.fixed + way.perByte*float64(w.bytes(s.rows))
 }
 
 // critical gives the time that the p95 of few attempts lies above and all

@@ -90,10 +90,13 @@ const (
 	priorBandwidth = 12.5e6
 	// relayedBandwidth is a tenth of it: relays serve many and limit each.
 	relayedBandwidth = 1.25e6
-	// priorCall and priorRow are the compute of a call: its weights are read
-	// once (2.8 MB at 10 GB/s), then each row costs about a tenth of that.
-	priorCall = 300 * time.Microsecond
-	priorRow  = 30 * time.Microsecond
+	// priorReading, in bytes per second, is how fast weights are read: half of
+	// what one core of a desktop does. priorCall and priorRow are the compute
+	// of a call of an unknown kind: weights of 2.8 MB, read once, then each
+	// row costs about a tenth of that.
+	priorReading = 10e9
+	priorCall    = 300 * time.Microsecond
+	priorRow     = 30 * time.Microsecond
 
 	// deadlineMax bounds an attempt whatever the estimate says: the largest
 	// ask over the prior bandwidth takes 2.7 s, and its work no minute.
@@ -152,10 +155,13 @@ const (
 	// budgetMost bounds what the budget can save up, in calls: some layers of
 	// top-8, so that a calm hour does not pay for a storm of duplicates.
 	budgetMost = 64
-
-	// joinSlack is how much slower than the best choice a peer may be that
-	// takes part anyway: one frame less is worth 5 % of its time.
-	joinSlack = 0.05
+	// busyMost is the share of an attempt's time spent at its peer, waiting and
+	// computing, beyond which processors and not the way are what it waits for.
+	// A duplicate waits for them too, and takes them from others; busyPatience
+	// is how many times its p95 it is given then, which load alone does not
+	// explain.
+	busyMost     = 0.5
+	busyPatience = 3
 
 	// maxProbing bounds the probes under way at once: one that waits for a lost
 	// peer must not keep the others from theirs.

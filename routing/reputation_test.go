@@ -270,7 +270,7 @@ func TestRelayedPrior(t *testing.T) {
 	learn(&tab, testIDs[0], epoch, "far", "near")
 	far, _ := tab.find("far")
 	near, _ := tab.find("near")
-	s := Size{8192, 1, 1}
+	s := Size{Bytes: 8192, Calls: 1, Rows: 1}
 	if f, n := far.Expected(s, epoch), near.Expected(s, epoch); f < 2*n {
 		t.Errorf("expected %v of a relayed peer, %v of a direct one", f, n)
 	}

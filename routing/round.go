@@ -70,6 +70,9 @@ func newRound(r *Router, in expert.Batch, calls []expert.Call, sum bool) *round 
 		open:  len(calls),
 		done:  make(chan outcome),
 	}
+	if len(calls) > 0 {
+		w.work.Kind = r.cfg.Kind(calls[0].Expert)
+	}
 	if !sum {
 		w.results = make([]expert.Result, len(calls))
 	}

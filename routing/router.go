@@ -26,6 +26,10 @@ type Config struct {
 	// that more is expected of the way there as long as it is not measured. It
 	// must not block. May be nil.
 	Relayed func(Peer) bool
+	// Kind says what kind of computing an expert's calls are, so that peers'
+	// speeds are measured by kind. It must not block. May be nil: all are the
+	// same.
+	Kind func(expert.ID) Kind
 	// Missing is told of experts that nobody known can compute now, so that
 	// the swarm is searched for holders. It must not block. May be nil.
 	Missing func([]expert.ID)
@@ -52,6 +56,9 @@ func (c Config) validate() (Config, error) {
 	}
 	if c.LocalHolds == nil {
 		c.LocalHolds = func(expert.ID) bool { return false }
+	}
+	if c.Kind == nil {
+		c.Kind = func(expert.ID) Kind { return Kind{} }
 	}
 	if c.Missing == nil {
 		c.Missing = func([]expert.ID) {}

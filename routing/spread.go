@@ -12,7 +12,8 @@ type spread struct {
 	p50, p95 float64
 	gain     float64 // weight of the next sample; grows, so that the older weigh less
 	total    float64
-	answered int // samples taken in, at most spreadKnown
+	answered int     // samples taken in, at most spreadKnown
+	variance float64 // moving mean of squared distances from 1, those past p95 counted as p95
 	mass     [spreadBuckets]float32
 }
 
@@ -30,8 +31,15 @@ const (
 	spreadKnown = 16
 	// The prior weighs as much as four samples, of which a tenth took twice as
 	// long as expected: a p95 of 2 until something is known.
-	spreadPrior     = 4
-	spreadPriorTail = 0.1
+	spreadPrior      = 4
+	spreadPriorTail  = 0.1
+	spreadPriorRatio = 2
+	// Its deviation is such that one frame less is worth 5 % of the time of
+	// peers that nobody knows yet, see growth. At most a deviation of a half
+	// is believed: such a peer's expectation is wrong, rather than its time
+	// uncertain.
+	spreadPriorDeviation = 0.07
+	spreadMostDeviation  = 0.5
 	// spreadHalfLife is how fast a spread ages while nothing is measured. At
 	// least an eighth of it stays, so that one sample is never all there is.
 	spreadHalfLife = 5 * time.Minute
@@ -39,9 +47,9 @@ const (
 )
 
 func newSpread() spread {
-	s := spread{gain: 1, total: spreadPrior}
+	s := spread{gain: 1, total: spreadPrior, variance: spreadPriorDeviation * spreadPriorDeviation}
 	s.mass[ratioBucket(1)] = spreadPrior * (1 - spreadPriorTail)
-	s.mass[ratioBucket(2)] = spreadPrior * spreadPriorTail
+	s.mass[ratioBucket(spreadPriorRatio)] = spreadPrior * spreadPriorTail
 	s.quantiles()
 	return s
 }
@@ -61,7 +69,14 @@ func (s *spread) observe(ratio float64, idle time.Duration) {
 	s.total += s.gain
 	s.answered = min(s.answered+1, spreadKnown)
 	s.quantiles()
+	// Rare late ones are the tail's, and hedges deal with them.
+	strayed := min(max(ratio, 0), max(s.p95, 1)) - 1
+	s.variance += (strayed*strayed - s.variance) / (spreadPrior + float64(s.answered))
 }
+
+// deviation is the standard deviation of the ratio, without its tail: what the
+// maximum over several peers depends on.
+func (s *spread) deviation() float64 { return min(math.Sqrt(s.variance), spreadMostDeviation) }
 
 // known says whether the quantiles are the peer's own rather than the prior's.
 func (s *spread) known() bool { return s.answered >= spreadKnown }

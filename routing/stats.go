@@ -20,7 +20,8 @@ type PeerStats struct {
 	P50, P95   time.Duration // of an attempt of the usual size
 	Excluded   string        // why it is asked nothing any more; empty: it is
 	Reputation Reputation
-	InFlight   int // calls under way there
+	Speeds     []KindSpeed // its compute, by kind
+	InFlight   int         // calls under way there
 
 	Attempts, Calls, Rows int // answered well
 	Retries               int // of Calls, those that had failed elsewhere
@@ -76,6 +77,7 @@ func (r *Router) Peers() []PeerStats {
 			Breaker:  e.Breaker(now),
 			P50:      e.Median(t.typical, now), P95: e.Tail(t.typical, now),
 			Excluded: c.reputation.Excluded, Reputation: c.reputation,
+			Speeds:   e.Speeds(),
 			InFlight: e.flying.Calls,
 			Attempts: c.attempts, Calls: c.calls, Rows: c.rows, Retries: c.retries,
 			BytesOut: c.bytesOut, BytesIn: c.bytesIn, Probes: c.probes, Failures: c.failures,

@@ -189,5 +189,5 @@ func (t *table) sawSize(s Size) {
 		return
 	}
 	towards := func(old, new int) int { return old + (new-old)/8 }
-	t.typical = Size{towards(t.typical.Bytes, s.Bytes), towards(t.typical.Calls, s.Calls), towards(t.typical.Rows, s.Rows)}
+	t.typical = Size{Bytes: towards(t.typical.Bytes, s.Bytes), Calls: towards(t.typical.Calls, s.Calls), Rows: towards(t.typical.Rows, s.Rows), Kind: s.Kind}
 }

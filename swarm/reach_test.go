@@ -196,6 +196,29 @@ func TestCallThroughRelay(t *testing.T) {
 			t.Errorf("the holder's way is %q, want %q", p.Way, WayRelay)
 		}
 	}
+	if !gate.Relayed(holder.ID()) || gate.Relayed(gate.ID()) || gate.Relayed("nobody") {
+		t.Error("the router is not told that the holder is behind a relay")
+	}
+	// The router expects more of such a peer until it has measured it.
+	r, err := routing.New(routing.Config{Directory: gate, Caller: gate, Relayed: gate.Relayed, Policy: routing.Policy{Seed: 1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := time.Duration(0)
+	r2, err := routing.New(routing.Config{Directory: gate, Caller: tooBusy{}, Relayed: gate.Relayed, Policy: routing.Policy{Seed: 1, MissingWait: -1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = r2.Apply(ctx, ask.In, ask.Calls)
+	for _, p := range r2.Peers() {
+		before = p.Expected
+	}
+	if got := r.Apply(ctx, ask.In, ask.Calls); got[0].Err != nil {
+		t.Fatal(got[0].Err)
+	}
+	if after := r.Peers()[0].Expected; before < 150*time.Millisecond || after > before/2 {
+		t.Errorf("expected %v before the first answer and %v after", before, after)
+	}
 }
 
 // A stream to a peer behind a relay takes the direct connection once there is
@@ -215,4 +238,11 @@ func TestStreamPrefersDirect(t *testing.T) {
 	if !linked(a, b.ID()) || wayTo(a, b.ID()) != WayDirect {
 		t.Errorf("way %q", wayTo(a, b.ID()))
 	}
+}
+
+// tooBusy is a Caller whose peers have no time.
+type tooBusy struct{}
+
+func (tooBusy) Call(context.Context, routing.Peer, routing.Ask) (routing.Answer, error) {
+	return routing.Answer{}, expert.ErrOverloaded
 }

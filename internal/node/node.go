@@ -141,7 +141,7 @@ func (n *Node) newNetwork(offers []swarm.Offer) (*swarm.Node, error) {
 
 func (n *Node) newRouter() (*routing.Router, error) {
 	return routing.New(routing.Config{
-		Check: n.check(),
+		Check: n.check(), Kind: n.kinds(), Relayed: n.net.Relayed,
 		Local: n.sets, LocalHolds: n.sets.Holds,
 		Directory: n.net, Caller: n.net, Prober: n.net, Missing: n.net.LookUp,
 		Policy: n.cfg.Routing, Log: n.cfg.Log,

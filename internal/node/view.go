@@ -97,6 +97,15 @@ type CallsView struct {
 	Correct    float64        `json:"correctness"`        // its lower bound
 	Excluded   string         `json:"excluded,omitempty"` // why it is asked nothing any more
 	Failures   map[string]int `json:"failures,omitempty"`
+	Speeds     []SpeedView    `json:"speeds,omitempty"` // its compute, by format of weights
+}
+
+// SpeedView is how long a peer computes on a call of one kind.
+type SpeedView struct {
+	Weights string  `json:"weights"` // formats of W1 and W3, and of W2
+	MiB     float64 `json:"mib"`     // of weights read by a call
+	CallMs  float64 `json:"call_ms"`
+	RowMs   float64 `json:"row_ms"` // more for each row
 }
 
 // RoutingView sums up the expert calls this node has asked for.
@@ -223,6 +232,9 @@ func callsView(p routing.PeerStats) *CallsView {
 		BytesOut: p.BytesOut, BytesIn: p.BytesIn,
 		P50ms: ms(p.P50), P95ms: ms(p.P95), Breaker: p.Breaker.String(),
 		Score: p.Reputation.Score(), Correct: p.Reputation.Correctness(), Excluded: p.Excluded,
+	}
+	for _, s := range p.Speeds {
+		v.Speeds = append(v.Speeds, SpeedView{formatsOf(s.Kind), float64(s.Kind.KiB) / 1024, ms(s.PerCall), ms(s.PerRow)})
 	}
 	for kind, count := range p.Failures {
 		if count > 0 {
