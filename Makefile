@@ -8,7 +8,7 @@ export CGO_CXXFLAGS = -O3 -march=$(ARCH)
 
 PROMPT ?= func main() {
 
-.PHONY: build run test race check fuzz bench install clean
+.PHONY: build run test race check fuzz bench install release clean
 
 build: ## bin/moeswarm
 	@mkdir -p bin
@@ -46,5 +46,8 @@ bench: build ## the scenarios, on the demo model
 install: ## into GOBIN
 	go install ./cmd/moeswarm
 
+release: ## archives for linux/amd64 and linux/arm64 in dist/
+	packaging/release.sh
+
 clean:
-	rm -rf bin
+	rm -rf bin dist

@@ -32,6 +32,7 @@ var arrows = map[string][]string{
 	"swarm/wire":          {"expert", "gating/prompt"},
 	"internal/client":     {},
 	"internal/demo":       {},
+	"internal/doctor":     {},
 	"internal/entry":      {"expert", "gating/prompt"},
 	"internal/ggml":       {"internal/gguf"},
 	"internal/gguf":       {},

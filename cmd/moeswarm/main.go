@@ -37,6 +37,7 @@ func commands() []command {
 		{"status", "show the swarm as a running node sees it", program.status},
 		{"model", "import, list and show models", program.model},
 		{"bench", "measure", program.bench},
+		{"doctor", "look at this machine as a node would use it, and say what to do", program.doctor},
 		{"swarm-key", "make a key for a private swarm", program.swarmKey},
 		{"version", "print the version and how the binary was built", program.version},
 	}
