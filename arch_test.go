@@ -18,14 +18,14 @@ const module = "github.com/moeswarm/moeswarm/"
 // cmd and bench see everything. A new arrow is a decision: write its reason
 // into docs/design.md.
 var arrows = map[string][]string{
-	"expert":              {"internal/ggml", "internal/gguf"},
+	"expert":              {"internal/ggml", "internal/gguf", "internal/tree"},
 	"expert/experttest":   {"expert"},
 	"expert/synth":        {"expert", "internal/gguf"},
 	"gating":              {"expert"},
 	"gating/draft":        {},
 	"gating/prompt":       {"expert"},
 	"gating/trunk":        {"expert", "internal/ggml"},
-	"gating/engine":       {"expert", "gating", "gating/prompt", "gating/trunk"},
+	"gating/engine":       {"expert", "gating", "gating/draft", "gating/prompt", "gating/trunk"},
 	"routing":             {"expert"},
 	"routing/audit":       {"expert", "routing"},
 	"swarm":               {"expert", "gating/prompt", "routing", "swarm/wire"},
@@ -42,6 +42,7 @@ var arrows = map[string][]string{
 	"internal/simswarm":   {"expert", "routing"},
 	"internal/delayrelay": {"internal/simswarm"},
 	"internal/tokenizer":  {"internal/gguf"},
+	"internal/tree":       {},
 	// The composition: the one place besides cmd and bench where the engine
 	// and the network meet.
 	"internal/node": {"expert", "gating", "gating/engine", "gating/prompt", "gating/trunk", "internal/entry",

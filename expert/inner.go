@@ -70,7 +70,7 @@ func matrixOf(f ggml.FFN, p Part) ggml.Matrix {
 // Size gives the lengths of an expert's rows, Dim and FF; 0 for one that is
 // not in the set.
 func (s *Set) Size(id ID) (dim, ff int) {
-	f, ok := s.ffns[id]
+	f, ok := s.state.Load().ffns[id]
 	if !ok {
 		return 0, 0
 	}
@@ -80,7 +80,7 @@ func (s *Set) Size(id ID) (dim, ff int) {
 // Numeric is the class of an expert's arithmetic here: the coarser of the two
 // formats that activations take in it.
 func (s *Set) Numeric(id ID) Numeric {
-	f := s.ffns[id]
+	f := s.state.Load().ffns[id]
 	if f.W1.In == 0 {
 		return Float
 	}
@@ -90,17 +90,19 @@ func (s *Set) Numeric(id ID) Numeric {
 // Piece hashes an expert's weights as they are in memory now. Compare it with
 // the manifest's: a file may have changed since its manifest was made.
 func (s *Set) Piece(id ID) (Piece, error) {
+	s.busy.RLock()
+	defer s.busy.RUnlock()
 	w, err := s.from.Weights(id)
 	if err != nil {
 		return Piece{}, err
 	}
-	return HashExpert(w), nil
+	return HashExpert(w)
 }
 
 // Activate computes the values between an expert's two layers from W1 x and
 // W3 x, in plain Go: h = act(g + B1, u + B3).
 func (s *Set) Activate(id ID, g, u, h []float32) {
-	f := s.ffns[id]
+	f := s.state.Load().ffns[id]
 	for i := range h {
 		a, b := float64(g[i]), float64(u[i])
 		if f.B1 != nil {
@@ -111,11 +113,21 @@ func (s *Set) Activate(id ID, g, u, h []float32) {
 }
 
 // OutBias is B2 of an expert, nil if it has none. Read only.
-func (s *Set) OutBias(id ID) []float32 { return s.ffns[id].B2 }
+func (s *Set) OutBias(id ID) []float32 { return s.state.Load().ffns[id].B2 }
 
 // Widen writes row i of a matrix of an expert that the set holds as floats
-// into dst, which has room for it.
-func (s *Set) Widen(id ID, p Part, i int, dst []float32) { matrixOf(s.ffns[id], p).Dequantize(i, dst) }
+// into dst, which has room for it. Of one that was given up meanwhile come
+// zeros: ask Holds when all rows are read.
+func (s *Set) Widen(id ID, p Part, i int, dst []float32) {
+	s.busy.RLock()
+	defer s.busy.RUnlock()
+	f, ok := s.state.Load().ffns[id]
+	if !ok {
+		clear(dst)
+		return
+	}
+	matrixOf(f.FFN, p).Dequantize(i, dst)
+}
 
 // Inner implements [Opener].
 func (s *Set) Inner(ctx context.Context, in Batch, calls []Call) []Inner {
@@ -126,9 +138,12 @@ func (s *Set) Inner(ctx context.Context, in Batch, calls []Call) []Inner {
 		}
 		return out
 	}
+	s.busy.RLock()
+	defer s.busy.RUnlock()
+	now := s.state.Load()
 	s.pool.Do(len(calls), func(_ *ggml.Scratch, i int) {
 		c := calls[i]
-		f, ok := s.ffns[c.Expert]
+		f, ok := now.ffns[c.Expert]
 		switch {
 		case !ok:
 			out[i].Err = fmt.Errorf("%w: %v", ErrUnknownExpert, c.Expert)
@@ -167,11 +182,13 @@ func (s Sets) Inner(ctx context.Context, in Batch, calls []Call) []Inner {
 // r times it, (r.Rows, width of the matrix). r has a value for each of the
 // matrix's rows. The weights are read once, on all workers of the pool.
 func (s *Set) Project(id ID, p Part, r Batch) (Batch, error) {
-	f, ok := s.ffns[id]
+	s.busy.RLock()
+	defer s.busy.RUnlock()
+	f, ok := s.state.Load().ffns[id]
 	if !ok {
 		return Batch{}, fmt.Errorf("%w: %v", ErrUnknownExpert, id)
 	}
-	m := matrixOf(f, p)
+	m := matrixOf(f.FFN, p)
 	if r.Dim != m.Out || len(r.Data) != r.Rows*r.Dim {
 		return Batch{}, fmt.Errorf("%w: projection of (%d, %d) for a matrix of %d rows", ErrBadCall, r.Rows, r.Dim, m.Out)
 	}

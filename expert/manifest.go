@@ -7,16 +7,18 @@ import (
 	"fmt"
 	"math"
 	"slices"
+
+	"github.com/moeswarm/moeswarm/internal/tree"
 )
 
-// Digest is a SHA-256.
-type Digest [sha256.Size]byte
+// Digest is the BLAKE3 of a blob.
+type Digest [32]byte
 
 // Piece is the hash and size of a part of a model that is used, and can be
-// sent, on its own.
+// sent, on its own: of its [Blob].
 type Piece struct {
 	Hash Digest
-	Size int64 // bytes of its tensors
+	Size int64 // bytes of the blob
 }
 
 // Manifest describes a model by content, whatever its file is called and in
@@ -29,27 +31,18 @@ type Piece struct {
 //	layers, experts, top-k, dim, ff, vocab, context   u32 each
 //	heads, key/value heads, head dim                  u32 each
 //	rope base, norm epsilon                           float32 each
-//	metadata   32 bytes
 //	trunk      32 bytes hash, u64 size
 //	sparse     u16 count, then u16 for each sparse layer, ascending
 //	experts    32 bytes hash, u64 size; by layer, then by index
 //
-// The metadata hash is SHA-256 over the file's KVs, sorted by key, each in
-// the form it has in a GGUF file. Left out are the keys that tell people
-// about the file and do not change what it computes: general.*, split.* and
-// quantize.*. So a renamed model is the same model.
-//
-// The trunk hash is SHA-256 over "moeswarm trunk 1\n" and, for each tensor that
-// holds no experts, sorted by name: u32 length and bytes of the name, its
-// header, and the SHA-256 of its bytes. An expert's hash is SHA-256 over
-// "moeswarm expert 1\n", the headers of its [Weights.Tensors] and their bytes,
-// in that order. A header is u32 type, u32 number of dimensions without trailing ones
-// (at least one), then u32 for each, ne0 first.
+// Hashes are BLAKE3 of blobs, which the source of [Blob] describes. Left out of
+// them are the keys that tell people about the file and do not change what it
+// computes: general.*, split.* and quantize.*. So a renamed model is the same
+// model.
 type Manifest struct {
-	Shape    Shape
-	Metadata Digest
-	Trunk    Piece
-	Experts  []Piece // len(Shape.SparseLayers) × Shape.Experts
+	Shape   Shape
+	Trunk   Piece
+	Experts []Piece // len(Shape.SparseLayers) × Shape.Experts
 
 	id ModelID // set by seal
 }
@@ -60,9 +53,9 @@ const (
 	// maxArchName: architecture names are short words.
 	maxArchName = 64
 	// MaxManifest is the size of the largest manifest the limits allow.
-	MaxManifest = 4 + 4 + 1 + maxArchName + 12*4 + 32 + 40 + 2 + 2*MaxLayers + 40*MaxLayers*MaxExperts
-	// maxPiece bounds a size; no trunk has a terabyte.
-	maxPiece = 1 << 40
+	MaxManifest = 4 + 4 + 1 + maxArchName + 12*4 + 40 + 2 + 2*MaxLayers + 40*MaxLayers*MaxExperts
+	// maxPiece bounds a size.
+	maxPiece = tree.MaxSize
 )
 
 // ID is the SHA-256 of the canonical form.
@@ -114,7 +107,6 @@ func (m *Manifest) AppendBinary(b []byte) []byte {
 	}
 	b = le.AppendUint32(b, math.Float32bits(s.RopeBase))
 	b = le.AppendUint32(b, math.Float32bits(s.NormEps))
-	b = append(b, m.Metadata[:]...)
 	b = m.Trunk.append(b)
 	b = le.AppendUint16(b, uint16(len(s.SparseLayers)))
 	for _, l := range s.SparseLayers {
@@ -158,7 +150,6 @@ func parseManifest(b []byte) (*Manifest, error) {
 	}
 	s.RopeBase = math.Float32frombits(r.u32())
 	s.NormEps = math.Float32frombits(r.u32())
-	m.Metadata = r.digest()
 	m.Trunk = r.piece()
 	sparse := int(r.u16())
 	if sparse > MaxLayers {
@@ -189,7 +180,7 @@ func parseManifest(b []byte) (*Manifest, error) {
 }
 
 // pieceSize is the length of a piece in the canonical form.
-const pieceSize = sha256.Size + 8
+const pieceSize = len(Digest{}) + 8
 
 // check reports a shape that no model has.
 func (s Shape) check() error {
@@ -259,7 +250,7 @@ func (r *manifestReader) next(n int) []byte {
 func (r *manifestReader) u8() uint8      { return r.next(1)[0] }
 func (r *manifestReader) u16() uint16    { return binary.LittleEndian.Uint16(r.next(2)) }
 func (r *manifestReader) u32() uint32    { return binary.LittleEndian.Uint32(r.next(4)) }
-func (r *manifestReader) digest() Digest { return Digest(r.next(sha256.Size)) }
+func (r *manifestReader) digest() Digest { return Digest(r.next(len(Digest{}))) }
 func (r *manifestReader) piece() Piece {
 	return Piece{Hash: r.digest(), Size: int64(binary.LittleEndian.Uint64(r.next(8)))}
 }

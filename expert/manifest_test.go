@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 
+	"lukechampine.com/blake3"
+
 	"github.com/moeswarm/moeswarm/expert"
 	"github.com/moeswarm/moeswarm/internal/demo"
 	"github.com/moeswarm/moeswarm/internal/gguf"
@@ -18,7 +20,7 @@ import (
 
 // demoID pins the canonical form down: if it changes, nodes of different
 // versions no longer agree on which model is which.
-const demoID = "0c0d339ec4171a810688db590aacc70d342ad47cc225fb3c0f61ce0cb74b7e65"
+const demoID = "13f6dd702affa67e302a30f4a01425998693f02e924215e7da8df0ff3980886d"
 
 func TestDemoID(t *testing.T) {
 	if got := open(t, demo.GGUF()).ID().String(); got != demoID {
@@ -37,13 +39,12 @@ func TestManifestGolden(t *testing.T) {
 	for _, n := range []uint32{2, 8, 2, 256, 256, 300, 1024, 4, 2, 64, math.Float32bits(1e6), math.Float32bits(1e-6)} {
 		b = le.AppendUint32(b, n)
 	}
-	b = append(b, slowMetadata(t, m.File())...)
-	hash, size := slowTrunk(m)
+	hash, size := slowTrunk(t, m)
 	b = le.AppendUint64(append(b, hash...), uint64(size))
 	b = append(b, 2, 0, 0, 0, 1, 0)
 	for layer := range 2 {
 		for index := range 8 {
-			hash, size := slowExpert(m, layer, index)
+			hash, size := slowExpert(t, m, layer, index)
 			b = le.AppendUint64(append(b, hash...), uint64(size))
 		}
 	}
@@ -56,60 +57,39 @@ func TestManifestGolden(t *testing.T) {
 	}
 }
 
-func slowMetadata(t *testing.T, f *gguf.File) []byte {
-	kvs := slices.Clone(f.KVs)
+// slowTrunk and slowExpert write the blobs as GGUF files, front to back.
+func slowTrunk(t *testing.T, m *expert.Model) (hash []byte, size int) {
+	kvs := slices.DeleteFunc(slices.Clone(m.File().KVs), func(kv gguf.KV) bool { return strings.HasPrefix(kv.Key, "general.") })
+	kvs = append(kvs, gguf.KV{Key: "general.architecture", Value: "qwen3moe"})
 	slices.SortFunc(kvs, func(a, b gguf.KV) int { return strings.Compare(a.Key, b.Key) })
-	var all []byte
-	for _, kv := range kvs {
-		if strings.HasPrefix(kv.Key, "general.") {
-			continue
-		}
-		var err error
-		if all, err = gguf.AppendKV(all, kv); err != nil {
-			t.Fatal(err)
-		}
-	}
-	sum := sha256.Sum256(all)
-	return sum[:]
-}
-
-func slowTrunk(m *expert.Model) (hash []byte, size int) {
-	le := binary.LittleEndian
-	var names []string
+	var specs []gguf.TensorSpec
 	for _, x := range m.File().Tensors {
 		if !strings.Contains(x.Name, "_exps.") {
-			names = append(names, x.Name)
+			x, _ := m.Tensor(x.Name)
+			specs = append(specs, spec(x.Name, x.Type, x.Shape, x.Data))
 		}
 	}
-	slices.Sort(names)
-	all := []byte("moeswarm trunk 1\n")
-	for _, name := range names {
-		x, _ := m.Tensor(name)
-		all = append(le.AppendUint32(all, uint32(len(name))), name...)
-		all = le.AppendUint32(le.AppendUint32(all, uint32(x.Type)), uint32(len(x.Shape)))
-		for _, n := range x.Shape {
-			all = le.AppendUint32(all, uint32(n))
-		}
-		sum := sha256.Sum256(x.Data)
-		all = append(all, sum[:]...)
-		size += len(x.Data)
-	}
-	sum := sha256.Sum256(all)
-	return sum[:], size
+	slices.SortFunc(specs, func(a, b gguf.TensorSpec) int { return strings.Compare(a.Name, b.Name) })
+	return slowBlob(t, kvs, specs)
 }
 
-func slowExpert(m *expert.Model, layer, index int) (hash []byte, size int) {
-	head, body := []byte("moeswarm expert 1\n"), []byte{}
-	for _, part := range []string{"gate", "down", "up"} {
+func slowExpert(t *testing.T, m *expert.Model, layer, index int) (hash []byte, size int) {
+	var specs []gguf.TensorSpec
+	for i, part := range []string{"gate", "down", "up"} {
 		x, _ := m.Tensor("blk." + string(rune('0'+layer)) + ".ffn_" + part + "_exps.weight")
-		for _, n := range []uint32{uint32(x.Type), 2, uint32(x.Shape[0]), uint32(x.Shape[1])} {
-			head = binary.LittleEndian.AppendUint32(head, n)
-		}
 		n := len(x.Data) / x.Shape[2]
-		body = append(body, x.Data[index*n:(index+1)*n]...)
+		specs = append(specs, spec([]string{"w1", "w2", "w3"}[i], x.Type, x.Shape[:2], x.Data[index*n:(index+1)*n]))
 	}
-	sum := sha256.Sum256(append(head, body...))
-	return sum[:], len(body)
+	return slowBlob(t, nil, specs)
+}
+
+func slowBlob(t *testing.T, kvs []gguf.KV, specs []gguf.TensorSpec) (hash []byte, size int) {
+	var b bytes.Buffer
+	if err := gguf.Write(&b, kvs, specs); err != nil {
+		t.Fatal(err)
+	}
+	sum := blake3.Sum256(b.Bytes())
+	return sum[:], b.Len()
 }
 
 // TestSameModel: what does not change the computation does not change the id.
@@ -144,13 +124,13 @@ func TestOtherModel(t *testing.T) {
 		}
 		return m
 	}
-	if m := changed(func(c *contents) { c.set("qwen3moe.rope.freq_base", float32(5e5)) }); m.Metadata == was.Metadata || m.Trunk != was.Trunk || !slices.Equal(m.Experts, was.Experts) {
-		t.Error("a key changes more or less than the metadata hash")
+	if m := changed(func(c *contents) { c.set("qwen3moe.rope.freq_base", float32(5e5)) }); m.Trunk == was.Trunk || !slices.Equal(m.Experts, was.Experts) {
+		t.Error("a key changes more or less than the trunk")
 	}
-	if m := changed(func(c *contents) { c.set("tokenizer.chat_template", "x") }); m.Metadata == was.Metadata {
+	if m := changed(func(c *contents) { c.set("tokenizer.chat_template", "x") }); m.Trunk == was.Trunk {
 		t.Error("the chat template does not count")
 	}
-	if m := changed(func(c *contents) { c.replace("output_norm.weight", gguf.F32, 256) }); m.Trunk == was.Trunk || m.Metadata != was.Metadata || !slices.Equal(m.Experts, was.Experts) {
+	if m := changed(func(c *contents) { c.replace("output_norm.weight", gguf.F32, 256) }); m.Trunk == was.Trunk || !slices.Equal(m.Experts, was.Experts) {
 		t.Error("a norm changes more or less than the trunk hash")
 	}
 	// One byte of one expert, the last of W2 of layer 1, expert 5.
@@ -181,7 +161,7 @@ func TestPieces(t *testing.T) {
 			t.Fatal(err)
 		}
 		w.W1.Name, w.W1.Data = "", bytes.Clone(w.W1.Data)
-		if p, ok := m.Manifest().Piece(int(id.Layer), int(id.Index)); !ok || p != expert.HashExpert(w) {
+		if p, ok := m.Manifest().Piece(int(id.Layer), int(id.Index)); !ok || p != hashed(t, w) {
 			t.Errorf("%v: %v, %+v", id, ok, p)
 		}
 	}
@@ -190,6 +170,14 @@ func TestPieces(t *testing.T) {
 			t.Errorf("layer %d expert %d has piece %+v", at[0], at[1], p)
 		}
 	}
+}
+
+func hashed(t *testing.T, w expert.Weights) expert.Piece {
+	p, err := expert.HashExpert(w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
 }
 
 func TestParseManifest(t *testing.T) {

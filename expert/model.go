@@ -26,14 +26,16 @@ type Options struct {
 	Known *Manifest
 }
 
-// Model is a GGUF file opened in place. Its methods may be called by several
+// Model is a GGUF file opened in place, or the parts of one. Its methods may be called by several
 // goroutines at once.
 type Model struct {
 	name    string
 	file    *gguf.File
-	data    []byte // the whole file
+	data    []byte // of file
 	shape   Shape
 	release func() error
+	parts   *parts // nil: all experts are in the file
+	blobs   blobs
 
 	manifest struct {
 		mu sync.Mutex
@@ -94,11 +96,7 @@ func (m *Model) read(o Options) error {
 	if err != nil {
 		return err
 	}
-	supported := o.Supported
-	if supported == nil {
-		supported = Multiplies
-	}
-	if err := checkTensors(f, l.tensors, supported); err != nil {
+	if err := checkTensors(f, l.tensors, o.supported()); err != nil {
 		return err
 	}
 	m.file, m.shape = f, l.shape
@@ -133,7 +131,8 @@ func (m *Model) Close() error { return m.release() }
 // Name is the path or name the model was opened with.
 func (m *Model) Name() string { return m.name }
 
-// File is the table of contents, with all metadata.
+// File is the table of contents, with all metadata; nil for a model made of
+// parts without its trunk. Of one with its trunk it lists no experts.
 func (m *Model) File() *gguf.File { return m.file }
 
 // Shape says how large the model is. Every tensor was checked against it.
@@ -157,6 +156,9 @@ func (m *Model) Dim() int { return m.shape.Dim }
 
 // Tensor finds a tensor by its name in the file.
 func (m *Model) Tensor(name string) (Tensor, bool) {
+	if m.file == nil {
+		return Tensor{}, false
+	}
 	t, ok := m.file.Tensor(name)
 	if !ok {
 		return Tensor{}, false
@@ -177,6 +179,9 @@ func (m *Model) Weights(id ID) (Weights, error) {
 func (m *Model) weights(layer, index int) (Weights, error) {
 	if !slices.Contains(m.shape.SparseLayers, layer) || index >= m.shape.Experts {
 		return Weights{}, fmt.Errorf("%w: the model has no expert %d in layer %d", ErrUnknownExpert, index, layer)
+	}
+	if m.parts != nil {
+		return m.parts.weights(Slot{layer, index})
 	}
 	return Weights{
 		W1: m.part(w1Name(layer), index), W2: m.part(w2Name(layer), index), W3: m.part(w3Name(layer), index),

@@ -1,73 +1,139 @@
 package expert
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/moeswarm/moeswarm/internal/ggml"
 	"github.com/moeswarm/moeswarm/internal/gguf"
 )
 
 // Set is the experts of one model that this node computes. It is an [Applier]
-// and a [Summer]; its methods may be called by several goroutines at once.
+// and a [Summer]; its methods may be called by several goroutines at once, also
+// while experts are taken in and given up.
 type Set struct {
 	from  *Model
 	model ModelID
 	dim   int
-	ffns  map[ID]ggml.FFN
-	ids   []ID // ascending
-	bytes int64
 	pool  *ggml.Pool
 	spare sync.Pool // *quantized, between two calls of Apply
+
+	change sync.Mutex           // held while a new state is made
+	state  atomic.Pointer[held] // now
+	// busy is read-locked while weights are in use, so that Drop can wait
+	// until nobody uses those given up.
+	busy sync.RWMutex
+}
+
+// held is the experts of a set at one time. It is constant once it is stored.
+type held struct {
+	ffns  map[ID]network
+	ids   []ID // ascending
+	bytes int64
+}
+
+// network is an expert ready to compute, and the size of its weights.
+type network struct {
+	ggml.FFN
+	bytes int64
 }
 
 // NewSet holds the given experts of m, whose weights it uses in place: m must
 // stay open as long as the set is used. The pool may be shared with others.
 func NewSet(m *Model, ids []ID, pool *ggml.Pool) (*Set, error) {
-	s := &Set{from: m, model: m.ID(), dim: m.Dim(), ffns: make(map[ID]ggml.FFN, len(ids)), pool: pool}
+	s := &Set{from: m, model: m.ID(), dim: m.Dim(), pool: pool}
 	s.spare.New = func() any { return new(quantized) }
-	for _, id := range ids {
-		w, err := m.Weights(id)
-		if err != nil {
-			return nil, err
-		}
-		f := ggml.FFN{Act: m.shape.Activation()}
-		for _, p := range []struct {
-			to   *ggml.Matrix
-			from Tensor
-		}{{&f.W1, w.W1}, {&f.W2, w.W2}, {&f.W3, w.W3}} {
-			if *p.to, err = ggml.NewMatrix(p.from.Type, p.from.Shape[0], p.from.Shape[1], p.from.Data); err != nil {
-				return nil, fmt.Errorf("%v: %w", id, err)
-			}
-		}
-		if w.biased() {
-			f.B1, f.B2, f.B3 = w.B1.floats(), w.B2.floats(), w.B3.floats()
-		}
-		s.bytes += w.Bytes()
-		if _, same := f.Activations(); !same {
-			return nil, fmt.Errorf("%w: %v: W1 is %v and W3 is %v, which take different activations", ErrUnsupported, id, w.W1.Type, w.W3.Type)
-		}
-		s.ffns[id] = f
+	s.state.Store(newHeld(nil))
+	if err := s.Hold(ids); err != nil {
+		return nil, err
 	}
-	for id := range s.ffns {
-		s.ids = append(s.ids, id)
-	}
-	slices.SortFunc(s.ids, func(a, b ID) int {
-		return (int(a.Layer)-int(b.Layer))<<16 + int(a.Index) - int(b.Index)
-	})
 	return s, nil
 }
 
+func newHeld(ffns map[ID]network) *held {
+	h := &held{ffns: ffns, ids: slices.SortedFunc(maps.Keys(ffns), compareIDs)}
+	for _, f := range ffns {
+		h.bytes += f.bytes
+	}
+	return h
+}
+
+// compareIDs orders experts of one model by layer, then by index.
+func compareIDs(a, b ID) int {
+	return cmp.Or(cmp.Compare(a.Layer, b.Layer), cmp.Compare(a.Index, b.Index))
+}
+
+// Hold takes experts in; those already held stay. The model must have their
+// weights. On an error the set is as it was.
+func (s *Set) Hold(ids []ID) error {
+	s.change.Lock()
+	defer s.change.Unlock()
+	ffns := maps.Clone(s.state.Load().ffns)
+	if ffns == nil {
+		ffns = make(map[ID]network, len(ids))
+	}
+	for _, id := range ids {
+		f, bytes, err := ffnOf(s.from, id)
+		if err != nil {
+			return err
+		}
+		ffns[id] = network{f, bytes}
+	}
+	s.state.Store(newHeld(ffns))
+	return nil
+}
+
+// Drop gives experts up and waits until no call uses them any more. Those not
+// held are passed over.
+func (s *Set) Drop(ids []ID) {
+	s.change.Lock()
+	ffns := maps.Clone(s.state.Load().ffns)
+	for _, id := range ids {
+		delete(ffns, id)
+	}
+	s.state.Store(newHeld(ffns))
+	s.change.Unlock()
+	s.busy.Lock() // whoever began before has ended, whoever begins now sees the new state
+	defer s.busy.Unlock()
+}
+
+// ffnOf makes an expert ready to multiply with.
+func ffnOf(m *Model, id ID) (f ggml.FFN, bytes int64, err error) {
+	w, err := m.Weights(id)
+	if err != nil {
+		return f, 0, err
+	}
+	f.Act = m.shape.Activation()
+	for _, p := range []struct {
+		to   *ggml.Matrix
+		from Tensor
+	}{{&f.W1, w.W1}, {&f.W2, w.W2}, {&f.W3, w.W3}} {
+		if *p.to, err = ggml.NewMatrix(p.from.Type, p.from.Shape[0], p.from.Shape[1], p.from.Data); err != nil {
+			return f, 0, fmt.Errorf("%v: %w", id, err)
+		}
+	}
+	if w.biased() {
+		f.B1, f.B2, f.B3 = w.B1.floats(), w.B2.floats(), w.B3.floats()
+	}
+	if _, same := f.Activations(); !same {
+		return f, 0, fmt.Errorf("%w: %v: W1 is %v and W3 is %v, which take different activations", ErrUnsupported, id, w.W1.Type, w.W3.Type)
+	}
+	return f, w.Bytes(), nil
+}
+
 // IDs lists the experts held, by layer and index. The slice is shared: read only.
-func (s *Set) IDs() []ID { return s.ids }
+func (s *Set) IDs() []ID { return s.state.Load().ids }
 
 // Holds reports whether the set can apply this expert.
-func (s *Set) Holds(id ID) bool { _, ok := s.ffns[id]; return ok }
+func (s *Set) Holds(id ID) bool { _, ok := s.state.Load().ffns[id]; return ok }
 
 // Bytes is the size of the weights held.
-func (s *Set) Bytes() int64 { return s.bytes }
+func (s *Set) Bytes() int64 { return s.state.Load().bytes }
 
 // quantized is a layer's token batch in the formats its experts take. Nearly
 // always that is one format.
@@ -111,15 +177,18 @@ func (s *Set) Apply(ctx context.Context, in Batch, calls []Call) []Result {
 		}
 		return results
 	}
+	s.busy.RLock()
+	defer s.busy.RUnlock()
+	now := s.state.Load()
 	ffns := make([]ggml.FFN, 0, len(calls))
 	held := make([]int, 0, len(calls))
 	for i, c := range calls {
-		f, ok := s.ffns[c.Expert]
+		f, ok := now.ffns[c.Expert]
 		if !ok {
 			results[i].Err = fmt.Errorf("%w: %v", ErrUnknownExpert, c.Expert)
 			continue
 		}
-		ffns, held = append(ffns, f), append(held, i)
+		ffns, held = append(ffns, f.FFN), append(held, i)
 	}
 	q := s.spare.Get().(*quantized)
 	defer s.spare.Put(q)

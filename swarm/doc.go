@@ -54,7 +54,7 @@
 //	                     some part of the model provides it
 //	a gating node        SHA-256("moeswarm/1/gates" || ModelID)
 //	an expert            SHA-256("moeswarm/1/expert" || ModelID || layer u16 || index u16),
-//	                     or the content's own CID where the Offer gives one
+//	                     or the content's own CID (BLAKE3) where the Offer gives one
 //	any node that serves SHA-256("moeswarm/1/serves")
 //
 // Kademlia cannot withdraw a record. It expires, and until then a node that

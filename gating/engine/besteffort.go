@@ -9,7 +9,7 @@ func bestEffort(in []member) *gating.BestEffort {
 	lenient := false
 	for _, m := range in {
 		lenient = lenient || m.share > 0
-		for range m.rows {
+		for range m.rows + len(m.draft) {
 			shares = append(shares, m.share)
 		}
 	}
@@ -19,19 +19,15 @@ func bestEffort(in []member) *gating.BestEffort {
 	return &gating.BestEffort{Share: shares}
 }
 
-// noteDropped adds what a step left out to its sequences.
-func noteDropped(in []member, b *gating.BestEffort) {
+// noteDropped adds what a step left out of a sequence's rows from one to
+// before another. Rows of a draft that was wrong are in no answer, so nor is
+// what they went without.
+func noteDropped(m member, b *gating.BestEffort, from, to int) {
 	if b == nil {
 		return
 	}
-	row := 0
-	for _, m := range in {
-		for range m.rows {
-			if row < len(b.Dropped) {
-				m.dropped.Calls += b.Dropped[row].Calls
-				m.dropped.Mass += b.Dropped[row].Mass
-			}
-			row++
-		}
+	for row := m.row + from; row < min(m.row+to, len(b.Dropped)); row++ {
+		m.dropped.Calls += b.Dropped[row].Calls
+		m.dropped.Mass += b.Dropped[row].Mass
 	}
 }

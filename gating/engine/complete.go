@@ -49,13 +49,13 @@ func (e *Engine) complete(ctx context.Context, r prompt.Request, yield func(prom
 		case t, ok := <-s.tokens:
 			switch {
 			case ok:
-				if !yield(prompt.Chunk{PromptTokens: s.prompt, HasToken: true, Token: t.id, Bytes: e.cfg.Tokenizer.Bytes(t.id), Dropped: t.dropped}) {
+				if !yield(prompt.Chunk{PromptTokens: s.prompt, HasToken: true, Token: t.id, Bytes: e.cfg.Tokenizer.Bytes(t.id), Dropped: t.dropped, Drafts: t.drafts}) {
 					return nil
 				}
 			case s.err != nil:
 				return s.err
 			default:
-				yield(prompt.Chunk{PromptTokens: s.prompt, Finish: s.finish})
+				yield(prompt.Chunk{PromptTokens: s.prompt, Finish: s.finish, Drafts: s.drafts})
 				return nil
 			}
 		case <-ctx.Done():

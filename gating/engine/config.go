@@ -58,6 +58,10 @@ type Config struct {
 	// memory. It is more than MaxRunning, so that no answer ever waits for
 	// its row and prompts always advance.
 	MaxRows int
+	// Drafts is how many tokens ahead of their time a sequence brings to a
+	// step: as many as pay (0), none (below 0), or always so many, whatever
+	// they cost. The answers are the same.
+	Drafts int
 
 	Log *slog.Logger // nil: none
 }

@@ -1,5 +1,5 @@
 // Package engine decides which sequences advance in a step of the trunk and
-// turns logits into tokens: continuous batching and sampling.
+// turns logits into tokens: continuous batching, sampling and drafts.
 //
 // A sequence is one prompt on its way to an answer: its tokens so far, and the
 // slot that holds its keys and values in the trunk. Sequences join and leave
@@ -17,6 +17,15 @@
 // The token at index i of an answer depends on the logits, on the last tokens
 // and on (seed, i) alone. So an answer that another engine began goes on here
 // as it would have gone on there: its tokens come as the request's prefix.
+//
+// A sequence that draws may bring more than its next token: a draft of what
+// follows (package draft), a row of logits for each. They are drawn from in
+// order, each with its own (seed, i), for as long as what is drawn is what the
+// draft said. So answers are those without drafts token for token, sampled
+// ones as well, for any seed: more than speculative sampling gives, which only
+// keeps the distribution, and it lets an answer move to a gating node that
+// drafts otherwise. Penalties, counts and whatever else looks back see drawn
+// tokens only.
 //
 // The engine keeps no text, knows nothing of stop strings (prompt.Text does)
 // and asks nobody for experts: that is the trunk's business.

@@ -15,6 +15,7 @@ type Engine struct {
 
 	running                   atomic.Int64
 	prefilled, decoded, steps atomic.Uint64
+	drafted, accepted         atomic.Uint64
 }
 
 // New checks the configuration. The engine works once Run is called.
@@ -32,6 +33,8 @@ type Stats struct {
 	Prefilled        uint64 // tokens of prompts and prefixes that went through the trunk
 	Decoded          uint64 // tokens drawn
 	Steps            uint64 // passes over the trunk
+	Drafted          uint64 // tokens that steps had ahead of their time
+	Accepted         uint64 // how many of them were right
 }
 
 // Stats may be called at any time.
@@ -39,6 +42,7 @@ func (e *Engine) Stats() Stats {
 	return Stats{
 		Running: int(e.running.Load()), Waiting: e.queue.len(),
 		Prefilled: e.prefilled.Load(), Decoded: e.decoded.Load(), Steps: e.steps.Load(),
+		Drafted: e.drafted.Load(), Accepted: e.accepted.Load(),
 	}
 }
 
@@ -49,7 +53,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	if e.began.Swap(true) {
 		return errors.New("engine: Run was called before")
 	}
-	l := loop{Engine: e}
+	l := loop{Engine: e, drafts: newDrafter(e.cfg)}
 	for slot := range e.cfg.MaxRunning {
 		l.free = append(l.free, slot)
 	}

@@ -72,6 +72,7 @@ func fakeLogits(history []int32, out []float32) {
 type fakeTrunk struct {
 	t      testing.TB
 	before func(ctx context.Context, s trunk.Step) error // may delay or fail a step
+	model  func(history []int32, out []float32)
 
 	mu struct {
 		sync.Mutex
@@ -81,7 +82,7 @@ type fakeTrunk struct {
 }
 
 func newFakeTrunk(t testing.TB) *fakeTrunk {
-	f := &fakeTrunk{t: t}
+	f := &fakeTrunk{t: t, model: fakeLogits}
 	f.mu.slots = make(map[int][]int32)
 	return f
 }
@@ -110,7 +111,7 @@ func (f *fakeTrunk) Forward(ctx context.Context, s trunk.Step) (expert.Batch, er
 		touched[slot] = i
 		f.mu.slots[slot] = append(slices.Clone(held[:pos]), id)
 		if next < len(s.Logits) && s.Logits[next] == i {
-			fakeLogits(f.mu.slots[slot], out.Row(next))
+			f.model(f.mu.slots[slot], out.Row(next))
 			next++
 		}
 	}
@@ -148,6 +149,11 @@ func (f *fakeTrunk) steps() []trunk.Step {
 // reference computes an answer one token at a time, without an engine. It
 // includes the request's prefix.
 func reference(r prompt.Request, context int) ([]int32, prompt.Finish) {
+	return referenceOf(fakeLogits, r, context)
+}
+
+// referenceOf does so with another model.
+func referenceOf(model func([]int32, []float32), r prompt.Request, context int) ([]int32, prompt.Finish) {
 	ids, _ := fakeTokenizer{}.Encode(r.Text, true)
 	n := len(ids)
 	ids = append(ids, r.Prefix...)
@@ -161,7 +167,7 @@ func reference(r prompt.Request, context int) ([]int32, prompt.Finish) {
 		if len(answer) >= r.MaxTokens || len(ids) >= context {
 			return answer, prompt.FinishLength
 		}
-		fakeLogits(ids, logits)
+		model(ids, logits)
 		id, err := s.draw(logits, ids[max(0, len(ids)-recentTokens):], r.Sampling, len(answer))
 		if err != nil {
 			panic(err)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"github.com/moeswarm/moeswarm/expert"
 	"github.com/moeswarm/moeswarm/gating"
@@ -19,6 +20,7 @@ type loop struct {
 	active  []*sequence // oldest first
 	free    []int       // slots
 	sampler sampler
+	drafts  *drafter
 }
 
 // join lets waiting sequences in while there are slots.
@@ -68,13 +70,14 @@ func (l *loop) end(s *sequence, f prompt.Finish, err error) {
 	s.end(f, err)
 }
 
-// step is one pass: schedule, forward, sample.
+// step is one pass: schedule, draft, forward, sample.
 func (l *loop) step(ctx context.Context) {
 	pending := make([]int, len(l.active))
 	for i, s := range l.active {
 		pending[i] = s.pending()
 	}
-	in, step := batch(l.active, schedule(pending, l.cfg.PrefillChunk, l.cfg.MaxRows))
+	in := l.members(schedule(pending, l.cfg.PrefillChunk, l.cfg.MaxRows))
+	step := batch(in)
 	effort := bestEffort(in)
 	logits, err := l.forward(ctx, in, step, effort)
 	l.steps.Add(1)
@@ -82,16 +85,14 @@ func (l *loop) step(ctx context.Context) {
 		l.fail(ctx, in, err)
 		return
 	}
-	noteDropped(in, effort)
-	row := 0
 	for _, m := range in {
 		if m.drawn == 0 {
 			l.prefilled.Add(uint64(m.rows))
 		}
 		m.fed += m.rows
+		noteDropped(m, effort, 0, m.rows)
 		if m.pending() == 0 {
-			l.draw(m.sequence, logits.Row(row))
-			row++
+			l.verify(m, logits, effort)
 		}
 	}
 }
@@ -99,29 +100,52 @@ func (l *loop) step(ctx context.Context) {
 // member is a sequence in a step.
 type member struct {
 	*sequence
-	rows int // how many of its next tokens are in the step
+	rows       int // how many of its next tokens are in the step, its draft aside
+	row, logit int // its first row, and its first row of logits
 }
 
-// batch builds the step in which each sequence has as many rows as it was
-// given.
-func batch(active []*sequence, rows []int) ([]member, trunk.Step) {
-	var in []member
-	var step trunk.Step
-	for i, s := range active {
+// members are the sequences that have rows in the step, with their drafts.
+func (l *loop) members(rows []int) (in []member) {
+	var draws []*sequence // their last token is in the step
+	total := 0
+	for i, s := range l.active {
+		s.draft = nil
 		if rows[i] == 0 {
 			continue
 		}
-		in = append(in, member{s, rows[i]})
-		for pos := s.fed; pos < s.fed+rows[i]; pos++ {
-			step.Tokens = append(step.Tokens, s.ids[pos])
-			step.Positions = append(step.Positions, pos)
-			step.Slots = append(step.Slots, s.slot)
+		in = append(in, member{sequence: s, rows: rows[i]})
+		total += rows[i]
+		if rows[i] == s.pending() {
+			draws = append(draws, s)
 		}
-		if s.fed+rows[i] == len(s.ids) {
+	}
+	l.drafts.propose(draws, total, l.cfg.MaxRows-total)
+	return in
+}
+
+// batch builds the step in which each sequence has as many rows as it was
+// given, and its draft after them, and tells each where its rows are.
+func batch(in []member) (step trunk.Step) {
+	for i, m := range in {
+		in[i].row, in[i].logit = len(step.Tokens), len(step.Logits)
+		add := func(id int32, pos int) {
+			step.Tokens = append(step.Tokens, id)
+			step.Positions = append(step.Positions, pos)
+			step.Slots = append(step.Slots, m.slot)
+		}
+		for pos := m.fed; pos < m.fed+m.rows; pos++ {
+			add(m.ids[pos], pos)
+		}
+		if m.fed+m.rows < len(m.ids) {
+			continue
+		}
+		step.Logits = append(step.Logits, len(step.Tokens)-1)
+		for i, id := range m.draft {
+			add(id, len(m.ids)+i)
 			step.Logits = append(step.Logits, len(step.Tokens)-1)
 		}
 	}
-	return in, step
+	return step
 }
 
 // forwardTries is how often a step is run before its sequences are given up:
@@ -156,6 +180,7 @@ func (l *loop) forward(ctx context.Context, in []member, step trunk.Step, effort
 		if effort != nil {
 			effort.Dropped = nil // what an earlier try left out is not in the answer
 		}
+		began := time.Now()
 		logits, err := l.cfg.Forwarder.Forward(ctx, step)
 		if err == nil && l.cfg.Settle != nil {
 			if err = l.cfg.Settle(ctx); err != nil && settled < settleTries && ctx.Err() == nil {
@@ -167,6 +192,9 @@ func (l *loop) forward(ctx context.Context, in []member, step trunk.Step, effort
 		}
 		if err == nil && (logits.Rows != len(step.Logits) || logits.Dim != l.cfg.Vocab || len(logits.Data) != logits.Rows*logits.Dim) {
 			return logits, fmt.Errorf("the trunk gave logits of shape (%d, %d), want (%d, %d)", logits.Rows, logits.Dim, len(step.Logits), l.cfg.Vocab)
+		}
+		if err == nil {
+			l.drafts.took(step.Rows(), time.Since(began))
 		}
 		final := errors.Is(err, expert.ErrNoHolder) || errors.Is(err, expert.ErrBadCall)
 		if err == nil || final || try == forwardTries || ctx.Err() != nil {
@@ -195,17 +223,44 @@ func (l *loop) fail(ctx context.Context, in []member, err error) {
 	l.cfg.Log.Warn("step failed", "sequences", len(in), "err", err)
 }
 
-// draw draws the next token of a sequence and sends it to its reader.
-func (l *loop) draw(s *sequence, logits []float32) {
+// verify draws a sequence's next token, and as long as it is what the draft
+// said, the one after it: the logits of the draft's row are then those that
+// the next step would have given. What the trunk keeps of the rest is written
+// over by the next step.
+func (l *loop) verify(m member, logits expert.Batch, effort *gating.BestEffort) {
+	before := len(m.ids)
+	m.drafts.Drafted += len(m.draft)
+	l.drafted.Add(uint64(len(m.draft)))
+	for i := 0; ; i++ {
+		expected := int32(-1)
+		if i < len(m.draft) {
+			expected = m.draft[i]
+		}
+		if !l.draw(m.sequence, logits.Row(m.logit+i), expected) {
+			break
+		}
+		m.fed++
+		noteDropped(m, effort, m.rows+i, m.rows+i+1)
+	}
+	l.drafts.came(m.sequence, m.ids[before:])
+}
+
+// draw draws the next token of a sequence and sends it to its reader. It
+// reports whether the answer goes on with the token expected.
+func (l *loop) draw(s *sequence, logits []float32, expected int32) bool {
 	recent := s.ids[max(0, len(s.ids)-recentTokens):]
 	id, err := l.sampler.draw(logits, recent, s.sampling, len(s.ids)-s.prompt)
 	if err != nil {
 		l.end(s, "", fmt.Errorf("%w: %w", prompt.ErrLost, err))
-		return
+		return false
+	}
+	if id == expected {
+		s.drafts.Accepted++
+		l.accepted.Add(1)
 	}
 	s.ids = append(s.ids, id)
 	s.drawn++
-	s.tokens <- drawn{id, s.dropped}
+	s.tokens <- drawn{id, s.dropped, s.drafts}
 	s.dropped = prompt.Dropped{}
 	l.decoded.Add(1)
 	switch {
@@ -213,5 +268,8 @@ func (l *loop) draw(s *sequence, logits []float32) {
 		l.end(s, prompt.FinishStop, nil)
 	case len(s.ids) == s.limit:
 		l.end(s, prompt.FinishLength, nil)
+	default:
+		return id == expected
 	}
+	return false
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/moeswarm/moeswarm/gating/draft"
 	"github.com/moeswarm/moeswarm/gating/prompt"
 )
 
@@ -27,6 +28,14 @@ type sequence struct {
 	dropped prompt.Dropped
 	slot    int
 
+	// What may follow, and how much of that is in the step at hand.
+	lookup     *draft.Lookup     // nil before the first look
+	acceptance *draft.Acceptance // nil before the first look
+	proposal   draft.Proposal
+	chances    []float64
+	draft      []int32       // the part of the proposal that is sent
+	drafts     prompt.Drafts // of the answer so far
+
 	// tokens carries the answer to Complete. It has room for all of it, so
 	// that sending never blocks. It is closed at the end; finish and err are
 	// written before that and say why.
@@ -39,6 +48,7 @@ type sequence struct {
 type drawn struct {
 	id      int32
 	dropped prompt.Dropped
+	drafts  prompt.Drafts
 }
 
 // maxBytesPerToken bounds the length of a text that is worth tokenising: a

@@ -69,7 +69,13 @@ type Chunk struct {
 	// Dropped is what was left out on the way to this chunk, prefill included
 	// in the first; zero unless the request allows it.
 	Dropped Dropped
+	// Drafts are those of the answer so far, so the last chunk has the sum.
+	Drafts Drafts
 }
+
+// Drafts counts tokens that were proposed ahead of the model, and those of
+// them that the model then chose itself.
+type Drafts struct{ Drafted, Accepted int }
 
 // Dropped counts experts that were left out of rows because they were late.
 type Dropped struct {

@@ -1,19 +1,25 @@
 package trunk
 
-import "fmt"
+import (
+	"fmt"
+	"sync"
+)
 
 // cache holds the keys and values of all sequences.
 type cache struct {
 	layers, width int // width: floats per position and layer, KVHeads·HeadDim
 	context       int // positions a sequence may have
-	slots         map[int]*sequence
+
+	mu    sync.Mutex
+	slots map[int]*sequence // guarded by mu; a sequence belongs to its slot's user
 }
 
-// sequence is what one slot holds: per layer, (Positions, width) keys and
-// values, contiguous so that a head's vectors are width floats apart.
+// sequence is what one slot holds: per layer, (room, width) keys and values,
+// contiguous so that a head's vectors are width floats apart.
 type sequence struct {
 	length int // positions stored in every layer
 	room   int // positions there is memory for
+	next   int // during prepare: the position after its last row, -1 before its first
 	k, v   [][]float32
 }
 
@@ -22,43 +28,101 @@ type sequence struct {
 // sequence's cost.
 const grain = 64
 
-// prepare checks a step's rows against what the slots hold, makes room for
-// them and forgets what they overwrite.
-func (c *cache) prepare(s Step) error {
-	first := map[int]bool{}
-	next := map[int]int{}
-	for i, slot := range s.Slots {
-		pos := s.Positions[i]
-		seq := c.slots[slot]
-		if !first[slot] {
-			first[slot] = true
-			held := 0
-			if seq != nil {
-				held = seq.length
-			}
-			if pos < 0 || pos > held {
-				return fmt.Errorf("trunk: row %d is at position %d of slot %d, which holds %d", i, pos, slot, held)
-			}
-		} else if pos != next[slot] {
-			return fmt.Errorf("trunk: row %d is at position %d of slot %d, after %d", i, pos, slot, next[slot]-1)
-		}
-		if pos >= c.context {
-			return fmt.Errorf("trunk: position %d is beyond the model's context of %d", pos, c.context)
-		}
-		next[slot] = pos + 1
-	}
-	for slot, n := range next {
-		seq := c.slots[slot]
-		if seq == nil {
-			seq = &sequence{k: make([][]float32, c.layers), v: make([][]float32, c.layers)}
-			c.slots[slot] = seq
-		}
-		seq.grow(n, c)
-		seq.length = n
-	}
-	return nil
+func newCache(layers, width, context int) cache {
+	return cache{layers: layers, width: width, context: context, slots: map[int]*sequence{}}
 }
 
+func (c *cache) positionBytes() int64 { return int64(c.layers) * int64(c.width) * 2 * 4 }
+
+func (c *cache) get(slot int) *sequence {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.slots[slot]
+}
+
+// getOrNew also makes a sequence for a slot that has none.
+func (c *cache) getOrNew(slot int) *sequence {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	seq := c.slots[slot]
+	if seq == nil {
+		seq = &sequence{k: make([][]float32, c.layers), v: make([][]float32, c.layers)}
+		c.slots[slot] = seq
+	}
+	return seq
+}
+
+func (c *cache) release(slot int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.slots, slot)
+}
+
+func (c *cache) held(slot int) int {
+	if seq := c.get(slot); seq != nil {
+		return seq.length
+	}
+	return 0
+}
+
+func (c *cache) truncate(slot, n int) {
+	if seq := c.get(slot); seq != nil {
+		seq.length = min(seq.length, max(n, 0))
+	}
+}
+
+func (c *cache) copy(from, to, n int) int {
+	src := c.get(from)
+	if src == nil {
+		n = 0
+	}
+	if src == nil || from == to {
+		c.truncate(to, n)
+		return c.held(to)
+	}
+	n = max(min(n, src.length), 0)
+	dst := c.getOrNew(to)
+	dst.length = 0
+	dst.grow(n, c)
+	for l := range dst.k {
+		copy(dst.k[l], src.k[l][:n*c.width])
+		copy(dst.v[l], src.v[l][:n*c.width])
+	}
+	dst.length = n
+	return n
+}
+
+// prepare checks a step's rows against what the slots hold, makes room for
+// them and forgets what they overwrite. It appends the sequence of each row to
+// seqs.
+func (c *cache) prepare(s Step, seqs []*sequence) ([]*sequence, error) {
+	for _, slot := range s.Slots {
+		seq := c.getOrNew(slot)
+		seq.next = -1
+		seqs = append(seqs, seq)
+	}
+	for i, seq := range seqs {
+		pos := s.Positions[i]
+		if seq.next < 0 {
+			if pos < 0 || pos > seq.length {
+				return seqs, fmt.Errorf("trunk: row %d is at position %d of slot %d, which holds %d", i, pos, s.Slots[i], seq.length)
+			}
+		} else if pos != seq.next {
+			return seqs, fmt.Errorf("trunk: row %d is at position %d of slot %d, after %d", i, pos, s.Slots[i], seq.next-1)
+		}
+		if pos >= c.context {
+			return seqs, fmt.Errorf("trunk: position %d is beyond the model's context of %d", pos, c.context)
+		}
+		seq.next = pos + 1
+	}
+	for _, seq := range seqs {
+		seq.grow(seq.next, c)
+		seq.length = seq.next
+	}
+	return seqs, nil
+}
+
+// grow makes room for n positions, keeping those stored.
 func (q *sequence) grow(n int, c *cache) {
 	if n <= q.room {
 		return
@@ -66,8 +130,8 @@ func (q *sequence) grow(n int, c *cache) {
 	room := min(max(n, q.room+q.room/2, q.room+grain), c.context)
 	for l := range q.k {
 		k, v := make([]float32, room*c.width), make([]float32, room*c.width)
-		copy(k, q.k[l])
-		copy(v, q.v[l])
+		copy(k, q.k[l][:q.length*c.width])
+		copy(v, q.v[l][:q.length*c.width])
 		q.k[l], q.v[l] = k, v
 	}
 	q.room = room

@@ -6,8 +6,7 @@ import "math"
 // (rotary position embedding in the NEOX layout: value i is paired with value
 // i + HeadDim/2).
 type rope struct {
-	freq     []float64 // (HeadDim/2) radians per position
-	cos, sin []float32 // (Rows, HeadDim/2) of the current step
+	freq []float64 // (HeadDim/2) radians per position
 }
 
 func newRope(headDim int, base float64) rope {
@@ -18,26 +17,31 @@ func newRope(headDim int, base float64) rope {
 	return r
 }
 
-// at prepares the angles of a step's rows. All layers and heads share them.
-func (r *rope) at(positions []int) {
-	half := len(r.freq)
-	r.cos, r.sin = grow(r.cos, len(positions)*half), grow(r.sin, len(positions)*half)
+// angles of the rows of a step. All layers and heads share them.
+type angles struct {
+	half     int
+	cos, sin []float32 // (Rows, HeadDim/2)
+}
+
+// at computes the angles of rows at these positions.
+func (a *angles) at(r *rope, positions []int) {
+	a.half = len(r.freq)
+	a.cos, a.sin = grow(a.cos, len(positions)*a.half), grow(a.sin, len(positions)*a.half)
 	for row, p := range positions {
 		for i, f := range r.freq {
 			s, c := math.Sincos(float64(p) * f)
-			r.sin[row*half+i], r.cos[row*half+i] = float32(s), float32(c)
+			a.sin[row*a.half+i], a.cos[row*a.half+i] = float32(s), float32(c)
 		}
 	}
 }
 
 // apply rotates one head of a row.
-func (r *rope) apply(row int, v []float32) {
-	half := len(r.freq)
-	cos, sin := r.cos[row*half:(row+1)*half], r.sin[row*half:(row+1)*half]
-	lo, hi := v[:half], v[half:half*2]
+func (a *angles) apply(row int, v []float32) {
+	cos, sin := a.cos[row*a.half:(row+1)*a.half], a.sin[row*a.half:(row+1)*a.half]
+	lo, hi := v[:a.half], v[a.half:a.half*2]
 	for i := range lo {
-		a, b := lo[i], hi[i]
-		lo[i], hi[i] = a*cos[i]-b*sin[i], a*sin[i]+b*cos[i]
+		x, y := lo[i], hi[i]
+		lo[i], hi[i] = x*cos[i]-y*sin[i], x*sin[i]+y*cos[i]
 	}
 }
 

@@ -41,6 +41,22 @@ func Write(w io.Writer, kvs []KV, tensors []TensorSpec) error {
 	return nil
 }
 
+// Plan says what [Write] would write around the data of the tensors: the head
+// of the file, where each tensor's data begins, and the size of the whole. The
+// gaps between tensors are zeros. The Data of the specs is not called.
+func Plan(kvs []KV, tensors []TensorSpec) (headBytes []byte, offsets []int64, size int64, err error) {
+	h, err := header(kvs, tensors)
+	if err != nil {
+		return nil, nil, 0, fmt.Errorf("plan GGUF: %w", err)
+	}
+	at := int64(len(h.bytes))
+	for _, n := range h.sizes {
+		offsets = append(offsets, at)
+		at += align(n, h.align)
+	}
+	return h.bytes, offsets, at, nil
+}
+
 type head struct {
 	bytes []byte // padded to where the data begins
 	sizes []int64

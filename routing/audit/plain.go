@@ -48,7 +48,9 @@ func (p plain) Apply(ctx context.Context, in expert.Batch, calls []expert.Call) 
 		for k, r := range c.Rows {
 			copy(x.Row(k), in.Row(int(r)))
 		}
-		results[i].Out = p.apply(c.Expert, x)
+		if results[i].Out = p.apply(c.Expert, x); !p.set.Holds(c.Expert) {
+			results[i] = expert.Result{Err: gone(c.Expert)}
+		}
 	}
 	return results
 }

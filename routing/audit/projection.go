@@ -224,6 +224,11 @@ func test(c *Case, secrets []*secret, open routing.Opening, hows []rounding) (st
 			}
 		}
 	}
+	for i, call := range c.Calls {
+		if !secrets[i].set.Holds(call.Expert) {
+			return stages{}, gone(call.Expert)
+		}
+	}
 	for r := 0; c.Sum != nil && r < c.In.Rows; r++ {
 		y := c.Sum.Row(r)
 		s.d.norm += square(y)

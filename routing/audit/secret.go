@@ -127,8 +127,15 @@ func (s *secrets) draw(id expert.ID) (*secret, error) {
 			return nil, err
 		}
 	}
+	if !set.Holds(id) {
+		return nil, gone(id)
+	}
 	return x, nil
 }
+
+// gone is why nothing can be said of an expert that this node gave up while it
+// was looked into.
+func gone(id expert.ID) error { return fmt.Errorf("%w: %v was given up here", ErrUnable, id) }
 
 // gauss gives the random rows of this epoch for a part of an expert, or of a
 // whole layer.
