@@ -247,3 +247,8 @@ func SumResults(in Batch, calls []Call, results []Result) (Batch, error) {
 // AddScaled sets y += a·x, value by value. Every sum over experts in this
 // project goes through here, so that they all round alike.
 func AddScaled(a float32, x, y []float32) { ggml.AddScaled(a, x, y) }
+
+// Dots multiplies the rows of a matrix with a vector, by the kernels: out[i] is
+// the product of row i of m, whose rows are as long as x, and x. For those who
+// check results.
+func Dots(m Batch, x, out []float32) { ggml.Dots(m.Data, x[:m.Dim], out[:m.Rows]) }

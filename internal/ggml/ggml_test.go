@@ -320,3 +320,29 @@ func BenchmarkFFN(b *testing.B) {
 		})
 	}
 }
+
+// Dots agrees with plain float64 on lengths that no lane divides.
+func TestDots(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	for _, n := range []int{1, 7, 64, 1000} {
+		a, x := make([]float32, 3*n), make([]float32, n)
+		for i := range a {
+			a[i] = float32(r.NormFloat64())
+		}
+		for i := range x {
+			x[i] = float32(r.NormFloat64())
+		}
+		var out [3]float32
+		Dots(a, x, out[:])
+		for k, got := range out {
+			var want float64
+			for i, v := range x {
+				want += float64(a[k*n+i]) * float64(v)
+			}
+			if math.Abs(float64(got)-want) > 1e-5*float64(n) {
+				t.Errorf("%d values, row %d: %v, want %v", n, k, got, want)
+			}
+		}
+	}
+	Dots(nil, nil, nil)
+}

@@ -177,3 +177,9 @@ void ms_rms_norm(const float * x, const float * w, float * y, int n, float eps) 
 void ms_axpy(float a, const float * x, float * y, int n) {
     for (int i = 0; i < n; i++) y[i] += a * x[i];
 }
+
+void ms_dots(const float * a, const float * x, int cols, int n, float * y) {
+    for (int i = 0; i < n; i++) {
+        ggml_vec_dot_f32(cols, &y[i], 0, a + (size_t) i * cols, 0, x, 0, 1);
+    }
+}

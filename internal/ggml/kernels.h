@@ -41,3 +41,5 @@ void ms_attend(const float * q, const float * k, const float * v, int n, int str
 void ms_rms_norm(const float * x, const float * w, float * y, int n, float eps);
 // y += a * x
 void ms_axpy(float a, const float * x, float * y, int n);
+// y[i] = a row i · x for n rows of cols values.
+void ms_dots(const float * a, const float * x, int cols, int n, float * y);

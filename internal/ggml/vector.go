@@ -25,3 +25,14 @@ func AddScaled(a float32, x, y []float32) {
 	_ = y[len(x)-1]
 	C.ms_axpy(C.float(a), (*C.float)(&x[0]), (*C.float)(&y[0]), C.int(len(x)))
 }
+
+// Dots sets out[i] to the product of row i of a with x: len(out) rows of len(x)
+// values each. It adds up in single precision, in lanes.
+func Dots(a, x, out []float32) {
+	if len(out) == 0 || len(x) == 0 {
+		clear(out)
+		return
+	}
+	_ = a[len(x)*len(out)-1]
+	C.ms_dots((*C.float)(&a[0]), (*C.float)(&x[0]), C.int(len(x)), C.int(len(out)), (*C.float)(&out[0]))
+}

@@ -18,6 +18,59 @@ type Cost struct {
 	WireBytes   int // a row, both ways
 }
 
+// workCost is what the audits of a model's answers cost here, as measured; 0:
+// not yet.
+type workCost struct {
+	recompute, projection time.Duration // of computing, a row
+	wait                  time.Duration // for a challenged peer
+}
+
+// What is assumed until it is measured: "moeswarm bench tolerance" on an expert
+// of 2048 by 1024.
+const (
+	priorRecompute  = 300 * time.Microsecond
+	priorProjection = 25 * time.Microsecond
+	priorSecret     = 6 * time.Millisecond
+	priorWait       = 20 * time.Millisecond
+)
+
+// after is the cost with one audit more taken in.
+func (c workCost) after(auditor string, f Finding) workCost {
+	if f.Rows <= 0 || f.Work <= 0 {
+		return c
+	}
+	smooth := func(old, seen time.Duration) time.Duration {
+		if old == 0 {
+			return seen
+		}
+		return old + (seen-old)/8
+	}
+	row := f.Work / time.Duration(f.Rows)
+	switch auditor {
+	case (Recompute{}).Name():
+		c.recompute = smooth(c.recompute, row)
+	case (*Projection)(nil).Name():
+		c.projection, c.wait = smooth(c.projection, row), smooth(c.wait, f.Wait)
+	}
+	return c
+}
+
+// projects says whether a projection is the cheaper audit of so many rows of
+// output. Recomputing looks at all of them, a projection at a sample, but
+// undrawn secrets have to be made first, each in some time (0: not known), and
+// the wait for the peer counts, because a token may wait for the audit.
+func (c workCost) projects(rows, undrawn int, each time.Duration) bool {
+	or := func(d, prior time.Duration) time.Duration {
+		if d == 0 {
+			return prior
+		}
+		return d
+	}
+	recompute := time.Duration(rows) * or(c.recompute, priorRecompute)
+	projection := time.Duration(min(max(rows, leastRows), mostRows))*or(c.projection, priorProjection) + time.Duration(undrawn)*or(each, priorSecret) + or(c.wait, priorWait)
+	return projection < recompute
+}
+
 // MeasureCost times the audits of a sample.
 func MeasureCost(ctx context.Context, set *expert.Set, piece func(expert.ID) (expert.Piece, bool), s Sample) (Cost, error) {
 	const times = 20

@@ -162,6 +162,11 @@ func TestFalseOpenings(t *testing.T) {
 		"up zero":     func(i *expert.Inner) { clear(i.Up.Data) },
 		"up negative": func(i *expert.Inner) { i.Up.Data[0] = -10 * (1 + i.Up.Data[0]) },
 		"swapped":     func(i *expert.Inner) { i.Gate, i.Up = i.Up, i.Gate },
+		"huge": func(i *expert.Inner) { // so that its norm is infinite in single precision
+			for k := range i.Gate.Data {
+				i.Gate.Data[k] -= 1e21
+			}
+		},
 	} {
 		p := &Projection{secrets, lyingOpener{newMemory(set, nil), change}, DefaultTolerances()}
 		f, err := p.Audit(t.Context(), c)

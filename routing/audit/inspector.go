@@ -23,6 +23,8 @@ const (
 	// auditTimeout bounds one audit in the background, second opinions and
 	// all, because a token may wait for it.
 	auditTimeout = 20 * time.Second
+	// maxCosts bounds the models whose audits' costs are kept.
+	maxCosts = 64
 	// keptRows is how many single rows of answers not audited are kept of each
 	// peer for projections: as many as those need.
 	keptRows = leastRows
@@ -33,6 +35,7 @@ const (
 type Inspector struct {
 	cfg                 Config
 	waiting, background panel
+	projection          *Projection // among them; nil: there is none
 	evidence            *store      // nil: none
 	queue               chan func() // audits that tokens may wait for
 	errands             chan func() // work that nobody waits for
@@ -43,6 +46,7 @@ type Inspector struct {
 		draws   *rand.Rand
 		known   map[subject]*standing
 		pending map[expert.ModelID]*pending
+		cost    map[expert.ModelID]workCost
 	}
 }
 
@@ -75,6 +79,11 @@ func New(cfg Config) (*Inspector, error) {
 	}
 	i := &Inspector{cfg: cfg, queue: make(chan func(), maxQueued), errands: make(chan func(), maxQueued), stats: newStats()}
 	i.waiting, i.background = cfg.panels()
+	for _, a := range i.background {
+		if p, ok := a.(*Projection); ok {
+			i.projection = p
+		}
+	}
 	if cfg.Evidence != "" {
 		if i.evidence, err = openStore(cfg.Evidence); err != nil {
 			return nil, err
@@ -86,6 +95,7 @@ func New(cfg Config) (*Inspector, error) {
 	i.mu.draws = rand.New(rand.NewChaCha8(seed))
 	i.mu.known = map[subject]*standing{}
 	i.mu.pending = map[expert.ModelID]*pending{}
+	i.mu.cost = map[expert.ModelID]workCost{}
 	return i, nil
 }
 
@@ -143,18 +153,20 @@ func (i *Inspector) Check(ctx context.Context, a routing.Checked) error {
 	}
 }
 
-// projectionFrom is the rows of an expert from which on a projection is the
-// cheaper audit where the weights are at hand: its secret takes 6.3 ms to make
-// and it then saves 0.24 ms a row ("moeswarm bench tolerance"). Decoding has a
-// row or two, long prompts have more.
-const projectionFrom = 27
-
-// panel chooses the order of auditors for a case of a trusted peer.
+// panel chooses the order of auditors for a case of a trusted peer: what looks
+// at it first is what costs this node less, as measured.
 func (i *Inspector) panel(c *Case) panel {
-	if len(i.waiting) > 0 && len(c.allPicks()) < projectionFrom*len(c.Calls) {
-		return i.waiting
+	if len(i.waiting) == 0 || i.projection == nil {
+		return i.background
 	}
-	return i.background
+	i.mu.Lock()
+	cost := i.mu.cost[c.model()]
+	i.mu.Unlock()
+	undrawn, each := i.projection.secrets.lacking(c.Calls)
+	if cost.projects(len(c.allPicks()), undrawn, each) {
+		return i.background
+	}
+	return i.waiting
 }
 
 // draw decides whether a case is audited, and whether its peer is trusted. Of
@@ -217,6 +229,7 @@ func (i *Inspector) audit(ctx context.Context, c *Case, p panel) error {
 			g := f.Grade(i.cfg.Tolerances)
 			step.Grade = g.String()
 			grades = append(grades, g)
+			i.worked(c.model(), a.Name(), f)
 		}
 		i.stats.asked(a.Name(), step.Took, f, err)
 		v.Steps = append(v.Steps, step)
@@ -233,6 +246,15 @@ func (i *Inspector) audit(ctx context.Context, c *Case, p panel) error {
 		return nil
 	}
 	return i.conclude(c, v)
+}
+
+// worked takes in what an audit cost.
+func (i *Inspector) worked(model expert.ModelID, auditor string, f Finding) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if _, known := i.mu.cost[model]; known || len(i.mu.cost) < maxCosts {
+		i.mu.cost[model] = i.mu.cost[model].after(auditor, f)
+	}
 }
 
 // errWrong: the peer's answer is wrong. It wraps expert.ErrBadResult, by which

@@ -2,6 +2,7 @@ package audit
 
 import (
 	"math"
+	"time"
 
 	"github.com/moeswarm/moeswarm/expert"
 )
@@ -20,6 +21,9 @@ type Finding struct {
 	// what was worst.
 	Bytes int
 	Where string
+	// Work is how long this node computed for it, waits and secrets left out;
+	// 0: it was not measured. Wait is how long it waited for a challenged peer.
+	Work, Wait time.Duration
 }
 
 // Grade is what a finding is worth.

@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"testing"
+	"time"
 
 	"github.com/moeswarm/moeswarm/expert"
 )
@@ -150,5 +151,34 @@ func TestHalf(t *testing.T) {
 		if got := half(v); got != want {
 			t.Errorf("%v: %v, want %v", v, got, want)
 		}
+	}
+}
+
+// The cheaper audit is chosen, by what was measured.
+func TestCheaperAudit(t *testing.T) {
+	const ms, us = time.Millisecond, time.Microsecond
+	quick := workCost{}.after("recompute", Finding{Rows: 10, Work: 10 * 20 * us}) // of small experts
+	for _, tt := range []struct {
+		name          string
+		cost          workCost
+		rows, undrawn int
+		each          time.Duration
+		want          bool
+	}{
+		{"nothing measured, one row, no secret", workCost{}, 1, 1, 0, false},
+		{"nothing measured, a long prompt", workCost{}, 120, 1, 0, true},
+		{"one row, and the secret is there, but a token would wait for the peer", workCost{}, 1, 0, 6 * ms, false},
+		{"a prompt, the secret is there, and the peer is far", workCost{wait: 30 * ms}, 60, 0, 6 * ms, false},
+		{"a prompt, the secret is there, and the peer is near", workCost{wait: ms}, 60, 0, 6 * ms, true},
+		{"small experts", quick, 4, 0, ms, false},
+		{"small experts, many rows", quick, 2000, 0, ms, true},
+		{"many secrets", workCost{}, 40, 8, 6 * ms, false},
+	} {
+		if got := tt.cost.projects(tt.rows, tt.undrawn, tt.each); got != tt.want {
+			t.Errorf("%s: %v", tt.name, got)
+		}
+	}
+	if c := quick.after("second", Finding{Rows: 1, Work: ms}); c != quick {
+		t.Errorf("another auditor's time was taken in: %+v", c)
 	}
 }

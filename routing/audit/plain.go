@@ -137,11 +137,11 @@ func roundBlocks(from, to []float32, block, bits int, keep func(float32) float32
 	levels := float32(int(1)<<(bits-1) - 1)
 	for at := 0; at < len(from); at += block {
 		end := min(at+block, len(from))
-		var most float32
+		var largest uint32 // the bits of it, without its sign: they have the order of the numbers
 		for _, v := range from[at:end] {
-			most = max(most, v, -v)
+			largest = max(largest, math.Float32bits(v)&^(1<<31))
 		}
-		scale := most / levels
+		scale := math.Float32frombits(largest) / levels
 		if scale == 0 {
 			clear(to[at:end])
 			continue
@@ -150,8 +150,9 @@ func roundBlocks(from, to []float32, block, bits int, keep func(float32) float32
 		if keep != nil {
 			kept = keep(scale)
 		}
-		for i, v := range from[at:end] {
-			to[at+i] = nearest(v*inverse) * kept
+		rounded := to[at:end:end]
+		for i, v := range from[at:end:end] {
+			rounded[i] = nearest(v*inverse) * kept
 		}
 	}
 }

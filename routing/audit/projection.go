@@ -48,7 +48,7 @@ type Projection struct {
 func (*Projection) Name() string { return "projection" }
 
 // Audit implements [Auditor]: it looks at a random sample of rows, pooled.
-func (a *Projection) Audit(ctx context.Context, c *Case) (Finding, error) {
+func (a *Projection) Audit(ctx context.Context, c *Case) (f Finding, err error) {
 	samples := c.sample(rand.Perm)
 	rows := 0
 	for _, s := range samples {
@@ -69,10 +69,13 @@ func (a *Projection) Audit(ctx context.Context, c *Case) (Finding, error) {
 	if err := errors.Join(errs...); err != nil {
 		return Finding{}, err
 	}
-	f := Finding{Class: c.Class, Rows: rows}
+	f = Finding{Class: c.Class, Rows: rows}
 	for _, o := range opened {
 		f.Bytes += o.BytesOut + o.BytesIn
+		f.Wait = max(f.Wait, o.waited)
 	}
+	began := time.Now()
+	defer func() { f.Work = time.Since(began) }()
 	// Nearly everybody computes as these kernels do; the others cost more.
 	for _, hows := range [][]rounding{{usual(c.Class)}, {asFloats, per32, per256}} {
 		var total stages
@@ -157,6 +160,7 @@ func (s *stages) worst(n int, hows []rounding) (rel float64, where string) {
 type opened struct {
 	c       *Case
 	secrets []*secret
+	waited  time.Duration
 	routing.Opening
 }
 
@@ -166,6 +170,7 @@ func (a *Projection) open(ctx context.Context, c *Case) (opened, error) {
 	if err != nil {
 		return opened{}, err
 	}
+	began := time.Now()
 	o, err := a.ask.Challenge(ctx, c.Peer, c.In, c.Calls)
 	if err != nil {
 		return opened{}, fmt.Errorf("%w: the peer does not answer the challenge: %w", ErrUnable, err)
@@ -173,7 +178,7 @@ func (a *Projection) open(ctx context.Context, c *Case) (opened, error) {
 	if len(o.Inner) != len(c.Calls) {
 		return opened{}, fmt.Errorf("%w: %d calls opened of %d", ErrUnable, len(o.Inner), len(c.Calls))
 	}
-	return opened{c, secrets, o}, nil
+	return opened{c, secrets, time.Since(began), o}, nil
 }
 
 // usual is the arithmetic of ggml's kernels in a class.
@@ -243,9 +248,13 @@ func test(c *Case, secrets []*secret, open routing.Opening, hows []rounding) (st
 // projected is a vector times the rows of a secret.
 type projected [projections]float64
 
+// project multiplies by the kernels, in single precision: what that rounds
+// off is a ten-thousandth of any tolerance.
 func project(r expert.Batch, v []float32) (p projected) {
+	var out [projections]float32
+	expert.Dots(r, v, out[:])
 	for k := range p {
-		p[k] = dot(r.Row(k), v)
+		p[k] = float64(out[k])
 	}
 	return p
 }
@@ -265,6 +274,10 @@ func (p projected) apart(q projected) (sum float64) {
 	return sum
 }
 
+// square is |v|² in double precision: in single, a peer could show numbers so
+// large that their sum is infinite, beside which no difference counts.
+func square(v []float32) float64 { return dot(v, v) }
+
 // dot adds up in four parts, which a processor can do side by side.
 func dot(a, b []float32) float64 {
 	var s [4]float64
@@ -281,5 +294,3 @@ func dot(a, b []float32) float64 {
 	}
 	return s[0] + s[1] + (s[2] + s[3])
 }
-
-func square(v []float32) float64 { return dot(v, v) }

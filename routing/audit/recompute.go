@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"time"
 
 	"github.com/moeswarm/moeswarm/expert"
 )
@@ -48,7 +49,9 @@ func (a Recompute) Audit(ctx context.Context, c *Case) (Finding, error) {
 	if err != nil {
 		return Finding{}, err
 	}
+	began := time.Now()
 	f, err := against(ctx, set, c)
+	f.Work = time.Since(began)
 	t := a.Tolerances[c.Class]
 	if err != nil || f.Worst <= t.Tau || f.Worst > 2*t.Apart { // right, or wrong in any arithmetic
 		return f, err

@@ -51,6 +51,7 @@ type secrets struct {
 		until      time.Time
 		drawn      map[expert.ID]*secret
 		bytes      int
+		took       time.Duration // to draw one, lately; 0: none was drawn
 	}
 }
 
@@ -76,8 +77,13 @@ func (s *secrets) of(calls []expert.Call) ([]*secret, error) {
 		x := s.mu.drawn[c.Expert]
 		if x == nil {
 			var err error
+			began := time.Now()
 			if x, err = s.draw(c.Expert); err != nil {
 				return nil, err
+			}
+			s.mu.took = (3*s.mu.took + time.Since(began)) / 4
+			if s.mu.took*2 < time.Since(began) { // the first
+				s.mu.took = time.Since(began)
 			}
 			for id, old := range s.mu.drawn {
 				if s.mu.bytes+x.bytes() <= maxSecrets {
@@ -92,6 +98,20 @@ func (s *secrets) of(calls []expert.Call) ([]*secret, error) {
 		out[i] = x
 	}
 	return out, nil
+}
+
+// lacking says how many of the calls' experts have no secret in this epoch, and
+// how long one took to draw, 0 if none was.
+func (s *secrets) lacking(calls []expert.Call) (n int, each time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	fresh := s.now().Before(s.mu.until)
+	for _, c := range calls {
+		if !fresh || s.mu.drawn[c.Expert] == nil {
+			n++
+		}
+	}
+	return n, s.mu.took
 }
 
 // draw makes the secret of an expert from its weights, which must be what the
