@@ -84,6 +84,7 @@ func (w *round) accept(ctx context.Context, o outcome, calls []int, wasted int) 
 	if len(calls) == 0 {
 		return
 	}
+	w.noteAway(o)
 	if w.work.Sum {
 		w.parts = append(w.parts, part{peer: o.ask.peer, calls: o.ask.calls, sum: o.answer.Sum})
 	}

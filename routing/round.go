@@ -21,8 +21,9 @@ type round struct {
 	flying  int       // attempts and checks under way, the local attempt included
 	asks    []*flight // the attempts at peers among them
 	done    chan outcome
-	askedAt time.Time // when Missing was last called
-	remote  bool      // some peer was asked
+	askedAt time.Time     // when Missing was last called
+	remote  bool          // some peer was asked
+	away    time.Duration // what the slowest answer used spent on the network
 
 	results []expert.Result // one per call; without Sum
 	parts   []part          // with Sum
@@ -172,6 +173,7 @@ func (w *round) count() {
 	r := w.router
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	w.countAway()
 	switch {
 	case len(w.calls) == 0:
 	case w.remote:

@@ -85,6 +85,7 @@ type Router struct {
 		plans      uint64 // made so far
 		budget     tokens // of duplicates
 		totals     Totals
+		away       float64 // see Away
 	}
 }
 

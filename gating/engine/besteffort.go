@@ -27,6 +27,7 @@ func noteDropped(m member, b *gating.BestEffort, from, to int) {
 		return
 	}
 	for row := m.row + from; row < min(m.row+to, len(b.Dropped)); row++ {
+		m.inexact = m.inexact || b.Dropped[row].Calls > 0
 		m.dropped.Calls += b.Dropped[row].Calls
 		m.dropped.Mass += b.Dropped[row].Mass
 	}

@@ -24,12 +24,10 @@ func (e *Engine) Complete(ctx context.Context, r prompt.Request) iter.Seq2[promp
 func (e *Engine) complete(ctx context.Context, r prompt.Request, yield func(prompt.Chunk) bool) error {
 	// An answer holds its place until its reader has all of it: this bounds
 	// the prompts being tokenised as well as the answers waiting to be read.
-	select {
-	case e.places <- struct{}{}:
-		defer func() { <-e.places }()
-	default:
-		return fmt.Errorf("%w: %d answers are running or waiting; try again later or at another node", prompt.ErrBusy, cap(e.places))
+	if !e.queue.enter(r.User, e.busy) {
+		return e.busy()
 	}
+	defer e.queue.leave(r.User)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	s, err := e.newSequence(ctx, r)
@@ -43,19 +41,22 @@ func (e *Engine) complete(ctx context.Context, r prompt.Request, yield func(prom
 	if !e.queue.push(s) {
 		return errStopping()
 	}
-	defer e.queue.remove(s)
+	defer func() {
+		e.queue.remove(s)
+		e.queue.nudge()
+	}()
 	for {
 		select {
 		case t, ok := <-s.tokens:
 			switch {
 			case ok:
-				if !yield(prompt.Chunk{PromptTokens: s.prompt, HasToken: true, Token: t.id, Bytes: e.cfg.Tokenizer.Bytes(t.id), Dropped: t.dropped, Drafts: t.drafts}) {
+				if !yield(prompt.Chunk{PromptTokens: s.prompt, HasToken: true, Token: t.id, Bytes: e.cfg.Tokenizer.Bytes(t.id), Dropped: t.dropped, Drafts: t.drafts, Cached: t.cached}) {
 					return nil
 				}
 			case s.err != nil:
 				return s.err
 			default:
-				yield(prompt.Chunk{PromptTokens: s.prompt, Finish: s.finish, Drafts: s.drafts})
+				yield(prompt.Chunk{PromptTokens: s.prompt, Finish: s.finish, Drafts: s.drafts, Cached: s.cached})
 				return nil
 			}
 		case <-ctx.Done():

@@ -5,21 +5,35 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/moeswarm/moeswarm/expert"
 	"github.com/moeswarm/moeswarm/gating/trunk"
 )
 
-// Forwarder is what the engine needs of a trunk. *trunk.Trunk is one. The
-// engine calls it from one goroutine.
+// Forwarder runs steps one at a time. *trunk.Lane is one. A goroutine has it
+// for a step; several work side by side.
 type Forwarder interface {
 	// Forward returns the logits of the rows that the step asks for, as
 	// (len(s.Logits), vocabulary). They belong to the engine until the next
 	// call; it writes to them. After an error the same step may be run again.
 	// An error that wraps expert.ErrNoHolder says which experts are missing.
 	Forward(ctx context.Context, s trunk.Step) (expert.Batch, error)
+	// Spent says how long the last step computed, and how long it waited for
+	// experts.
+	Spent() (compute, experts time.Duration)
+}
+
+// Slots are where keys and values are kept. *trunk.Trunk is one. No step has
+// the slots that it is called with.
+type Slots interface {
 	// Release forgets what a slot holds.
 	Release(slot int)
+	// Copy gives slot to the first n positions of slot from, or as many as
+	// there are, and returns how many.
+	Copy(from, to, n int) int
+	// Bytes is the memory that a slot of n positions takes.
+	Bytes(n int) int64
 }
 
 // Tokenizer is what the engine needs of a tokenizer. *tokenizer.Tokenizer is
@@ -32,19 +46,29 @@ type Tokenizer interface {
 
 // Config is what an engine is made of. Zero numbers take the default.
 type Config struct {
-	Model     expert.ModelID // the only one it completes prompts for
-	Forwarder Forwarder
+	Model     expert.ModelID   // the only one it completes prompts for
+	NewLane   func() Forwarder // for each step that is under way beside others
+	Slots     Slots
 	Tokenizer Tokenizer
-	// Settle is called after each step, before tokens are drawn from it. When
-	// it fails, an expert's result in the step was wrong, and the step is run
-	// again. May be nil.
-	Settle  func(ctx context.Context) error
+	// Watch is called before each step. The step runs in the context that it
+	// returns; settle is called before tokens are drawn. When settle fails, an
+	// expert's result in the step was wrong, and the step is run again. May be
+	// nil.
+	Watch func(ctx context.Context) (step context.Context, settle func(context.Context) error)
+	// Away says how long a step lately waited for the network, all layers
+	// together and without what holders compute. The longer, the more groups
+	// of sequences advance out of phase. nil: never, all experts are at home.
+	Away    func() time.Duration
 	Vocab   int // logits per row
 	Context int // tokens a sequence may have, prompt and answer together
 
-	// MaxRunning is the number of sequences that advance together, and of
-	// slots 0 to MaxRunning-1 in use. More of them make better use of each
-	// round to the experts; each needs memory for its keys and values.
+	// Memory bounds what keys and values take, in bytes, those kept of
+	// earlier answers included; 0: no bound. An answer ends when it alone has
+	// used it up.
+	Memory int64
+	// MaxRunning is the number of sequences that advance together. More of
+	// them make better use of each round to the experts; each needs memory
+	// for its keys and values.
 	MaxRunning int
 	// MaxWaiting is the number of prompts that may wait for a slot. Beyond
 	// it a prompt is refused with prompt.ErrBusy. Longer queues only turn a
@@ -64,6 +88,8 @@ type Config struct {
 	Drafts int
 
 	Log *slog.Logger // nil: none
+
+	room int // tokens that there is context and memory for
 }
 
 // The defaults.
@@ -80,8 +106,8 @@ const (
 )
 
 func (c Config) validate() (Config, error) {
-	if c.Forwarder == nil || c.Tokenizer == nil {
-		return c, errors.New("engine: Forwarder and Tokenizer are required")
+	if c.NewLane == nil || c.Slots == nil || c.Tokenizer == nil {
+		return c, errors.New("engine: NewLane, Slots and Tokenizer are required")
 	}
 	if c.Vocab < 1 || c.Context < 2 {
 		return c, fmt.Errorf("engine: vocabulary of %d and context of %d tokens, want at least 1 and 2", c.Vocab, c.Context)
@@ -102,6 +128,23 @@ func (c Config) validate() (Config, error) {
 	fill(&c.MaxRows, c.MaxRunning+c.PrefillChunk)
 	if c.MaxRows <= c.MaxRunning {
 		return c, fmt.Errorf("engine: MaxRows is %d, want more than MaxRunning (%d)", c.MaxRows, c.MaxRunning)
+	}
+	if c.Memory < 0 {
+		return c, fmt.Errorf("engine: %d bytes of memory for keys and values, want 0 (no bound) or more", c.Memory)
+	}
+	c.room = c.Context
+	if c.Memory > 0 {
+		if c.room = capacity(c.Slots, c.Memory, c.Context); c.room < 2 {
+			return c, fmt.Errorf("engine: %d bytes hold the keys and values of no prompt; one token takes %d", c.Memory, c.Slots.Bytes(1))
+		}
+	}
+	if c.Watch == nil {
+		c.Watch = func(ctx context.Context) (context.Context, func(context.Context) error) {
+			return ctx, func(context.Context) error { return nil }
+		}
+	}
+	if c.Away == nil {
+		c.Away = func() time.Duration { return 0 }
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)

@@ -37,7 +37,8 @@ func demoEngine(t *testing.T, cfg engine.Config) (*engine.Engine, expert.ModelID
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg.Model, cfg.Forwarder, cfg.Tokenizer = m.ID(), tr, tok
+	cfg.Model, cfg.Tokenizer = m.ID(), tok
+	cfg.NewLane, cfg.Slots = func() engine.Forwarder { return tr.NewLane() }, tr
 	cfg.Vocab, cfg.Context = m.Shape().Vocab, m.Shape().Context
 	e, err := engine.New(cfg)
 	if err != nil {

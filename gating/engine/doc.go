@@ -8,11 +8,25 @@
 // part, through [Forwarder]) and sample (one token for each sequence whose
 // last row was in the step). Schedule and sample are pure functions.
 //
-// The goroutine that calls [Engine.Run] owns all running sequences; the
-// package starts no other. [Engine.Complete] runs in its caller's goroutine: it
+// While a step waits for experts, others go on: where the network takes long,
+// sequences that decode advance in several groups out of phase, each step on a
+// lane of its own, and prompts are read beside them. How many groups is a pure
+// function of measured times; where experts are at home it is one.
+//
+// Keys and values have a budget. A sequence joins when there is memory for its
+// tokens; when those that run need more, what is kept of ended ones goes first,
+// longest unused first, then the youngest sequence is suspended and computes
+// its tokens again later, to the same bits. A sequence that begins like one
+// that is kept of the same user takes over its keys and values. Who joins next
+// is fair between users by the rows that they were served.
+//
+// The goroutine that calls [Engine.Run] owns all running sequences, and waits
+// for the goroutines of steps, of which a step's lane belongs to one at a time.
+// [Engine.Complete] runs in its caller's goroutine: it
 // tokenises, hands the sequence over and receives tokens through a channel
 // that has room for all of them, so a slow reader delays nobody. Its context
 // ends the sequence, be it waiting, running or in the middle of a step.
+// Where there is no place, prompt.BusyError says how long one would wait.
 //
 // The token at index i of an answer depends on the logits, on the last tokens
 // and on (seed, i) alone. So an answer that another engine began goes on here

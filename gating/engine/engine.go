@@ -8,14 +8,15 @@ import (
 
 // Engine completes prompts with one model.
 type Engine struct {
-	cfg    Config
-	queue  *queue
-	places chan struct{} // holds one for each answer running, waiting or being read
-	began  atomic.Bool   // Run was called
+	cfg   Config
+	queue *queue
+	began atomic.Bool // Run was called
 
 	running                   atomic.Int64
 	prefilled, decoded, steps atomic.Uint64
 	drafted, accepted         atomic.Uint64
+	reused, suspended         atomic.Uint64
+	pace                      pace
 }
 
 // New checks the configuration. The engine works once Run is called.
@@ -24,7 +25,7 @@ func New(cfg Config) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Engine{cfg: cfg, queue: newQueue(), places: make(chan struct{}, cfg.MaxRunning+cfg.MaxWaiting)}, nil
+	return &Engine{cfg: cfg, queue: newQueue(cfg.MaxRunning + cfg.MaxWaiting)}, nil
 }
 
 // Stats counts what an engine does.
@@ -35,6 +36,8 @@ type Stats struct {
 	Steps            uint64 // passes over the trunk
 	Drafted          uint64 // tokens that steps had ahead of their time
 	Accepted         uint64 // how many of them were right
+	Reused           uint64 // tokens of prompts that were kept from an earlier answer
+	Suspended        uint64 // sequences that lost their memory to older ones and began again
 }
 
 // Stats may be called at any time.
@@ -43,6 +46,7 @@ func (e *Engine) Stats() Stats {
 		Running: int(e.running.Load()), Waiting: e.queue.len(),
 		Prefilled: e.prefilled.Load(), Decoded: e.decoded.Load(), Steps: e.steps.Load(),
 		Drafted: e.drafted.Load(), Accepted: e.accepted.Load(),
+		Reused: e.reused.Load(), Suspended: e.suspended.Load(),
 	}
 }
 
@@ -53,22 +57,10 @@ func (e *Engine) Run(ctx context.Context) error {
 	if e.began.Swap(true) {
 		return errors.New("engine: Run was called before")
 	}
-	l := loop{Engine: e, drafts: newDrafter(e.cfg)}
-	for slot := range e.cfg.MaxRunning {
-		l.free = append(l.free, slot)
-	}
+	l := newLoop(e)
 	defer l.stop()
 	for ctx.Err() == nil {
-		l.leave()
-		l.join()
-		if len(l.active) > 0 {
-			l.step(ctx)
-			continue
-		}
-		select {
-		case <-e.queue.wake:
-		case <-ctx.Done():
-		}
+		l.turn(ctx)
 	}
 	return nil
 }

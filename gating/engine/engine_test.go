@@ -133,13 +133,16 @@ func TestRunOnce(t *testing.T) {
 }
 
 func TestConfig(t *testing.T) {
-	good := Config{Forwarder: newFakeTrunk(t), Tokenizer: fakeTokenizer{}, Vocab: fakeVocab, Context: 10}
+	f := newFakeTrunk(t)
+	good := Config{NewLane: func() Forwarder { return f }, Slots: f, Tokenizer: fakeTokenizer{}, Vocab: fakeVocab, Context: 10}
 	c, err := good.validate()
 	if err != nil || c.MaxRunning != 16 || c.MaxWaiting != 64 || c.PrefillChunk != 256 || c.MaxRows != 272 || c.Log == nil {
 		t.Errorf("defaults are %+v, %v", c, err)
 	}
 	for name, change := range map[string]func(*Config){
-		"no forwarder":  func(c *Config) { c.Forwarder = nil },
+		"no lanes":      func(c *Config) { c.NewLane = nil },
+		"no slots":      func(c *Config) { c.Slots = nil },
+		"no memory":     func(c *Config) { c.Memory = 3 },
 		"no tokenizer":  func(c *Config) { c.Tokenizer = nil },
 		"no vocabulary": func(c *Config) { c.Vocab = 0 },
 		"no context":    func(c *Config) { c.Context = 1 },

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/moeswarm/moeswarm/expert"
 	"github.com/moeswarm/moeswarm/gating/prompt"
@@ -357,13 +358,13 @@ func TestFailedStep(t *testing.T) {
 type oddTrunk struct{ out expert.Batch }
 
 func (o oddTrunk) Forward(context.Context, trunk.Step) (expert.Batch, error) { return o.out, nil }
-func (o oddTrunk) Release(int)                                               {}
+func (o oddTrunk) Spent() (compute, experts time.Duration)                   { return 0, 0 }
 
 func TestOddLogits(t *testing.T) {
 	nan := expert.NewBatch(1, fakeVocab)
 	nan.Data[3] = float32(math.NaN())
 	for _, out := range []expert.Batch{{}, expert.NewBatch(2, fakeVocab), expert.NewBatch(1, 3), {Rows: 1, Dim: fakeVocab}, nan} {
-		e, err := New(Config{Forwarder: oddTrunk{out}, Tokenizer: fakeTokenizer{}, Vocab: fakeVocab, Context: 10})
+		e, err := New(Config{NewLane: func() Forwarder { return oddTrunk{out} }, Slots: newFakeTrunk(t), Tokenizer: fakeTokenizer{}, Vocab: fakeVocab, Context: 10})
 		if err != nil {
 			t.Fatal(err)
 		}

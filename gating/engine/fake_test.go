@@ -10,6 +10,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/moeswarm/moeswarm/expert"
 	"github.com/moeswarm/moeswarm/gating/prompt"
@@ -23,7 +24,8 @@ const (
 )
 
 var (
-	_ Forwarder = (*trunk.Trunk)(nil)
+	_ Forwarder = (*trunk.Lane)(nil)
+	_ Slots     = (*trunk.Trunk)(nil)
 	_ Tokenizer = (*tokenizer.Tokenizer)(nil)
 )
 
@@ -74,20 +76,26 @@ type fakeTrunk struct {
 	before func(ctx context.Context, s trunk.Step) error // may delay or fail a step
 	model  func(history []int32, out []float32)
 
+	compute, experts time.Duration // that each step says it took
+
 	mu struct {
 		sync.Mutex
-		slots map[int][]int32
-		log   []trunk.Step
+		slots  map[int][]int32
+		flying map[int]bool // slots of steps under way
+		most   int          // steps under way at once, at most
+		steps  int          // under way
+		log    []trunk.Step
 	}
 }
 
 func newFakeTrunk(t testing.TB) *fakeTrunk {
 	f := &fakeTrunk{t: t, model: fakeLogits}
-	f.mu.slots = make(map[int][]int32)
+	f.mu.slots, f.mu.flying = make(map[int][]int32), make(map[int]bool)
 	return f
 }
 
 func (f *fakeTrunk) Forward(ctx context.Context, s trunk.Step) (expert.Batch, error) {
+	f.depart(s)
 	var failed error
 	if f.before != nil {
 		failed = f.before(ctx, s)
@@ -95,6 +103,10 @@ func (f *fakeTrunk) Forward(ctx context.Context, s trunk.Step) (expert.Batch, er
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.mu.log = append(f.mu.log, s)
+	f.mu.steps--
+	for _, slot := range s.Slots {
+		delete(f.mu.flying, slot)
+	}
 	out := expert.NewBatch(len(s.Logits), fakeVocab)
 	touched := make(map[int]int) // slot -> its last row
 	next := 0
@@ -124,13 +136,46 @@ func (f *fakeTrunk) Forward(ctx context.Context, s trunk.Step) (expert.Batch, er
 	return out, nil
 }
 
+// depart notes a step that begins.
+func (f *fakeTrunk) depart(s trunk.Step) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.mu.steps++
+	f.mu.most = max(f.mu.most, f.mu.steps)
+	for i, slot := range s.Slots {
+		if f.mu.flying[slot] && !slices.Contains(s.Slots[:i], slot) {
+			f.t.Errorf("slot %d is in two steps at once", slot)
+		}
+		f.mu.flying[slot] = true
+	}
+}
+
+func (f *fakeTrunk) Spent() (compute, experts time.Duration) { return f.compute, f.experts }
+
 func (f *fakeTrunk) Release(slot int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if _, ok := f.mu.slots[slot]; !ok && f.before == nil {
-		f.t.Errorf("slot %d is released but holds nothing", slot)
-	}
+	f.untouchedLocked(slot)
 	delete(f.mu.slots, slot)
+}
+
+func (f *fakeTrunk) Copy(from, to, n int) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.untouchedLocked(from)
+	f.untouchedLocked(to)
+	n = min(n, len(f.mu.slots[from]))
+	f.mu.slots[to] = slices.Clone(f.mu.slots[from][:n])
+	return n
+}
+
+// Bytes is a byte for each position, in steps of four.
+func (f *fakeTrunk) Bytes(n int) int64 { return int64(n+3) / 4 * 4 }
+
+func (f *fakeTrunk) untouchedLocked(slot int) {
+	if f.mu.flying[slot] {
+		f.t.Errorf("slot %d is touched while a step has it", slot)
+	}
 }
 
 // held is the number of slots that hold something.
@@ -180,7 +225,8 @@ func referenceOf(model func([]int32, []float32), r prompt.Request, context int) 
 // that Run returns nil and that no slot is left in use.
 func start(t testing.TB, f *fakeTrunk, cfg Config) (e *Engine, stop func()) {
 	t.Helper()
-	cfg.Forwarder, cfg.Tokenizer, cfg.Vocab = f, fakeTokenizer{}, fakeVocab
+	cfg.NewLane, cfg.Slots = func() Forwarder { return f }, f
+	cfg.Tokenizer, cfg.Vocab = fakeTokenizer{}, fakeVocab
 	if cfg.Context == 0 {
 		cfg.Context = 400
 	}

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	"github.com/moeswarm/moeswarm/expert"
@@ -18,81 +18,220 @@ import (
 type loop struct {
 	*Engine
 	active  []*sequence // oldest first
-	free    []int       // slots
+	memory  memory
 	sampler sampler
 	drafts  *drafter
+	costs   costs
+	groups  int
+	starved bool // a sequence lacks memory for its next step: nobody joins
+
+	idle              []*lane
+	decoding, reading int // lanes under way
+	landed            chan *lane
+	flights           sync.WaitGroup
 }
 
-// join lets waiting sequences in while there are slots.
+func newLoop(e *Engine) *loop {
+	return &loop{
+		Engine: e, drafts: newDrafter(e.cfg), groups: 1,
+		memory: memory{slots: e.cfg.Slots, budget: e.cfg.Memory},
+		landed: make(chan *lane, mostGroups+mostReading),
+	}
+}
+
+// turn does all that can be done now, and waits until there is more.
+func (l *loop) turn(ctx context.Context) {
+	l.leave()
+	l.join()
+	l.launch(ctx)
+	select {
+	case n := <-l.landed:
+		l.land(ctx, n)
+	case <-l.queue.wake:
+	case <-ctx.Done():
+		return
+	}
+	for { // what has landed together may go on together
+		select {
+		case n := <-l.landed:
+			l.land(ctx, n)
+		default:
+			return
+		}
+	}
+}
+
+// join lets waiting sequences in while there are places and memory.
 func (l *loop) join() {
-	for len(l.free) > 0 {
-		s := l.queue.pop()
+	for len(l.active) < l.cfg.MaxRunning && !l.starved {
+		s := l.queue.first()
 		if s == nil {
 			return
 		}
 		if s.ctx.Err() != nil {
-			s.end("", context.Cause(s.ctx))
+			if l.queue.remove(s) {
+				s.end("", context.Cause(s.ctx))
+			}
 			continue
 		}
-		last := len(l.free) - 1
-		s.slot, l.free = l.free[last], l.free[:last]
+		if !l.memory.admit(s) {
+			return // those that run will make room
+		}
+		if !l.queue.remove(s) { // its reader has just left
+			l.memory.end(s)
+			continue
+		}
+		s.joined = time.Now()
+		l.reused.Add(uint64(s.cached))
 		l.active = append(l.active, s)
 		l.running.Add(1)
 	}
 }
 
-// leave lets go of the sequences whose reader is gone.
+// leave lets go of the sequences whose reader is gone, unless a step has them.
 func (l *loop) leave() {
 	for _, s := range slices.Clone(l.active) {
-		if s.ctx.Err() != nil {
+		if s.ctx.Err() != nil && !s.flying {
 			l.end(s, "", context.Cause(s.ctx))
 		}
 	}
 }
 
-// stop ends all that run or wait.
+// stop ends all that run or wait. The context of the steps under way has ended.
 func (l *loop) stop() {
+	l.flights.Wait()
 	for _, s := range slices.Clone(l.active) {
 		l.end(s, "", errStopping())
 	}
 	for _, s := range l.queue.close() {
 		s.end("", errStopping())
 	}
+	l.memory.clear()
 }
 
 // end ends a running sequence and frees its slot.
 func (l *loop) end(s *sequence, f prompt.Finish, err error) {
 	i := slices.Index(l.active, s)
 	l.active = slices.Delete(l.active, i, i+1)
-	l.free = append(l.free, s.slot)
 	l.running.Add(-1)
-	l.cfg.Forwarder.Release(s.slot)
+	l.memory.end(s)
+	l.pace.note(time.Since(s.joined))
 	s.end(f, err)
 }
 
-// step is one pass: schedule, draft, forward, sample.
-func (l *loop) step(ctx context.Context) {
-	pending := make([]int, len(l.active))
-	for i, s := range l.active {
-		pending[i] = s.pending()
+// launch begins all steps that can be.
+func (l *loop) launch(ctx context.Context) {
+	for {
+		ready, rows := l.choose()
+		if rows == nil {
+			return
+		}
+		l.fly(ctx, l.members(ready, rows))
 	}
-	in := l.members(schedule(pending, l.cfg.PrefillChunk, l.cfg.MaxRows))
-	step := batch(in)
-	effort := bestEffort(in)
-	logits, err := l.forward(ctx, in, step, effort)
+}
+
+// choose says which sequences the next step has, and how many rows of each.
+func (l *loop) choose() (ready []*sequence, rows []int) {
+	away := l.cfg.Away()
+	l.starved = false
+	o := outlook{decoding: l.decoding, reading: l.reading, maxRows: l.cfg.MaxRows}
+	users := map[string]int{}
+	for _, s := range slices.Clone(l.active) {
+		if s.pending() == 1 {
+			o.decode++
+		}
+		if s.flying || !l.provide(s) {
+			continue
+		}
+		if _, ok := users[s.user]; !ok {
+			users[s.user] = len(users)
+		}
+		ready = append(ready, s)
+		o.pending, o.users = append(o.pending, s.pending()), append(o.users, users[s.user])
+	}
+	l.groups = l.costs.groups(o.decode, l.groups, away)
+	o.groups, o.chunk = l.groups, l.costs.chunk(l.cfg.PrefillChunk, o.decode, away)
+	return ready, o.next()
+}
+
+// provide gives a sequence memory for its next step, if need be that of the
+// youngest. It reports false when the sequence has to wait.
+func (l *loop) provide(s *sequence) bool {
+	for !l.memory.grow(s) {
+		l.starved = true
+		at := len(l.active) - 1
+		for at >= 0 && (l.active[at].flying || l.active[at].bytes == 0) {
+			at--
+		}
+		if at < 0 || at <= slices.Index(l.active, s) {
+			return false
+		}
+		l.memory.suspend(l.active[at])
+		l.suspended.Add(1)
+	}
+	return true
+}
+
+// fly begins a step on a lane of its own.
+func (l *loop) fly(ctx context.Context, in []member) {
+	var n *lane
+	if last := len(l.idle) - 1; last >= 0 {
+		n, l.idle = l.idle[last], l.idle[:last]
+	} else {
+		n = &lane{forwarder: l.cfg.NewLane(), cfg: l.cfg}
+	}
+	n.in, n.step, n.effort, n.decode = in, batch(in), bestEffort(in), false
+	readers := make([]context.Context, len(in))
+	for i, m := range in {
+		m.flying = true
+		n.decode = n.decode || m.pending() == 1
+		readers[i] = m.ctx
+	}
+	if n.decode {
+		l.decoding++
+	} else {
+		l.reading++
+	}
+	l.flights.Go(func() {
+		n.run(ctx, readers)
+		l.landed <- n
+	})
+}
+
+// land takes in a step that is over: sample, and let go of the lane.
+func (l *loop) land(ctx context.Context, n *lane) {
 	l.steps.Add(1)
-	if err != nil {
-		l.fail(ctx, in, err)
-		return
+	if n.decode {
+		l.decoding--
+	} else {
+		l.reading--
 	}
-	for _, m := range in {
+	for _, m := range n.in {
+		m.flying = false
+	}
+	if n.err != nil {
+		l.fail(ctx, n.in, n.err)
+	} else {
+		l.drafts.took(n.step.Rows(), n.took)
+		compute, experts := n.forwarder.Spent()
+		l.costs.note(n.step.Rows(), compute, experts, l.cfg.Away())
+		l.advance(n)
+	}
+	n.in, n.logits = nil, expert.Batch{}
+	l.idle = append(l.idle, n)
+}
+
+// advance draws the tokens of a step.
+func (l *loop) advance(n *lane) {
+	for _, m := range n.in {
 		if m.drawn == 0 {
 			l.prefilled.Add(uint64(m.rows))
 		}
+		l.queue.charge(m.user, m.rows+len(m.draft))
 		m.fed += m.rows
-		noteDropped(m, effort, 0, m.rows)
+		noteDropped(m, n.effort, 0, m.rows)
 		if m.pending() == 0 {
-			l.verify(m, logits, effort)
+			l.verify(m, n.logits, n.effort)
 		}
 	}
 }
@@ -105,10 +244,10 @@ type member struct {
 }
 
 // members are the sequences that have rows in the step, with their drafts.
-func (l *loop) members(rows []int) (in []member) {
+func (l *loop) members(ready []*sequence, rows []int) (in []member) {
 	var draws []*sequence // their last token is in the step
 	total := 0
-	for i, s := range l.active {
+	for i, s := range ready {
 		s.draft = nil
 		if rows[i] == 0 {
 			continue
@@ -146,62 +285,6 @@ func batch(in []member) (step trunk.Step) {
 		}
 	}
 	return step
-}
-
-// forwardTries is how often a step is run before its sequences are given up:
-// what failed it, a holder that went away, is gone at the second try, because
-// the router has noticed by then.
-const forwardTries = 2
-
-// settleTries is how often a step is run again because a result in it was
-// found wrong. Each time a liar is found out; more than these at once are a
-// swarm to leave.
-const settleTries = 8
-
-// forward runs a step. When all its sequences have lost their readers in the
-// meantime, it is broken off.
-func (l *loop) forward(ctx context.Context, in []member, step trunk.Step, effort *gating.BestEffort) (expert.Batch, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	var wanted atomic.Int64
-	wanted.Store(int64(len(in)))
-	for _, m := range in {
-		stop := context.AfterFunc(m.ctx, func() {
-			if wanted.Add(-1) == 0 {
-				cancel()
-			}
-		})
-		defer stop()
-	}
-	if effort != nil {
-		ctx = gating.WithBestEffort(ctx, effort)
-	}
-	for try, settled := 1, 0; ; try++ {
-		if effort != nil {
-			effort.Dropped = nil // what an earlier try left out is not in the answer
-		}
-		began := time.Now()
-		logits, err := l.cfg.Forwarder.Forward(ctx, step)
-		if err == nil && l.cfg.Settle != nil {
-			if err = l.cfg.Settle(ctx); err != nil && settled < settleTries && ctx.Err() == nil {
-				settled++
-				try = 0
-				l.cfg.Log.Info("a result was wrong, running the step again", "err", err)
-				continue
-			}
-		}
-		if err == nil && (logits.Rows != len(step.Logits) || logits.Dim != l.cfg.Vocab || len(logits.Data) != logits.Rows*logits.Dim) {
-			return logits, fmt.Errorf("the trunk gave logits of shape (%d, %d), want (%d, %d)", logits.Rows, logits.Dim, len(step.Logits), l.cfg.Vocab)
-		}
-		if err == nil {
-			l.drafts.took(step.Rows(), time.Since(began))
-		}
-		final := errors.Is(err, expert.ErrNoHolder) || errors.Is(err, expert.ErrBadCall)
-		if err == nil || final || try == forwardTries || ctx.Err() != nil {
-			return logits, err
-		}
-		l.cfg.Log.Debug("step failed, trying again", "err", err)
-	}
 }
 
 // fail ends the sequences of a step that failed. When it failed because Run is
@@ -260,7 +343,7 @@ func (l *loop) draw(s *sequence, logits []float32, expected int32) bool {
 	}
 	s.ids = append(s.ids, id)
 	s.drawn++
-	s.tokens <- drawn{id, s.dropped, s.drafts}
+	s.tokens <- drawn{id, s.dropped, s.drafts, s.cached}
 	s.dropped = prompt.Dropped{}
 	l.decoded.Add(1)
 	switch {

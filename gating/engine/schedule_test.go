@@ -23,7 +23,7 @@ func TestSchedule(t *testing.T) {
 		{"short ones end", []int{1000, 3, 1}, 256, 300, []int{253, 3, 1}},
 		{"fewer rows than prompts: the oldest", []int{9, 2, 5}, 2, 20, []int{1, 1, 0}},
 	} {
-		if got := schedule(c.pending, c.chunk, c.maxRows); !slices.Equal(got, c.want) {
+		if got := schedule(c.pending, make([]int, len(c.pending)), c.chunk, c.maxRows); !slices.Equal(got, c.want) {
 			t.Errorf("%s: schedule(%v, %d, %d) = %v, want %v", c.name, c.pending, c.chunk, c.maxRows, got, c.want)
 		}
 	}
@@ -39,7 +39,11 @@ func TestScheduleInvariants(t *testing.T) {
 			pending[i] = 1 + rng.IntN(30)*rng.IntN(2)
 		}
 		chunk, maxRows := 1+rng.IntN(40), len(pending)+1+rng.IntN(40)
-		rows := schedule(pending, chunk, maxRows)
+		users := make([]int, len(pending))
+		for i := range users {
+			users[i] = rng.IntN(3)
+		}
+		rows := schedule(pending, users, chunk, maxRows)
 		sum, prompts, wanted := 0, 0, 0
 		for i, n := range rows {
 			sum += n

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"time"
 
 	"github.com/moeswarm/moeswarm/gating/draft"
 	"github.com/moeswarm/moeswarm/gating/prompt"
@@ -15,6 +16,7 @@ type sequence struct {
 	// travels with the sequence because its end has to reach the goroutine
 	// that runs the sequence.
 	ctx      context.Context
+	user     string
 	sampling prompt.Sampling
 	share    float32 // of each row's gate mass that may be left out
 	prompt   int     // tokens of the prompt, the first of ids
@@ -26,7 +28,12 @@ type sequence struct {
 	drawn int     // how many of ids were drawn here
 	// dropped is what was left out since the last token was drawn.
 	dropped prompt.Dropped
+	inexact bool // anything was ever left out
 	slot    int
+	bytes   int64 // of memory for keys and values
+	cached  int   // tokens of the prompt that were kept from an earlier answer
+	flying  bool  // in a step under way
+	joined  time.Time
 
 	// What may follow, and how much of that is in the step at hand.
 	lookup     *draft.Lookup     // nil before the first look
@@ -49,6 +56,7 @@ type drawn struct {
 	id      int32
 	dropped prompt.Dropped
 	drafts  prompt.Drafts
+	cached  int
 }
 
 // maxBytesPerToken bounds the length of a text that is worth tokenising: a
@@ -82,9 +90,11 @@ func (e *Engine) newSequence(ctx context.Context, r prompt.Request) (*sequence, 
 		return nil, fmt.Errorf("%w: the prompt is empty; write at least one character", prompt.ErrBadRequest)
 	case len(ids) >= e.cfg.Context:
 		return nil, fmt.Errorf("%w: the prompt has %d tokens, and this model's context holds %d, prompt and answer together; shorten it", prompt.ErrBadRequest, len(ids), e.cfg.Context)
+	case len(ids) >= e.cfg.room:
+		return nil, fmt.Errorf("%w: the prompt has %d tokens, and this node has memory for %d, prompt and answer together; shorten it, ask another node, or start this one with more --kv-memory", prompt.ErrBadRequest, len(ids), e.cfg.room)
 	}
-	s := &sequence{ctx: ctx, sampling: r.Sampling, share: r.BestEffort, prompt: len(ids)}
-	s.limit = s.prompt + min(r.MaxTokens, e.cfg.Context-s.prompt)
+	s := &sequence{ctx: ctx, user: r.User, sampling: r.Sampling, share: r.BestEffort, prompt: len(ids)}
+	s.limit = s.prompt + min(r.MaxTokens, e.cfg.room-s.prompt)
 	s.ids = append(ids, r.Prefix...)
 	for i, id := range s.ids {
 		if id < 0 || int(id) >= e.cfg.Vocab {

@@ -24,7 +24,11 @@ import (
 // Request is one prompt to be completed.
 type Request struct {
 	Model expert.ModelID
-	Text  string // the prompt, as the user wrote it
+	// User tells apart those whom a gating node is fair between. It does not
+	// travel: the node where a request arrives says whose it is, the peer's
+	// name for one from the network. Empty: the node's own users.
+	User string
+	Text string // the prompt, as the user wrote it
 	// Prefix holds tokens of the answer that were already delivered. They are
 	// prefilled, not delivered again, and count against MaxTokens. This is
 	// how an answer moves from a gating node that died to another one.
@@ -62,6 +66,7 @@ const (
 // only the reason why it ended.
 type Chunk struct {
 	PromptTokens int    // tokens of the prompt; the same in every chunk
+	Cached       int    // how many of them were kept from an earlier prompt; the same in every chunk
 	HasToken     bool   // false only in a last chunk without a token
 	Token        int32  // the token's id
 	Bytes        []byte // its raw bytes; empty for control tokens

@@ -23,16 +23,25 @@ type sequence struct {
 	k, v   [][]float32
 }
 
-// grain is the number of positions a sequence's memory grows by at least;
-// beyond that it grows by half, so that copying stays a small part of a long
-// sequence's cost.
-const grain = 64
+// roomFor is the number of positions that memory is allocated for when n are
+// needed: in steps of an eighth of n, 64 at least, so that neither copying nor
+// what is not used is a large part of a long sequence's cost.
+func (c *cache) roomFor(n int) int {
+	grain := 64
+	for grain*16 <= n {
+		grain *= 2
+	}
+	return min((n+grain-1)/grain*grain, c.context)
+}
 
 func newCache(layers, width, context int) cache {
 	return cache{layers: layers, width: width, context: context, slots: map[int]*sequence{}}
 }
 
-func (c *cache) positionBytes() int64 { return int64(c.layers) * int64(c.width) * 2 * 4 }
+// bytes is the memory of a sequence of n positions.
+func (c *cache) bytes(n int) int64 {
+	return int64(c.roomFor(n)) * int64(c.layers) * int64(c.width) * 2 * 4
+}
 
 func (c *cache) get(slot int) *sequence {
 	c.mu.Lock()
@@ -127,7 +136,7 @@ func (q *sequence) grow(n int, c *cache) {
 	if n <= q.room {
 		return
 	}
-	room := min(max(n, q.room+q.room/2, q.room+grain), c.context)
+	room := c.roomFor(n)
 	for l := range q.k {
 		k, v := make([]float32, room*c.width), make([]float32, room*c.width)
 		copy(k, q.k[l][:q.length*c.width])

@@ -3,6 +3,7 @@ package trunk
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/moeswarm/moeswarm/expert"
 	"github.com/moeswarm/moeswarm/internal/ggml"
@@ -31,6 +32,9 @@ type Lane struct {
 	seqs    []*sequence
 	quant   ggml.Rows // the activations of the product at hand
 	pending []product
+
+	compute, experts time.Duration // of the last step
+	since            time.Time     // when the lane's turn began
 }
 
 // NewLane returns a lane with no scratch yet.
@@ -42,6 +46,7 @@ func (t *Lane) Forward(ctx context.Context, s Step) (expert.Batch, error) {
 	if err := t.check(s); err != nil {
 		return expert.Batch{}, err
 	}
+	t.compute, t.experts = 0, 0
 	t.take()
 	defer t.give()
 	var err error
@@ -67,8 +72,19 @@ func (t *Lane) Forward(ctx context.Context, s Step) (expert.Batch, error) {
 }
 
 // take waits for the lane's turn to compute, give ends it.
-func (t *Trunk) take() { t.turn <- struct{}{} }
-func (t *Trunk) give() { <-t.turn }
+func (t *Lane) take() {
+	t.turn <- struct{}{}
+	t.since = time.Now()
+}
+
+func (t *Lane) give() {
+	t.compute += time.Since(t.since)
+	<-t.turn
+}
+
+// Spent says how long the last step computed, and how long it waited for its
+// experts. What it waited for its turn is in neither.
+func (t *Lane) Spent() (compute, experts time.Duration) { return t.compute, t.experts }
 
 func (t *Lane) check(s Step) error {
 	if s.Rows() == 0 || len(s.Positions) != s.Rows() || len(s.Slots) != s.Rows() {
@@ -102,9 +118,11 @@ func (t *Lane) sparse(ctx context.Context, l, rows int) error {
 	t.norm(w.ffnNorm, t.x, t.h, rows)
 	t.multiply(t.h, rows, product{w.gate, t.scores})
 	t.give()
+	began := time.Now()
 	out, err := t.mixer.Mix(ctx, l,
 		expert.Batch{Rows: rows, Dim: dim, Data: t.h[:rows*dim]},
 		expert.Batch{Rows: rows, Dim: t.shape.Experts, Data: t.scores[:rows*t.shape.Experts]})
+	t.experts += time.Since(began)
 	t.take()
 	if err != nil {
 		return err

@@ -78,8 +78,8 @@ func (t *Trunk) Copy(from, to, n int) int { return t.kv.copy(from, to, n) }
 // Held is the number of positions that a slot holds.
 func (t *Trunk) Held(slot int) int { return t.kv.held(slot) }
 
-// PositionBytes is the memory that one position of one sequence takes.
-func (t *Trunk) PositionBytes() int64 { return t.kv.positionBytes() }
+// Bytes is the memory that a slot of n positions takes.
+func (t *Trunk) Bytes(n int) int64 { return t.kv.bytes(n) }
 
 // attentionScale is 1/√HeadDim.
 func (t *Trunk) attentionScale() float32 {

@@ -52,12 +52,15 @@ func (n *Node) check() func(context.Context, routing.Checked) error {
 	return n.audit.Check
 }
 
-// settle is the barrier of one model's engine, nil without audits.
-func (n *Node) settle(m expert.ModelID) func(context.Context) error {
+// watcher prepares a step and gives its barrier; see [audit.Inspector.Watch].
+type watcher func(context.Context) (context.Context, func(context.Context) error)
+
+// watchSteps is how engines have the steps they run watched, nil without audits.
+func (n *Node) watchSteps() watcher {
 	if n.audit == nil {
 		return nil
 	}
-	return func(ctx context.Context) error { return n.audit.Settle(ctx, m) }
+	return n.audit.Watch
 }
 
 // AuditView sums up the checks of what peers answered.

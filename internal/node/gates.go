@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"time"
 
 	"github.com/moeswarm/moeswarm/expert"
 	"github.com/moeswarm/moeswarm/gating"
@@ -47,7 +48,8 @@ func (g *gates) Complete(ctx context.Context, r prompt.Request) iter.Seq2[prompt
 func (g *gates) has(m expert.ModelID) bool { return g.engines[m] != nil }
 
 // newEngine builds the gating stack of one model over an applier of experts.
-func newEngine(m Model, applier expert.Applier, pool *ggml.Pool, settle func(context.Context) error, cfg Config) (*engine.Engine, error) {
+// away is how long a round lately waited for the network.
+func newEngine(m Model, applier expert.Applier, pool *ggml.Pool, watch watcher, away func() time.Duration, cfg Config) (*engine.Engine, error) {
 	layer, err := gating.NewLayer(gating.Config{
 		Model: m.Model.ID(), TopK: m.Model.TopK(), Applier: applier, PartialSums: cfg.PartialSums,
 	})
@@ -63,7 +65,9 @@ func newEngine(m Model, applier expert.Applier, pool *ggml.Pool, settle func(con
 		return nil, fmt.Errorf("model %s: %w", m.Name, err)
 	}
 	return engine.New(engine.Config{
-		Model: m.Model.ID(), Forwarder: t, Tokenizer: tok, Settle: settle,
+		Model: m.Model.ID(), Tokenizer: tok, Watch: watch,
+		NewLane: func() engine.Forwarder { return t.NewLane() }, Slots: t,
+		Away:  func() time.Duration { return away() * time.Duration(len(m.Model.Shape().SparseLayers)) },
 		Vocab: m.Model.Shape().Vocab, Context: m.Model.Shape().Context,
 		MaxRunning: cfg.Answers, Log: cfg.Log,
 	})

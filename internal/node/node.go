@@ -74,7 +74,7 @@ func New(cfg Config) (*Node, error) {
 		if !m.Gate {
 			continue
 		}
-		if n.gates.engines[m.Model.ID()], err = newEngine(m, n.router, pool, n.settle(m.Model.ID()), cfg); err != nil {
+		if n.gates.engines[m.Model.ID()], err = newEngine(m, n.router, pool, n.watchSteps(), n.router.Away, cfg); err != nil {
 			return nil, err
 		}
 	}

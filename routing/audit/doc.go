@@ -18,8 +18,8 @@
 // The [Inspector] is the shell. Its Check is a router's check: every answer of
 // a peer that has not passed ten times in a row is audited before it is used,
 // so that no wrong token comes from it. Later only a share is, see [Rate], and
-// in the background; Settle is the barrier that the engine calls before it
-// draws a token: it waits for the audits of its step, and fails when one of
+// in the background; Watch gives each step a barrier that the engine calls
+// before it draws a token: it waits for the audits of its step, and fails when one of
 // them found a lie, so that the step is run again without the liar.
 //
 // # What is promised

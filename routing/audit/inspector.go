@@ -2,7 +2,6 @@ package audit
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -63,8 +62,8 @@ type standing struct {
 	rows   []*Case   // single rows of its latest answers that were not audited
 }
 
-// pending is the audits under way of one model, and their failures since the
-// last Settle.
+// pending is the audits under way that a barrier waits for, and their failures
+// since it was last passed.
 type pending struct {
 	open    int
 	failed  []error
@@ -137,18 +136,18 @@ func (i *Inspector) Check(ctx context.Context, a routing.Checked) error {
 		return i.audit(ctx, c, i.waiting)
 	}
 	own := c.keep()
-	m := i.begin(own.model())
+	waiting := i.begin(ctx, own.model())
 	job := func() {
 		ctx, cancel := quiet(auditTimeout)
 		defer cancel()
-		i.end(m, i.audit(ctx, own, i.panel(own)))
+		i.end(waiting, i.audit(ctx, own, i.panel(own)))
 	}
 	select {
 	case i.queue <- job:
 		return nil
 	default: // too much is waiting: this layer waits for itself
 		err := i.audit(ctx, own, i.panel(own))
-		i.end(m, nil)
+		i.end(waiting, nil)
 		return err
 	}
 }
@@ -296,56 +295,4 @@ func (i *Inspector) conclude(c *Case, v Verdict) error {
 	}
 	i.cfg.Log.Debug("an audit came to no conclusion", "peer", v.Peer, "verdict", v)
 	return nil
-}
-
-// begin notes an audit that tokens of the model must wait for.
-func (i *Inspector) begin(model expert.ModelID) *pending {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	m := i.mu.pending[model]
-	if m == nil {
-		m = &pending{changed: make(chan struct{})}
-		i.mu.pending[model] = m
-	}
-	m.open++
-	return m
-}
-
-func (i *Inspector) end(m *pending, err error) {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	m.open--
-	if errors.Is(err, expert.ErrBadResult) {
-		m.failed = append(m.failed, err)
-	}
-	close(m.changed)
-	m.changed = make(chan struct{})
-}
-
-// Settle waits for the audits of the answers that the model's steps have used
-// so far, working on them too. It fails when one of those answers was wrong:
-// then what was computed since the last Settle must not be used. Steps of one
-// model must not overlap.
-func (i *Inspector) Settle(ctx context.Context, model expert.ModelID) error {
-	for {
-		i.mu.Lock()
-		m := i.mu.pending[model]
-		if m == nil || m.open == 0 {
-			var failed []error
-			if m != nil {
-				failed, m.failed = m.failed, nil
-			}
-			i.mu.Unlock()
-			return errors.Join(failed...)
-		}
-		changed := m.changed
-		i.mu.Unlock()
-		select {
-		case job := <-i.queue:
-			job()
-		case <-changed:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
 }
