@@ -1,10 +1,10 @@
 // What the AVX-512 products share. The 16 lanes of a vector are 16 weight rows.
 #pragma once
-#include <immintrin.h>
 #include <stdint.h>
 #include <string.h>
 
 #if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512VNNI__)
+#include <immintrin.h>
 #define MS_AVX512 1
 
 #define ALWAYS static inline __attribute__((always_inline))
