@@ -38,6 +38,7 @@ var arrows = map[string][]string{
 	"internal/gguf":       {},
 	"internal/httpapi":    {"expert", "gating/prompt"},
 	"internal/localswarm": {},
+	"internal/owner":      {},
 	"internal/placement":  {},
 	"internal/simswarm":   {"expert", "routing"},
 	"internal/delayrelay": {"internal/simswarm"},
