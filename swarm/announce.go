@@ -3,6 +3,7 @@ package swarm
 import (
 	"errors"
 	"fmt"
+	"math"
 	"math/bits"
 	"slices"
 	"time"
@@ -15,6 +16,12 @@ import (
 
 // serves reports whether there is anything to announce.
 func (o Offer) serves() bool { return o.Gates || len(o.Held) > 0 }
+
+// speaks reports whether peers should hear of it.
+func (o Offer) speaks() bool { return o.serves() || o.Memory > 0 || len(o.Wanted) > 0 }
+
+// maxDemand bounds the experts for which demand is announced, a byte each.
+const maxDemand = 32 << 10
 
 // checkShape refuses a shape that no announcement can carry.
 func checkShape(layers []int) error {
@@ -40,20 +47,43 @@ func announcementOf(o Offer, ends time.Time, waiting uint32) wire.Announcement {
 	for _, id := range o.Held {
 		a.Hold(int(id.Layer), int(id.Index))
 	}
+	// Half a unit is something.
+	a.Memory = uint16(min(math.MaxUint16, (o.Memory+wire.MemoryUnit-1)/wire.MemoryUnit))
+	for _, id := range o.Wanted {
+		a.Want(int(id.Layer), int(id.Index))
+	}
+	return a
+}
+
+// withDemand adds what this node measured, if it did.
+func withDemand(a wire.Announcement, o Offer) wire.Announcement {
+	if o.Demand == nil || a.Layers*a.Experts > maxDemand {
+		return a
+	}
+	demand := o.Demand()
+	if len(demand) == 0 {
+		return a
+	}
+	a.Demand = make([]byte, a.Layers*a.Experts)
+	for id, d := range demand {
+		if int(id.Layer) < a.Layers && int(id.Index) < a.Experts {
+			a.Demand[int(id.Layer)*a.Experts+int(id.Index)] = wire.DemandCode(d)
+		}
+	}
 	return a
 }
 
 // brief is the announcement without shape and holdings, for those who only
 // want to know which models there are.
 func brief(a wire.Announcement) wire.Announcement {
-	a.Layers, a.Experts, a.Held = 0, 0, nil
+	a.Layers, a.Experts, a.Held, a.Wanted, a.Demand = 0, 0, nil, nil, nil
 	return a
 }
 
 // farewell takes an announcement back.
 func farewell(a wire.Announcement) wire.Announcement {
 	a = brief(a)
-	a.Gates, a.Leaving, a.Waiting = false, true, 0
+	a.Gates, a.Leaving, a.Paused, a.Waiting, a.Memory = false, true, false, 0, 0
 	return a
 }
 
@@ -78,20 +108,26 @@ func noticeOf(a wire.Announcement) notice {
 	n := notice{
 		model: a.Model, name: a.Name, gates: a.Gates, leaving: a.Leaving,
 		shape: shape{a.Layers, a.Experts}, waiting: int(a.Waiting),
-		seq: a.Expires.UnixMilli(),
+		seq: a.Expires.UnixMilli(), paused: a.Paused, memory: int64(a.Memory) * wire.MemoryUnit, demand: a.Demand,
 	}
 	if a.Layers == 0 {
 		return n
 	}
-	stride := len(a.Held) / a.Layers
-	for l := range a.Layers {
-		for i, b := range a.Held[l*stride : (l+1)*stride] {
+	n.held, n.wanted = slotsOf(a.Held, a.Layers), slotsOf(a.Wanted, a.Layers)
+	return n
+}
+
+// slotsOf reads a bitmap of so many layers.
+func slotsOf(bitmap []byte, layers int) (out []slot) {
+	stride := len(bitmap) / layers
+	for l := range layers {
+		for i, b := range bitmap[l*stride : (l+1)*stride] {
 			for ; b != 0; b &= b - 1 {
-				n.held = append(n.held, slot(l)<<16|slot(8*i+bits.TrailingZeros8(b)))
+				out = append(out, slot(l)<<16|slot(8*i+bits.TrailingZeros8(b)))
 			}
 		}
 	}
-	return n
+	return out
 }
 
 // errStale: an announcement whose time does not fit our clock, most likely

@@ -16,6 +16,10 @@ import (
 // neighbours ask for one, so that a crowd that joins causes one round.
 const kickPause = 2 * time.Second
 
+// demandRounds is how many rounds there are to one that tells of demand, which
+// is large and changes slowly.
+const demandRounds = 6
+
 // announcer says what this node serves: to each peer that connects, by
 // gossip in rounds, and to everybody when the node leaves.
 type announcer struct {
@@ -23,6 +27,7 @@ type announcer struct {
 	log     *slog.Logger
 	now     func() time.Time
 	waiting func() int // frames waiting at this node now
+	paused  func() bool
 	gossip  *gossip
 	greeter *greeter
 
@@ -36,7 +41,7 @@ type announcer struct {
 }
 
 func newAnnouncer(offers func() []Offer, log *slog.Logger, now func() time.Time) *announcer {
-	return &announcer{offers: offers, log: log, now: now, kicked: make(chan struct{}, 1), waiting: func() int { return 0 }}
+	return &announcer{offers: offers, log: log, now: now, kicked: make(chan struct{}, 1), waiting: func() int { return 0 }, paused: func() bool { return false }}
 }
 
 // message is an announcement and the frames it makes.
@@ -47,15 +52,19 @@ type message struct {
 
 // messages states every offer as of now. The full form is the later of the
 // two, so that whoever hears both keeps the holdings, in whatever order.
-func (a *announcer) messages() []message {
+func (a *announcer) messages(demand bool) []message {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	var out []message
 	for _, o := range a.offers() {
-		if !o.serves() && !o.ended {
+		if !o.speaks() && !o.ended {
 			continue
 		}
 		m := message{Announcement: announcementOf(o, time.Time{}, uint32(max(0, a.waiting())))}
+		m.Paused = a.paused()
+		if demand {
+			m.Announcement = withDemand(m.Announcement, o)
+		}
 		form := func(w wire.Announcement) []byte {
 			w.Expires = a.mu.order.next(a.now())
 			if a.mu.left || o.ended {
@@ -76,7 +85,7 @@ func (a *announcer) messages() []message {
 // hello is what a peer that connects is told.
 func (a *announcer) hello() []byte {
 	var frames []byte
-	for _, m := range a.messages() {
+	for _, m := range a.messages(true) {
 		frames = append(frames, m.full...)
 	}
 	return frames
@@ -87,8 +96,8 @@ func (a *announcer) kick() { signal(a.kicked) }
 
 // run gossips in rounds until ctx ends.
 func (a *announcer) run(ctx context.Context) {
-	for {
-		a.round(ctx)
+	for i := 0; ; i++ {
+		a.round(ctx, i%demandRounds == 0)
 		if !pause(ctx, kickPause, nil) {
 			return
 		}
@@ -102,8 +111,8 @@ func (a *announcer) run(ctx context.Context) {
 }
 
 // round gossips every offer once.
-func (a *announcer) round(ctx context.Context) {
-	for _, m := range a.messages() {
+func (a *announcer) round(ctx context.Context, demand bool) {
+	for _, m := range a.messages(demand) {
 		if err := a.gossip.publish(ctx, modelsTopic, m.short); err != nil {
 			a.log.Debug("gossip", "err", err)
 		}
@@ -125,7 +134,7 @@ func (a *announcer) goodbye(ctx context.Context, peers []peer.ID) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, goodbyeTimeout)
 	defer cancel()
-	a.round(ctx)
+	a.round(ctx, false)
 	a.tell(ctx, peers)
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -76,6 +77,18 @@ type Offer struct {
 	// expert without one is found by its name (see the package doc); all nodes
 	// that serve a model must agree on which it is.
 	CIDs map[expert.ID][]byte
+
+	// Memory is what the node gives to experts that it chooses itself, in
+	// bytes; 0: it does not choose. Peers reckon with it.
+	Memory int64
+	// Wanted names experts that are about to change hands: one not held is
+	// being fetched, one that is held should be taken over by others. Peers
+	// believe it for as long as an announcement lasts.
+	Wanted []expert.ID
+	// Demand is how often each expert is asked for, as this node measured it,
+	// the average of a layer being 1; nil where it has not. It must be safe for
+	// concurrent use.
+	Demand func() map[expert.ID]float64
 
 	ended bool // it served something once, and does no more
 }
@@ -186,7 +199,10 @@ func (c Config) checkOffer(o Offer) error {
 	if err := checkShape(o.Layers); err != nil {
 		return err
 	}
-	for _, id := range o.Held {
+	if o.Memory < 0 {
+		return fmt.Errorf("%d bytes for experts", o.Memory)
+	}
+	for _, id := range slices.Concat(o.Held, o.Wanted) {
 		if id.Model != o.Model || int(id.Layer) >= len(o.Layers) || int(id.Index) >= o.Layers[id.Layer] {
 			return fmt.Errorf("%v is not an expert of this model", id)
 		}

@@ -145,7 +145,7 @@ func TestGossipAlone(t *testing.T) {
 		n.await("the author's model", func() bool {
 			if now := time.Now(); now.Sub(said) > time.Second {
 				said = now
-				if err := topic.Publish(t.Context(), send.messages()[0].short, ready); err != nil {
+				if err := topic.Publish(t.Context(), send.messages(false)[0].short, ready); err != nil {
 					t.Fatal(err)
 				}
 			}

@@ -28,7 +28,7 @@ func modelTopic(m expert.ModelID) string { return topicPrefix + m.String() }
 const (
 	// maxGossip bounds a message: one announcement frame and what GossipSub
 	// adds (signature, key, topic).
-	maxGossip = 80 << 10
+	maxGossip = 160 << 10
 	// gossipBuffer holds messages until they are taken in. Beyond it they are
 	// dropped, and the next announcement makes up for it.
 	gossipBuffer = 256

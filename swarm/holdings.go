@@ -49,7 +49,11 @@ type claim struct {
 	shape   shape  // of the model as the peer states it; zero: it did not
 	held    []slot // ascending; never changed in place once set
 	gates   bool
-	waiting int // frames waiting at the peer when it spoke
+	waiting int  // frames waiting at the peer when it spoke
+	paused  bool // it computes nothing for now, so it is not named as holder and gate
+	memory  int64
+	wanted  []slot // ascending
+	demand  []byte // of each expert, layer by layer; as wire has it
 
 	said     bool      // the peer itself announced this model
 	saidHeld bool      // … and listed the experts it holds
@@ -81,6 +85,10 @@ type notice struct {
 	leaving bool
 	waiting int
 	seq     int64
+	paused  bool
+	memory  int64
+	wanted  []slot
+	demand  []byte
 }
 
 // errTableFull: a limit of the table refuses another entry.
@@ -125,8 +133,10 @@ func (t *holdings) announce(p routing.Peer, n notice, now time.Time) (changed bo
 		t.tidy(p, n.model)
 		return false, err
 	}
-	changed = !c.said || c.left != n.leaving || c.gates != n.gates || c.name != n.name || !e.usable && !n.leaving
+	changed = !c.said || c.paused != n.paused || c.left != n.leaving || c.gates != n.gates || c.name != n.name || !e.usable && !n.leaving
 	c.said, c.left, c.seq = true, n.leaving, n.seq
+	t.setPaused(p, m, c, n.paused)
+	c.memory = n.memory
 	c.name, c.gates, c.waiting, c.ends = n.name, n.gates && !n.leaving, n.waiting, now.Add(announceTTL)
 	if !e.usable && !n.leaving {
 		t.setUsable(p, true)
@@ -134,9 +144,13 @@ func (t *holdings) announce(p routing.Peer, n notice, now time.Time) (changed bo
 	switch {
 	case n.leaving:
 		t.setHeld(p, m, c, nil)
-		c.saidHeld = false
+		c.saidHeld, c.wanted, c.demand = false, nil, nil
 	case n.shape != (shape{}):
-		changed = changed || !c.saidHeld || !slices.Equal(c.held, n.held)
+		changed = changed || !c.saidHeld || !slices.Equal(c.held, n.held) || !slices.Equal(c.wanted, n.wanted)
+		c.wanted = n.wanted
+		if n.demand != nil && c.gates {
+			c.demand = n.demand
+		}
 		c.shape, c.saidHeld, c.heldEnds = n.shape, true, now.Add(announceTTL)
 		t.setHeld(p, m, c, n.held)
 	}

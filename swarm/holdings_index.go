@@ -97,6 +97,9 @@ func (t *holdings) setUsable(p routing.Peer, usable bool) {
 	e.usable = usable
 	for model, c := range e.claims {
 		m := t.models[model]
+		if c.paused {
+			continue
+		}
 		c.unlisted = false
 		for _, s := range c.held {
 			if usable {
@@ -108,13 +111,31 @@ func (t *holdings) setUsable(p routing.Peer, usable bool) {
 	}
 }
 
+// setPaused makes p named, or not named, as a holder of a model.
+func (t *holdings) setPaused(p routing.Peer, m *modelEntry, c *claim, paused bool) {
+	if c.paused == paused {
+		return
+	}
+	c.paused = paused
+	if !t.peers[p].usable {
+		return
+	}
+	for _, s := range c.held {
+		if paused {
+			unlist(m, s, p)
+		} else {
+			t.list(m, c, s, p)
+		}
+	}
+}
+
 // setHeld replaces what p holds. held is ascending and becomes the table's.
 func (t *holdings) setHeld(p routing.Peer, m *modelEntry, c *claim, held []slot) {
 	t.claims += len(held) - len(c.held)
 	t.peers[p].held += len(held) - len(c.held)
 	old := c.held
 	c.held = held
-	if !t.peers[p].usable {
+	if !t.peers[p].usable || c.paused {
 		return
 	}
 	relist := c.unlisted // room may have come up

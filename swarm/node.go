@@ -28,6 +28,7 @@ type Node struct {
 	now   func() time.Time
 	began atomic.Bool
 	live  atomic.Pointer[live] // what exists while Run runs
+	rests atomic.Bool          // see SetPaused
 	hooks hooks
 }
 

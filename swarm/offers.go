@@ -54,7 +54,7 @@ func (o *offered) set(n Offer) (shrunk bool, err error) {
 	switch {
 	case i >= 0:
 		was := offers[i]
-		n.ended = (was.serves() || was.ended) && !n.serves()
+		n.ended = (was.speaks() || was.ended) && !n.speaks()
 		offers[i] = n
 		shrunk = was.Gates && !n.Gates
 	case len(offers) >= maxPeerModels:

@@ -26,6 +26,7 @@ var (
 type promptServerConfig struct {
 	Completer      prompt.Completer
 	Log            *slog.Logger // nil: discards
+	Paused         func() bool  // no new answers now; nil: never
 	Total, PerPeer int          // prompts answered at once
 	Times          promptTimes
 }
@@ -51,6 +52,9 @@ type promptServer struct {
 func newPromptServer(h host.Host, cfg promptServerConfig) *promptServer {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Paused == nil {
+		cfg.Paused = func() bool { return false }
 	}
 	if cfg.Total <= 0 {
 		cfg.Total = promptTotal
@@ -135,6 +139,8 @@ func (p *promptServer) enterLocked(peer routing.Peer) error {
 	switch {
 	case p.mu.closed:
 		return errStopping
+	case p.cfg.Paused():
+		return fmt.Errorf("%w: this node is paused by its owner", prompt.ErrBusy)
 	case p.mu.running >= p.cfg.Total || p.mu.peers[peer] >= p.cfg.PerPeer:
 		return fmt.Errorf("%w: %d answers are running, %d for you", prompt.ErrBusy, p.mu.running, p.mu.peers[peer])
 	}

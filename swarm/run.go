@@ -122,8 +122,8 @@ func (n *Node) open(life context.Context) (l *live, err error) {
 	l.greeter = &greeter{host: l.host, log: n.log, now: n.now, meters: newMeters[peer.ID](helloPace())}
 	l.announcer = newAnnouncer(n.offers.now, n.log, n.now)
 	l.announcer.gossip, l.announcer.greeter = l.gossip, l.greeter
-	l.services = newServices(l.host, n.settings)
-	l.announcer.waiting = l.services.waiting
+	l.services = newServices(l.host, n.settings, n.Paused)
+	l.announcer.waiting, l.announcer.paused = l.services.waiting, n.Paused
 	n.connect(l)
 	l.greeter.open()
 	return l, nil

@@ -44,7 +44,9 @@ type serverConfig struct {
 	Apply expert.Applier       // an expert.Summer too, if it can
 	Holds func(expert.ID) bool // refuses at once what Apply would; nil: Apply says
 	Sign  func([]byte) []byte  // with the node's key; nil: challenges are not answered
-	Log   *slog.Logger         // nil: discards
+	// Paused reports that nothing is computed for others now; nil: never.
+	Paused func() bool
+	Log    *slog.Logger // nil: discards
 
 	Workers            int // frames worked on at once; 0: one a thread
 	Frames, PeerFrames int
@@ -55,6 +57,9 @@ type serverConfig struct {
 func (c serverConfig) withDefaults() serverConfig {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Paused == nil {
+		c.Paused = func() bool { return false }
 	}
 	if c.Workers <= 0 {
 		c.Workers = runtime.GOMAXPROCS(0)

@@ -100,6 +100,10 @@ func (st *serveStream) readAll(work context.Context) error {
 // stream.
 func (st *serveStream) takeCall(work context.Context, r *wire.Reader, h wire.Header) error {
 	s := st.server
+	if s.cfg.Paused() {
+		st.turnAway(h.ID, errPaused)
+		return nil // Next skips the body
+	}
 	if err := s.intake.admit(st.peer, 1, int64(h.Len)); err != nil {
 		st.turnAway(h.ID, err)
 		return nil // Next skips the body

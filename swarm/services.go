@@ -16,18 +16,18 @@ type services struct {
 	prompts *promptServer // nil: the node does not gate
 }
 
-func newServices(h host.Host, s settings) *services {
+func newServices(h host.Host, s settings, paused func() bool) *services {
 	v := &services{caller: newCaller(h, s.log, callerConfig{})}
 	if s.serve != nil {
 		v.server = newServer(h, serverConfig{
 			Apply: s.serve,
 			Holds: s.offers.holds,
 			Sign:  func(b []byte) []byte { return ed25519.Sign(s.key, b) },
-			Log:   s.log, Workers: s.threads,
+			Log:   s.log, Workers: s.threads, Paused: paused,
 		})
 	}
 	if s.completer != nil {
-		v.prompts = newPromptServer(h, promptServerConfig{Completer: s.completer, Log: s.log})
+		v.prompts = newPromptServer(h, promptServerConfig{Completer: s.completer, Log: s.log, Paused: paused})
 	}
 	return v
 }

@@ -36,7 +36,9 @@ type PeerModel struct {
 	Name    string
 	Gates   bool
 	Held    []LayerExperts
-	Waiting int // frames that waited at the peer when it last said so
+	Waiting int   // frames that waited at the peer when it last said so
+	Paused  bool  // it computes nothing for now
+	Memory  int64 // bytes for experts that it chooses itself; 0: it does not choose
 }
 
 // modelViews lists the models that someone serves, by name and id.
@@ -58,7 +60,7 @@ func (t *holdings) modelViews() []ModelView {
 		}
 		if m := t.models[id]; m != nil {
 			for p, c := range m.peers {
-				if len(c.held) > 0 && t.peers[p].usable {
+				if len(c.held) > 0 && t.peers[p].usable && !c.paused {
 					v.Holders++
 				}
 			}
@@ -99,7 +101,7 @@ func (t *holdings) gates(model expert.ModelID) []routing.Peer {
 	}
 	var out []routing.Peer
 	for p, c := range m.peers {
-		if c.gates && t.peers[p].usable {
+		if c.gates && t.peers[p].usable && !c.paused {
 			out = append(out, p)
 		}
 	}
@@ -116,11 +118,11 @@ func (t *holdings) peerView(p routing.Peer) PeerView {
 	}
 	v.Usable = e.usable
 	for model, c := range e.claims {
-		if c.left || !c.gates && len(c.held) == 0 {
+		if c.left || !c.gates && len(c.held) == 0 && c.memory == 0 {
 			continue
 		}
 		v.Models = append(v.Models, PeerModel{Model: model, Name: c.name, Gates: c.gates,
-			Held: byLayer(c.held), Waiting: c.waiting})
+			Held: byLayer(c.held), Waiting: c.waiting, Paused: c.paused, Memory: c.memory})
 	}
 	slices.SortFunc(v.Models, func(a, b PeerModel) int { return slices.Compare(a.Model[:], b.Model[:]) })
 	return v

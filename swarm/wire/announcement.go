@@ -20,13 +20,44 @@ type Announcement struct {
 	Name    string // of the model, for people; printable, at most [MaxName] bytes
 	Gates   bool   // runs the trunk, so it takes prompts
 	Leaving bool   // serves nothing from now on
+	Paused  bool   // holds what it says, and computes nothing for now
 	Waiting uint32 // frames in its queue
 	Expires time.Time
 	// Layers and Experts are the model's shape: layers over all, experts a
 	// layer. Both are 0 for a node that says nothing about holdings.
 	Layers, Experts int
+	// Memory is what the node gives to experts that it chooses itself, in
+	// units of [MemoryUnit] bytes; 0: it does not choose.
+	Memory uint16
 	// Held has ⌈Experts/8⌉ bytes a layer, lowest bit first; see [NewHeld].
 	Held []byte
+	// Wanted, in the same form, names experts that are about to change hands:
+	// one that is not held is being fetched, one that is held should be taken
+	// over by others. nil: none. It ends with the announcement.
+	Wanted []byte
+	// Demand, where a gating node has measured it, has a byte for each expert,
+	// layer by layer; see [DemandCode]. nil: not said this time.
+	Demand []byte
+}
+
+// MemoryUnit is the unit of [Announcement.Memory]: 64 MiB, up to 4 TiB.
+const MemoryUnit = 64 << 20
+
+// DemandCode writes how often an expert is asked for, the average expert of
+// its layer being 1, as a byte: eighths of powers of two around 128.
+func DemandCode(demand float64) uint8 {
+	if !(demand > 0) {
+		return 0
+	}
+	return uint8(max(1, min(255, math.Round(128+8*math.Log2(demand)))))
+}
+
+// DemandOf reads a [DemandCode].
+func DemandOf(code uint8) float64 {
+	if code == 0 {
+		return 0
+	}
+	return math.Exp2((float64(code) - 128) / 8)
 }
 
 const (
@@ -34,6 +65,10 @@ const (
 
 	announceGates   = 1 // flags
 	announceLeaving = 2
+	announcePaused  = 4
+	announceWanted  = 8
+	announceDemand  = 16
+	announceFlags   = 31
 )
 
 // NewHeld returns an empty bitmap for a model of that shape.
@@ -55,6 +90,14 @@ func (a *Announcement) Holds(layer, index int) bool {
 	return a.Held[layer*stride(a.Experts)+index/8]&(1<<(index%8)) != 0
 }
 
+// Want marks an expert as about to change hands. It must be within the shape.
+func (a *Announcement) Want(layer, index int) {
+	if a.Wanted == nil {
+		a.Wanted = NewHeld(a.Layers, a.Experts)
+	}
+	a.Wanted[layer*stride(a.Experts)+index/8] |= 1 << (index % 8)
+}
+
 // AppendAnnouncement appends an announcement frame. An error wraps
 // [ErrFormat]: the statement does not fit its own shape, or the limits.
 func AppendAnnouncement(b []byte, a Announcement) ([]byte, error) {
@@ -68,18 +111,29 @@ func AppendAnnouncement(b []byte, a Announcement) ([]byte, error) {
 	if a.Leaving {
 		flags |= announceLeaving
 	}
-	size := announcementFixed + len(a.Name) + len(a.Held)
+	if a.Paused {
+		flags |= announcePaused
+	}
+	if a.Wanted != nil {
+		flags |= announceWanted
+	}
+	if a.Demand != nil {
+		flags |= announceDemand
+	}
+	size := announcementFixed + len(a.Name) + len(a.Held) + len(a.Wanted) + len(a.Demand)
 	b = slices.Grow(b, HeaderLen+size)
 	b = appendHeader(b, KindAnnouncement, 0, size)
 	b = append(b, a.Model[:]...)
 	b = append(b, flags, uint8(len(a.Name)))
 	b = binary.LittleEndian.AppendUint16(b, uint16(a.Layers))
 	b = binary.LittleEndian.AppendUint16(b, uint16(a.Experts))
-	b = append(b, 0, 0)
+	b = binary.LittleEndian.AppendUint16(b, a.Memory)
 	b = binary.LittleEndian.AppendUint32(b, a.Waiting)
 	b = binary.LittleEndian.AppendUint64(b, uint64(a.Expires.UnixMilli()))
 	b = append(b, a.Name...)
-	return append(b, a.Held...), nil
+	b = append(b, a.Held...)
+	b = append(b, a.Wanted...)
+	return append(b, a.Demand...), nil
 }
 
 // ParseAnnouncement reads an announcement frame's body. It shares no memory
@@ -90,20 +144,29 @@ func ParseAnnouncement(body []byte) (Announcement, error) {
 	copy(a.Model[:], k.take(len(a.Model)))
 	flags, name := k.u8(), int(k.u8())
 	a.Layers, a.Experts = int(k.u16()), int(k.u16())
-	reserved := k.u16()
+	a.Memory = k.u16()
 	a.Waiting = k.u32()
 	expires := k.u64()
 	a.Name = string(k.take(name))
-	if k.short || flags&^(announceGates|announceLeaving) != 0 || reserved != 0 || expires > maxUnixMilli {
+	if k.short || flags&^announceFlags != 0 || expires > maxUnixMilli {
 		return Announcement{}, fmt.Errorf("%w: announcement of %d bytes", ErrFormat, len(body))
 	}
-	a.Gates, a.Leaving = flags&announceGates != 0, flags&announceLeaving != 0
+	a.Gates, a.Leaving, a.Paused = flags&announceGates != 0, flags&announceLeaving != 0, flags&announcePaused != 0
 	a.Expires = time.UnixMilli(int64(expires))
-	a.Held = k.b
+	a.Held = k.take(a.Layers * stride(a.Experts))
+	if flags&announceWanted != 0 {
+		a.Wanted = k.take(a.Layers * stride(a.Experts))
+	}
+	if flags&announceDemand != 0 {
+		a.Demand = k.take(a.Layers * a.Experts)
+	}
+	if k.short || len(k.b) > 0 {
+		return Announcement{}, fmt.Errorf("%w: announcement of %d bytes", ErrFormat, len(body))
+	}
 	if err := a.check(); err != nil {
 		return Announcement{}, err
 	}
-	a.Held = slices.Clone(a.Held)
+	a.Held, a.Wanted, a.Demand = slices.Clone(a.Held), slices.Clone(a.Wanted), slices.Clone(a.Demand)
 	return a, nil
 }
 
@@ -119,17 +182,30 @@ func (a *Announcement) check() error {
 		return fmt.Errorf("%w: %d layers of %d experts, at most %d of %d allowed", ErrFormat, a.Layers, a.Experts, MaxLayers, MaxExperts)
 	case len(a.Held) != a.Layers*stride(a.Experts):
 		return fmt.Errorf("%w: bitmap of %d bytes for %d layers of %d experts", ErrFormat, len(a.Held), a.Layers, a.Experts)
+	case a.Wanted != nil && (a.Layers == 0 || len(a.Wanted) != len(a.Held)):
+		return fmt.Errorf("%w: bitmap of %d bytes beside one of %d", ErrFormat, len(a.Wanted), len(a.Held))
+	case a.Demand != nil && (a.Layers == 0 || len(a.Demand) != a.Layers*a.Experts):
+		return fmt.Errorf("%w: %d demands for %d layers of %d experts", ErrFormat, len(a.Demand), a.Layers, a.Experts)
 	case a.Expires.UnixMilli() < 0 || a.Expires.UnixMilli() > maxUnixMilli:
 		return fmt.Errorf("%w: expires at %v", ErrFormat, a.Expires)
 	}
-	if used := a.Experts % 8; used != 0 {
-		for i := stride(a.Experts) - 1; i < len(a.Held); i += stride(a.Experts) {
-			if a.Held[i]>>used != 0 {
-				return fmt.Errorf("%w: bitmap names experts past %d", ErrFormat, a.Experts)
-			}
+	for _, bits := range [][]byte{a.Held, a.Wanted} {
+		if pastShape(bits, a.Experts) {
+			return fmt.Errorf("%w: bitmap names experts past %d", ErrFormat, a.Experts)
 		}
 	}
 	return nil
+}
+
+// pastShape reports whether a bitmap names experts that a layer does not have.
+func pastShape(bits []byte, experts int) bool {
+	used := experts % 8
+	for i := stride(experts) - 1; used != 0 && i < len(bits); i += stride(experts) {
+		if bits[i]>>used != 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // printable reports whether s is text that a terminal shows as it is.

@@ -77,6 +77,17 @@ func sampleAnnouncement() Announcement {
 	return a
 }
 
+// fullAnnouncement has every field that an announcement may have.
+func fullAnnouncement() Announcement {
+	a := sampleAnnouncement()
+	a.Paused, a.Memory = true, 32
+	a.Want(0, 1)
+	a.Want(1, 3)
+	a.Demand = make([]byte, 20)
+	a.Demand[19] = DemandCode(2)
+	return a
+}
+
 func TestSetID(t *testing.T) {
 	b := AppendCancel(nil, 1)
 	SetID(b, 0x0102030405060708)

@@ -42,8 +42,8 @@ const (
 	// deepest published model (126).
 	MaxLayers = 512
 	// MaxExperts bounds the experts of a layer in an announcement, as
-	// MaxCalls does in a call. Both together make the bitmap 64 KiB at most,
-	// well under the 1 MiB that gossip carries.
+	// MaxCalls does in a call. Both together make a bitmap 64 KiB at most and
+	// the demands 512 KiB, under the 1 MiB that gossip carries.
 	MaxExperts = 1024
 )
 
@@ -51,7 +51,7 @@ const (
 // length in the header against MaxBody before it reads on.
 const (
 	maxPromptBody       = promptFixed + 4*MaxPrefix + MaxPromptBytes
-	maxAnnouncementBody = announcementFixed + MaxName + MaxLayers*MaxExperts/8
+	maxAnnouncementBody = announcementFixed + MaxName + 2*MaxLayers*MaxExperts/8 + MaxLayers*MaxExperts
 )
 
 // MaxBody is the largest body that a frame of this kind may have.

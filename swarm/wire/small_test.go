@@ -3,6 +3,7 @@ package wire
 import (
 	"bytes"
 	"errors"
+	"math"
 	"reflect"
 	"slices"
 	"strings"
@@ -92,6 +93,27 @@ func TestPromptRefuses(t *testing.T) {
 	}
 }
 
+func TestFullAnnouncement(t *testing.T) {
+	b := must(t)(AppendAnnouncement(nil, fullAnnouncement()))
+	if got, err := ParseAnnouncement(b[HeaderLen:]); err != nil || !reflect.DeepEqual(got, fullAnnouncement()) {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if _, err := ParseAnnouncement(b[HeaderLen : len(b)-1]); !errors.Is(err, ErrFormat) {
+		t.Errorf("cut short: %v", err)
+	}
+}
+
+func TestDemandCode(t *testing.T) {
+	for _, d := range []float64{0, 0.001, 0.5, 1, 1.7, 40} {
+		if got := DemandOf(DemandCode(d)); got < d*0.95 || got > d*1.05 {
+			t.Errorf("%v comes back as %v", d, got)
+		}
+	}
+	if DemandCode(math.NaN()) != 0 || DemandCode(math.Inf(1)) != 255 || DemandCode(-1) != 0 {
+		t.Error("what is no number has a code")
+	}
+}
+
 func TestAnnouncementRefuses(t *testing.T) {
 	for name, change := range map[string]func(a *Announcement){
 		"long name":      func(a *Announcement) { a.Name = strings.Repeat("x", MaxName+1) },
@@ -101,6 +123,9 @@ func TestAnnouncementRefuses(t *testing.T) {
 		"no experts":     func(a *Announcement) { a.Experts, a.Held = 0, nil },
 		"short bitmap":   func(a *Announcement) { a.Held = a.Held[1:] },
 		"past the shape": func(a *Announcement) { a.Held[1] |= 4 },
+		"short wanted":   func(a *Announcement) { a.Wanted = NewHeld(1, 10) },
+		"wanted past it": func(a *Announcement) { a.Wanted = NewHeld(2, 10); a.Wanted[3] |= 4 },
+		"short demand":   func(a *Announcement) { a.Demand = make([]byte, 19) },
 		"before 1970":    func(a *Announcement) { a.Expires = time.UnixMilli(-1) },
 	} {
 		a := sampleAnnouncement()
@@ -109,7 +134,8 @@ func TestAnnouncementRefuses(t *testing.T) {
 			t.Errorf("%s: %v, want ErrFormat", name, err)
 		}
 	}
-	widest := Announcement{Name: strings.Repeat("x", MaxName), Expires: time.UnixMilli(1), Layers: MaxLayers, Experts: MaxExperts, Held: NewHeld(MaxLayers, MaxExperts)}
+	widest := Announcement{Name: strings.Repeat("x", MaxName), Expires: time.UnixMilli(1), Layers: MaxLayers, Experts: MaxExperts, Held: NewHeld(MaxLayers, MaxExperts),
+		Wanted: NewHeld(MaxLayers, MaxExperts), Demand: make([]byte, MaxLayers*MaxExperts)}
 	if _, _, err := ParseFrame(must(t)(AppendAnnouncement(nil, widest))); err != nil {
 		t.Errorf("the widest announcement allowed: %v", err)
 	}
@@ -189,6 +215,7 @@ func FuzzParsePromptEnd(f *testing.F) {
 
 func FuzzParseAnnouncement(f *testing.F) {
 	f.Add(must(f)(AppendAnnouncement(nil, sampleAnnouncement()))[HeaderLen:])
+	f.Add(must(f)(AppendAnnouncement(nil, fullAnnouncement()))[HeaderLen:])
 	f.Fuzz(func(t *testing.T, body []byte) {
 		x, err := ParseAnnouncement(body)
 		if err != nil {

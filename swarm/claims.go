@@ -1,0 +1,91 @@
+package swarm
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/moeswarm/moeswarm/expert"
+	"github.com/moeswarm/moeswarm/routing"
+	"github.com/moeswarm/moeswarm/swarm/wire"
+)
+
+// Claim is a peer's own word about one model, for who chooses what to hold.
+type Claim struct {
+	Peer    routing.Peer
+	Gates   bool
+	Paused  bool
+	Usable  bool  // false: lost, until it is heard of again
+	Waiting int   // frames that waited at it
+	Memory  int64 // bytes for experts that it chooses itself; 0: it does not choose
+	Held    []expert.ID
+	// Wanted names experts that are about to change hands: one not held is
+	// being fetched, one that is held should be taken over by others.
+	Wanted []expert.ID
+	// Demand is what it measured, where it has; see [Offer.Demand].
+	Demand map[expert.ID]float64
+}
+
+// Claims lists what peers say of a model, by peer.
+func (n *Node) Claims(model expert.ModelID) (out []Claim) {
+	n.dir.read(func(t *holdings) {
+		m := t.models[model]
+		if m == nil {
+			return
+		}
+		for p, c := range m.peers {
+			if c.left {
+				continue
+			}
+			out = append(out, Claim{Peer: p, Gates: c.gates, Paused: c.paused, Usable: t.peers[p].usable, Waiting: c.waiting,
+				Memory: c.memory, Held: idsOf(model, c.held), Wanted: idsOf(model, c.wanted), Demand: demandOf(model, c)})
+		}
+	})
+	slices.SortFunc(out, func(a, b Claim) int { return cmp.Compare(a.Peer, b.Peer) })
+	return out
+}
+
+func idsOf(model expert.ModelID, slots []slot) []expert.ID {
+	ids := make([]expert.ID, len(slots))
+	for i, s := range slots {
+		ids[i] = expert.ID{Model: model, Layer: uint16(s.layer()), Index: uint16(s.index())}
+	}
+	return ids
+}
+
+func demandOf(model expert.ModelID, c *claim) map[expert.ID]float64 {
+	if c.demand == nil || c.shape.experts == 0 || len(c.demand) != c.shape.layers*c.shape.experts {
+		return nil
+	}
+	out := make(map[expert.ID]float64)
+	for i, code := range c.demand {
+		if code != 0 {
+			id := expert.ID{Model: model, Layer: uint16(i / c.shape.experts), Index: uint16(i % c.shape.experts)}
+			out[id] = wire.DemandOf(code)
+		}
+	}
+	return out
+}
+
+// errPaused: the owner wants the machine for himself.
+var errPaused = fmt.Errorf("%w: this node is paused by its owner", expert.ErrOverloaded)
+
+// SetPaused makes the node compute nothing for others, or do so again. Peers
+// that are connected hear of it at once, others by gossip. Calls that are
+// running end; those that come are refused as overloaded, without blame.
+func (n *Node) SetPaused(paused bool) {
+	if n.rests.Swap(paused) == paused {
+		return
+	}
+	l := n.live.Load()
+	if l == nil {
+		return
+	}
+	l.announcer.kick()
+	l.work.run(func() { l.announcer.tell(l.ctx, l.host.Network().Peers()) })
+	_ = n.dir.write(func(*holdings, time.Time) (bool, error) { return true, nil })
+}
+
+// Paused reports whether the node was paused.
+func (n *Node) Paused() bool { return n.rests.Load() }
