@@ -14,6 +14,8 @@ type Pool struct {
 	workers int
 	free    chan *Scratch // scratch of helpers that are not at work
 	own     sync.Pool     // scratch of callers
+
+	throttle throttle
 }
 
 // NewPool returns a pool of the given number of workers; 0 means one for each
@@ -39,6 +41,7 @@ func (p *Pool) Do(n int, f func(s *Scratch, i int)) {
 	if n <= 0 {
 		return
 	}
+	f = p.throttled(f)
 	mine := p.own.Get().(*Scratch)
 	defer p.own.Put(mine)
 	if n == 1 || p.workers == 1 {
