@@ -47,7 +47,7 @@ var arrows = map[string][]string{
 	// The composition: the one place besides cmd and bench where the engine
 	// and the network meet.
 	"internal/node": {"expert", "gating", "gating/engine", "gating/prompt", "gating/trunk", "internal/entry",
-		"internal/ggml", "internal/gguf", "internal/httpapi", "internal/tokenizer", "routing", "routing/audit", "swarm"},
+		"internal/ggml", "internal/gguf", "internal/httpapi", "internal/owner", "internal/placement", "internal/tokenizer", "routing", "routing/audit", "swarm"},
 	"internal/demo/demotest": {"expert", "internal/demo"},
 }
 

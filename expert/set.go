@@ -41,6 +41,7 @@ type held struct {
 type network struct {
 	ggml.FFN
 	bytes int64
+	rows  *atomic.Int64 // applied to since the last GiveBack
 }
 
 // NewSet holds the given experts of m, whose weights it uses in place: m must
@@ -82,7 +83,7 @@ func (s *Set) Hold(ids []ID) error {
 		if err != nil {
 			return err
 		}
-		ffns[id] = network{f, bytes}
+		ffns[id] = network{f, bytes, new(atomic.Int64)}
 	}
 	s.state.Store(newHeld(ffns))
 	return nil
@@ -188,6 +189,7 @@ func (s *Set) Apply(ctx context.Context, in Batch, calls []Call) []Result {
 			results[i].Err = fmt.Errorf("%w: %v", ErrUnknownExpert, c.Expert)
 			continue
 		}
+		f.rows.Add(int64(len(c.Rows)))
 		ffns, held = append(ffns, f.FFN), append(held, i)
 	}
 	q := s.spare.Get().(*quantized)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/moeswarm/moeswarm/expert"
@@ -122,5 +123,41 @@ func TestSetsHandOn(t *testing.T) {
 	calls[0].Expert.Model[0]++
 	if r := sets.Apply(context.Background(), in, calls); r[0].Err == nil {
 		t.Error("a model that is not there was applied")
+	}
+}
+
+// TestGiveBack: half of the weights are given back, and the results are the
+// same afterwards.
+func TestGiveBack(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "tiny.gguf")
+	shape, err := synth.Named("tiny")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := synth.WriteFile(t.Context(), path, shape, nil); err != nil {
+		t.Fatal(err)
+	}
+	m, err := expert.OpenModel(path, expert.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	if _, err := m.Identify(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	set, err := expert.NewSet(m, m.Manifest().IDs(), ggml.NewPool(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := experttest.Batch(1, 3, m.Dim())
+	calls := []expert.Call{{Expert: set.IDs()[0], Rows: []int32{0, 1, 2}}, {Expert: set.IDs()[3], Rows: []int32{1}}}
+	before := set.Apply(t.Context(), in, calls)
+	if n := set.GiveBack(0.5); n != 0 && (n < set.Bytes()/4 || n > set.Bytes()*3/4) {
+		t.Errorf("%d of %d bytes given back", n, set.Bytes())
+	}
+	for i, r := range set.Apply(t.Context(), in, calls) {
+		if !slices.Equal(r.Out.Data, before[i].Out.Data) {
+			t.Errorf("call %d: other results after memory was given back", i)
+		}
 	}
 }

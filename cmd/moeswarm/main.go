@@ -34,6 +34,8 @@ func commands() []command {
 	return []command{
 		{"node", "run a node: hold experts, gate models, serve HTTP", program.node},
 		{"run", "complete a prompt on a throwaway local swarm, or at a node", program.run},
+		{"pause", "leave the machine to its owner for a while", program.pause},
+		{"resume", "end a pause", program.resume},
 		{"status", "show the swarm as a running node sees it", program.status},
 		{"model", "import, list and show models", program.model},
 		{"bench", "measure", program.bench},

@@ -104,7 +104,7 @@ func (n *internet) attach(ns, addr string) {
 func (n *internet) node(ns string, args ...string) (addrs []string) {
 	t := n.t
 	t.Helper()
-	args = append([]string{"netns", "exec", n.ns(ns), built(t), "node", "--mdns=false", "--data", filepath.Join(t.TempDir(), ns),
+	args = append([]string{"netns", "exec", n.ns(ns), built(t), "node", "--yield", "off", "--mdns=false", "--data", filepath.Join(t.TempDir(), ns),
 		"--listen", "/ip4/0.0.0.0/tcp/4160", "--listen", "/ip4/0.0.0.0/udp/4160/quic-v1"}, args...)
 	cmd := exec.Command("ip", args...)
 	log := &safeBuffer{}

@@ -39,6 +39,7 @@ type nodeFlags struct {
 	answers      int
 	sums         string
 	hedge        string
+	owner        ownerFlags
 	whileStdin   bool
 	verbose      bool
 }
@@ -75,6 +76,7 @@ func (p program) node(ctx context.Context, args []string) error {
 	fs.IntVar(&f.answers, "answers", 0, "answers a gating node works on at a time per model; more wait (default 16)")
 	fs.StringVar(&f.sums, "sums", "exact", "exact: one result per expert, tokens equal a single machine's; partial: holders add up their experts, fewer bytes, last bits not fixed")
 	fs.StringVar(&f.hedge, "hedge", "auto", "when to duplicate expert calls that a peer has not answered, for 5 % of them at most: off, auto (after the p95 of that peer), or a `duration` such as 20ms")
+	f.owner.define(fs)
 	fs.BoolVar(&f.whileStdin, "while-stdin", false, "stop when standard input ends; for programs that start nodes")
 	fs.BoolVar(&f.verbose, "verbose", false, "log what the node does")
 	if _, err := parse(fs, args, 0, 0); err != nil {
@@ -124,6 +126,12 @@ func (p program) runNode(ctx context.Context, f nodeFlags) error {
 		}
 		m.Gate = f.gate
 		cfg.Models = append(cfg.Models, m)
+	}
+	if f.ephemeral {
+		f.data = ""
+	}
+	if err := f.owner.apply(&cfg, f.data); err != nil {
+		return err
 	}
 	n, err := node.New(cfg)
 	if err != nil {

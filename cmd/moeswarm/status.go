@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -47,6 +48,9 @@ func (p program) showStatus(v node.View) {
 		fmt.Fprintf(out, "  %s (%s)\n", a.Addr, a.State)
 	}
 	fmt.Fprintln(out, reachLine(v.Reach))
+	if v.Owner.State != "" && v.Owner.State != "active" {
+		fmt.Fprintf(out, "%s for %.0f s: %s\n", v.Owner.State, v.Owner.SinceS, v.Owner.Reason)
+	}
 	if len(v.Models) == 0 {
 		fmt.Fprintf(out, "\nno model is known in this swarm yet; a node started with \"--model demo --gate\" brings one\n")
 	}
@@ -112,6 +116,8 @@ func peerRow(p node.PeerView) string {
 	switch {
 	case !p.Usable:
 		state = "lost"
+	case slices.ContainsFunc(p.Models, func(m node.PeerModelView) bool { return m.Paused }):
+		state = "paused"
 	case p.Way == "relay":
 		state = "relayed"
 	case p.Connected:

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"time"
 
 	"github.com/moeswarm/moeswarm/expert"
@@ -22,6 +23,9 @@ type Config struct {
 	Resolve func(name string) (expert.ModelID, error)
 	// Swarm gives the JSON value of /v1/swarm. nil: an empty object.
 	Swarm func() any
+	// Owner answers what only the machine's owner may say, below /v1/owner/;
+	// nil: nothing is there.
+	Owner http.Handler
 	// Health tells whether this node can serve, and why not. nil: it can.
 	Health func() (ok bool, detail string)
 	// Hosts are names, without port, besides localhost under which clients may address this

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 )
@@ -94,6 +95,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if err := s.guard(r); err != nil {
 		s.fail(w, err)
+		return
+	}
+	if s.cfg.Owner != nil && strings.HasPrefix(r.URL.Path, "/v1/owner/") {
+		s.cfg.Owner.ServeHTTP(w, r)
 		return
 	}
 	get, post := http.MethodGet, http.MethodPost

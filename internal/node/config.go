@@ -51,6 +51,9 @@ type Config struct {
 	// answers have been right. Empty: all is forgotten with this run.
 	Reputations string
 
+	// Owner is what the machine's owner allows; the zero value: everything.
+	Owner Owner
+
 	Log *slog.Logger // nil: silent
 	// Say is told, in lines for people, what the node waits for. nil: nobody.
 	Say func(format string, args ...any)
@@ -73,6 +76,9 @@ func (c Config) validate() (Config, error) {
 	}
 	if c.Audit != "" && c.Audit != "auto" && c.Audit != "always" && c.Audit != "off" {
 		return c, fmt.Errorf("audit %.20q: want auto, always or off", c.Audit)
+	}
+	if err := c.Owner.validate(); err != nil {
+		return c, err
 	}
 	for _, m := range c.Models {
 		if m.Model == nil {

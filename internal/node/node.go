@@ -15,6 +15,7 @@ import (
 	"github.com/moeswarm/moeswarm/internal/entry"
 	"github.com/moeswarm/moeswarm/internal/ggml"
 	"github.com/moeswarm/moeswarm/internal/httpapi"
+	"github.com/moeswarm/moeswarm/internal/owner"
 	"github.com/moeswarm/moeswarm/routing"
 	"github.com/moeswarm/moeswarm/routing/audit"
 	"github.com/moeswarm/moeswarm/swarm"
@@ -27,6 +28,8 @@ type Node struct {
 	gates  *gates
 	net    *swarm.Node
 	router *routing.Router
+	pool   *ggml.Pool
+	keeper *keeper
 	audit  *audit.Inspector // nil: results are not checked
 	entry  *entry.Entry
 	http   *httpapi.Server
@@ -52,6 +55,8 @@ func New(cfg Config) (*Node, error) {
 	n := &Node{cfg: cfg, sets: expert.Sets{}, began: time.Now(), ready: make(chan struct{}), served: make(chan struct{})}
 	n.gates = &gates{engines: map[expert.ModelID]*engine.Engine{}, covered: n.covered}
 	pool := ggml.NewPool(cfg.Threads)
+	n.pool = pool
+	n.keeper = newKeeper(n)
 	offers := make([]swarm.Offer, len(cfg.Models))
 	for i, m := range cfg.Models {
 		if offers[i], err = n.hold(m, pool); err != nil {
@@ -67,6 +72,7 @@ func New(cfg Config) (*Node, error) {
 	if n.router, err = n.newRouter(); err != nil {
 		return nil, err
 	}
+	n.keeper.apply(owner.Active) // the bound of MaxCPU holds from the start
 	if err := n.loadReputations(); err != nil {
 		return nil, err
 	}
@@ -180,6 +186,7 @@ func (n *Node) newHTTP() (*httpapi.Server, error) {
 		Models:    n.models,
 		Resolve:   n.resolve,
 		Swarm:     func() any { return n.View() },
+		Owner:     owner.Handler(n.cfg.Owner.Token, n.keeper.hold),
 		Hosts:     n.cfg.Hosts,
 		Limits:    httpapi.Limits{Grace: httpGrace},
 		Log:       n.cfg.Log,
@@ -280,6 +287,7 @@ func (n *Node) Run(ctx context.Context) error {
 	}
 	run(&inside, inner, n.router.Run)
 	run(&inside, inner, n.keepReputations)
+	run(&inside, inner, n.keeper.run)
 	if n.audit != nil {
 		run(&inside, inner, n.audit.Run)
 	}

@@ -18,6 +18,7 @@ type View struct {
 	UptimeS float64   `json:"uptime_s"`
 	Reach   ReachView `json:"reach"`
 
+	Owner   OwnerView   `json:"owner"` // how much this node does now, and why
 	Models  []ModelView `json:"models"`
 	Peers   []PeerView  `json:"peers"`
 	Routing RoutingView `json:"routing"`         // expert calls this node has asked for
@@ -79,6 +80,8 @@ type PeerModelView struct {
 	Experts string `json:"experts"` // as --experts takes it
 	Count   int    `json:"count"`
 	Waiting int    `json:"waiting"`
+	Paused  bool   `json:"paused,omitempty"`       // computes nothing for others now
+	Memory  int64  `json:"memory_bytes,omitempty"` // that it gives to experts it chooses itself
 }
 
 // CallsView is what this node asked of one peer, and how it expects it to do.
@@ -140,7 +143,7 @@ type ServedView struct {
 func (n *Node) View() View {
 	v := View{
 		Peer: n.ID(), Version: n.cfg.Version, Addrs: n.Addrs(), UptimeS: time.Since(n.began).Seconds(),
-		Reach: reachView(n.net.Reach()), Models: []ModelView{}, Peers: []PeerView{}, Answers: n.entry.Stats(),
+		Reach: reachView(n.net.Reach()), Owner: n.keeper.view(), Models: []ModelView{}, Peers: []PeerView{}, Answers: n.entry.Stats(),
 	}
 	shapes := map[expert.ModelID]swarm.Coverage{}
 	for _, m := range n.net.Models() {
@@ -212,7 +215,7 @@ func peerView(p swarm.PeerView, calls *CallsView) PeerView {
 		Way: string(p.Way), RTTms: ms(p.RTT), Models: []PeerModelView{}, Calls: calls,
 	}
 	for _, m := range p.Models {
-		pm := PeerModelView{ID: m.Model.String(), Name: m.Name, Gates: m.Gates, Waiting: m.Waiting}
+		pm := PeerModelView{ID: m.Model.String(), Name: m.Name, Gates: m.Gates, Waiting: m.Waiting, Paused: m.Paused, Memory: m.Memory}
 		var slots []expert.Slot
 		for _, l := range m.Held {
 			for _, x := range l.Experts {

@@ -57,6 +57,15 @@ func parseSelfStat(text string) float64 {
 	return user + system
 }
 
+// programOf is a program's name in Linux' /proc/PID/stat.
+func programOf(text string) string {
+	open, end := strings.IndexByte(text, '('), strings.LastIndexByte(text, ')')
+	if open < 0 || end < open {
+		return ""
+	}
+	return text[open+1 : end]
+}
+
 // parseMeminfo reads the available part of the memory from Linux'
 // /proc/meminfo.
 func parseMeminfo(text string) float64 {

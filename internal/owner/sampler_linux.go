@@ -23,7 +23,7 @@ func NewSampler() *Sampler { return &Sampler{} }
 func (s *Sampler) Sample(now time.Time) Sample {
 	out := Unknown()
 	all := parseStat(s.read("/proc/stat"))
-	all.own = parseSelfStat(s.read("/proc/self/stat"))
+	all.own = s.own()
 	if s.last.total > 0 {
 		d := all.since(s.last)
 		out.Busy = share(d.total-d.idle-d.own, d.total)
@@ -34,6 +34,24 @@ func (s *Sampler) Sample(now time.Time) Sample {
 	out.Battery = s.battery()
 	out.Idle = s.idle(now)
 	return out
+}
+
+// own is what this process used, and others of the same program: nodes beside
+// this one are the owner's, too, and must not make each other pause.
+func (s *Sampler) own() float64 {
+	self := s.read("/proc/self/stat")
+	name, used := programOf(self), parseSelfStat(self)
+	pid, _, _ := strings.Cut(self, " ")
+	dirs, _ := filepath.Glob(s.root + "/proc/[0-9]*")
+	for _, dir := range dirs {
+		if filepath.Base(dir) == pid {
+			continue
+		}
+		if stat := s.read(strings.TrimPrefix(dir, s.root) + "/stat"); name != "" && programOf(stat) == name {
+			used += parseSelfStat(stat)
+		}
+	}
+	return used
 }
 
 func (s *Sampler) read(path string) string {

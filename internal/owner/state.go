@@ -202,6 +202,13 @@ func (m *Machine) told(now time.Time) (string, bool) {
 	return "", false
 }
 
+// Scarce reports whether other programs lack memory, so that what the node
+// does not need just now should be given back.
+func Scarce(s Sample, l Limits) bool {
+	l = l.withDefaults()
+	return s.Free >= 0 && s.Free < l.EaseFree || s.Pressure >= l.EasePressure
+}
+
 // judge says what state a sample asks for. Thresholds depend on the present
 // state: what was left is come back to only on the far side of a gap.
 func (m *Machine) judge(s Sample) (want State, reason string, urgent bool) {
