@@ -24,6 +24,7 @@ type Coverage struct {
 	Experts int            // experts of the model, over all layers
 	Held    int            // those with a holder, this node included
 	Missing []LayerExperts // the others, by layer
+	Single  []LayerExperts // those with one holder only, by layer
 }
 
 // Complete reports whether every expert has a holder.
@@ -46,17 +47,27 @@ func (t *holdings) coverage(model expert.ModelID) Coverage {
 	c := Coverage{Known: true}
 	for l, experts := range layers {
 		c.Experts += experts
-		var missing []int
+		var missing, single []int
 		for x := range experts {
 			s := slot(l)<<16 | slot(x)
-			if own[s] || len(holders[s]) > 0 {
-				c.Held++
-			} else {
-				missing = append(missing, x)
+			n := len(holders[s])
+			if own[s] {
+				n++
 			}
+			switch n {
+			case 0:
+				missing = append(missing, x)
+				continue
+			case 1:
+				single = append(single, x)
+			}
+			c.Held++
 		}
 		if missing != nil {
 			c.Missing = append(c.Missing, LayerExperts{Layer: l, Experts: missing})
+		}
+		if single != nil {
+			c.Single = append(c.Single, LayerExperts{Layer: l, Experts: single})
 		}
 	}
 	return c

@@ -20,7 +20,7 @@ func TestCoverage(t *testing.T) {
 	}
 	mustAnnounce(t, tab, "a", notice{model: testModel(), shape: shape{3, 4}, held: []slot{1 << 16, 1<<16 | 2, 2 << 16}, seq: 1}, now)
 	c := tab.coverage(testModel())
-	if got := fmt.Sprint(c); got != "{true 6 4 [{1 [1]} {2 [1]}]}" {
+	if got := fmt.Sprint(c); got != "{true 6 4 [{1 [1]} {2 [1]}] [{1 [0 2 3]} {2 [0]}]}" {
 		t.Errorf("coverage %s", got)
 	}
 	mustAnnounce(t, tab, "b", notice{model: testModel(), shape: shape{3, 4}, held: []slot{1<<16 | 1, 2<<16 | 1}, seq: 1}, now)

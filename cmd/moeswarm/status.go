@@ -60,6 +60,9 @@ func (p program) showStatus(v node.View) {
 		for _, line := range m.Missing {
 			fmt.Fprintf(out, "  missing: %s\n", strings.TrimSpace(line))
 		}
+		if m.Advice != "" {
+			fmt.Fprintf(out, "  %s\n", m.Advice)
+		}
 	}
 	if len(v.Peers) > 0 {
 		fmt.Fprintln(out)

@@ -35,3 +35,22 @@ func TestSize(t *testing.T) {
 		}
 	}
 }
+
+func TestAdvice(t *testing.T) {
+	for _, c := range []struct {
+		lacks shortfall
+		want  string
+	}{
+		{shortfall{experts: 64}, ""},
+		{shortfall{experts: 64, missing: 1, missingBytes: 3_000_000}, "1 of 64 experts has no holder; to answer: one more node with 3 MB to spare"},
+		{shortfall{experts: 64, missing: 12, missingBytes: 13 << 30, spare: 4 << 30}, "12 of 64 experts have no holder; to answer: 14 GB more, such as 4 nodes with 4.3 GB each"},
+		{shortfall{experts: 64, missing: 12, missingBytes: 3 << 30}, "12 of 64 experts have no holder; to answer: 3.3 GB more, such as 2 nodes with 2.2 GB each"},
+		{shortfall{experts: 64, missing: 12}, "12 of 64 experts have no holder"},
+		{shortfall{experts: 64, lone: 30, loneBytes: 1 << 30}, "30 of 64 experts have one holder only; for any one node to be free to go: one more node with 1074 MB to spare"},
+		{shortfall{experts: 64, lone: 1, missing: 2}, "2 of 64 experts have no holder"},
+	} {
+		if got := advice(c.lacks); got != c.want {
+			t.Errorf("%+v:\n got %s\nwant %s", c.lacks, got, c.want)
+		}
+	}
+}

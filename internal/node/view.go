@@ -56,6 +56,8 @@ type ModelView struct {
 	Held         int      `json:"experts_with_holder"`
 	Complete     bool     `json:"complete"`
 	Missing      []string `json:"missing"` // what has no holder, for people
+	Single       int      `json:"experts_with_one_holder"`
+	Advice       string   `json:"advice,omitempty"` // what would mend it, in experts, bytes and nodes
 	GatedHere    bool     `json:"gated_here"`
 	HeldHere     string   `json:"held_here"` // as --experts takes it
 }
@@ -197,15 +199,19 @@ func (n *Node) modelView(m swarm.ModelView) ModelView {
 	for _, line := range missingLines(m.Coverage) {
 		v.Missing = append(v.Missing, line.text)
 	}
+	var manifest *expert.Manifest
 	for _, own := range n.cfg.Models {
 		if own.Model.ID() == m.Model {
 			s := own.Model.Shape()
 			v.HeldHere = expert.FormatSpec(own.Hold, s.SparseLayers, s.Experts)
+			manifest = own.Model.Manifest()
 			if lines := n.missing(own, m.Coverage); len(lines) > 0 {
 				v.Missing = lines
 			}
 		}
 	}
+	lacks := n.shortfall(manifest, m.Model, m.Coverage)
+	v.Single, v.Advice = lacks.lone, advice(lacks)
 	return v
 }
 
