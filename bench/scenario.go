@@ -24,6 +24,7 @@ func Scenarios() []Scenario {
 		{"slow-replica", "one of three replicas ten times slower at random moments", slowReplica},
 		{"liar", "one of eight holders lies, always or seldom: when it is caught", liar},
 		{"plan", "the decision for one layer among a thousand holders: time, memory", plan},
+		{"dht", "the real hash table among a thousand peers in memory: stores and look-ups", dhtTable},
 		{"placement", "10,000 modelled nodes that come and go spread 94 layers of 128 experts", placementAtScale},
 		{"tolerance", "how far honest results and cheats differ, and what auditors tolerate", tolerance},
 	}

@@ -19,12 +19,12 @@ type Claim struct {
 	Usable  bool  // false: lost, until it is heard of again
 	Waiting int   // frames that waited at it
 	Memory  int64 // bytes for experts that it chooses itself; 0: it does not choose
-	Held    []expert.ID
+	Held    []expert.Slot
 	// Wanted names experts that are about to change hands: one not held is
 	// being fetched, one that is held should be taken over by others.
-	Wanted []expert.ID
+	Wanted []expert.Slot
 	// Demand is what it measured, where it has; see [Offer.Demand].
-	Demand map[expert.ID]float64
+	Demand map[expert.Slot]float64
 }
 
 // Claims lists what peers say of a model, by peer.
@@ -39,30 +39,29 @@ func (n *Node) Claims(model expert.ModelID) (out []Claim) {
 				continue
 			}
 			out = append(out, Claim{Peer: p, Gates: c.gates, Paused: c.paused, Usable: t.peers[p].usable, Waiting: c.waiting,
-				Memory: c.memory, Held: idsOf(model, c.held), Wanted: idsOf(model, c.wanted), Demand: demandOf(model, c)})
+				Memory: c.memory, Held: placesOf(c.held), Wanted: placesOf(c.wanted), Demand: demandOf(c)})
 		}
 	})
 	slices.SortFunc(out, func(a, b Claim) int { return cmp.Compare(a.Peer, b.Peer) })
 	return out
 }
 
-func idsOf(model expert.ModelID, slots []slot) []expert.ID {
-	ids := make([]expert.ID, len(slots))
+func placesOf(slots []slot) []expert.Slot {
+	out := make([]expert.Slot, len(slots))
 	for i, s := range slots {
-		ids[i] = expert.ID{Model: model, Layer: uint16(s.layer()), Index: uint16(s.index())}
+		out[i] = expert.Slot{Layer: s.layer(), Index: s.index()}
 	}
-	return ids
+	return out
 }
 
-func demandOf(model expert.ModelID, c *claim) map[expert.ID]float64 {
+func demandOf(c *claim) map[expert.Slot]float64 {
 	if c.demand == nil || c.shape.experts == 0 || len(c.demand) != c.shape.layers*c.shape.experts {
 		return nil
 	}
-	out := make(map[expert.ID]float64)
+	out := make(map[expert.Slot]float64)
 	for i, code := range c.demand {
 		if code != 0 {
-			id := expert.ID{Model: model, Layer: uint16(i / c.shape.experts), Index: uint16(i % c.shape.experts)}
-			out[id] = wire.DemandOf(code)
+			out[expert.Slot{Layer: i / c.shape.experts, Index: i % c.shape.experts}] = wire.DemandOf(code)
 		}
 	}
 	return out

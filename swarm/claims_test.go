@@ -1,6 +1,7 @@
 package swarm
 
 import (
+	"cmp"
 	"errors"
 	"slices"
 	"testing"
@@ -54,18 +55,23 @@ func TestIntentions(t *testing.T) {
 	comer := startNode(t, Config{Serve: zeros{}, Offers: []Offer{o}, Join: gate.Addrs()})
 	gate.await("the intention", func() bool {
 		c := gate.Claims(testModel())
-		return len(c) == 1 && c[0].Memory == 3<<30 && slices.Equal(c[0].Wanted, experts(1)) && len(c[0].Held) == 0
+		return len(c) == 1 && c[0].Memory == 3<<30 && slices.Equal(c[0].Wanted, expert.SlotsOf(experts(1))) && len(c[0].Held) == 0
 	})
 	comer.await("demand", func() bool {
 		c := comer.Claims(testModel())
-		return len(c) == 1 && c[0].Demand[hot] == 4
+		return len(c) == 1 && c[0].Demand[expert.SlotsOf([]expert.ID{hot})[0]] == 4
 	})
+	slots := func(index ...int) []expert.Slot {
+		s := expert.SlotsOf(experts(index...))
+		slices.SortFunc(s, func(a, b expert.Slot) int { return cmp.Or(a.Layer-b.Layer, a.Index-b.Index) })
+		return s
+	}
 	o.Wanted, o.Held = experts(0), experts(0, 1) // 0 is to be handed over
 	if err := comer.SetOffer(o); err != nil {
 		t.Fatal(err)
 	}
 	gate.await("what it holds", func() bool {
 		c := gate.Claims(testModel())
-		return len(c) == 1 && slices.Equal(c[0].Wanted, experts(0)) && slices.Equal(c[0].Held, experts(0, 1))
+		return len(c) == 1 && slices.Equal(c[0].Wanted, expert.SlotsOf(experts(0))) && slices.Equal(c[0].Held, slots(0, 1))
 	})
 }
