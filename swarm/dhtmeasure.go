@@ -29,44 +29,55 @@ import (
 // real Kademlia and this package's record store, in one process; what carries
 // their streams is libp2p's network in memory, which has no handshakes.
 type DHTTrial struct {
-	Peers   int // that keep parts of the table
-	Holders int // of them, those that publish
-	Experts int // each published by one holder
-	Asked   int // experts looked up
-	Workers int // stores or look-ups under way at a time
-	// Latency delays each message, both ways; 0: none.
+	Peers    int // that keep parts of the table
+	Holders  int // of them, those that publish and ask
+	Experts  int // each published by one holder
+	Measured int // stores, and look-ups, that are timed in each phase
+	// Latency delays each message, both ways, from the second phase on.
 	Latency time.Duration
-	// Dead is the share of peers that answer nothing. They are in others'
-	// routing tables when the trial begins, and stay in those of peers that do
-	// not ask them. Who asks one for the first time waits for DeadTime; after
-	// that it fails at once, as dials do while libp2p remembers the failure.
+	// Dead is the share of peers that answer nothing from the third phase on.
+	// They are still in others' routing tables. Who asks one for the first
+	// time waits for DeadTime; after that it fails at once, as dials do while
+	// libp2p remembers the failure.
 	Dead     float64
 	DeadTime time.Duration // default 5 s, a QUIC handshake that nobody answers
-	Seed uint64
-	Say  func(format string, args ...any) // progress; may be nil
+	Seed     uint64
+	Say      func(format string, args ...any) // progress; may be nil
 }
 
-// DHTTimes are how long stores and look-ups took, each, and how many failed:
-// stores that no peer took, look-ups that did not find the holder.
+// DHTTimes are how long stores and look-ups of one phase took, each, and how
+// many failed: stores that no peer took, look-ups that did not find the holder.
 type DHTTimes struct {
 	Store, Get             []time.Duration
 	StoreFailed, GetFailed int
-	// StoreWall and GetWall are from the first to the last.
-	StoreWall, GetWall time.Duration
-	// Records is how many provider records a live peer keeps, on average.
-	Records float64
 }
 
-// MeasureDHT runs a trial. It ends everything it started.
-func MeasureDHT(ctx context.Context, t DHTTrial) (DHTTimes, error) {
+// DHTResult is what a trial measured.
+type DHTResult struct {
+	Ideal, Latency, Dead DHTTimes
+	FilledPerS           float64 // stores a second with all processors
+	Records              float64 // that a peer keeps, on average, once all are stored
+}
+
+// What runs at a time: while the table is filled, as many as keep two
+// processors busy; where latency is measured without any in the network, one,
+// because it is the processors' own; else enough that it ends in minutes.
+const (
+	dhtFillWorkers    = 4
+	dhtWaitingWorkers = 16
+)
+
+// MeasureDHT runs a trial in three phases: without latency, with it, and with
+// dead peers too. It ends everything it started.
+func MeasureDHT(ctx context.Context, t DHTTrial) (out DHTResult, err error) {
 	if t.Say == nil {
 		t.Say = func(string, ...any) {}
 	}
 	if t.DeadTime == 0 {
 		t.DeadTime = 5 * time.Second
 	}
-	if t.Holders < 1 || t.Holders > t.Peers || t.Workers < 1 || t.Dead < 0 || t.Dead >= 1 {
-		return DHTTimes{}, errors.New("hash table trial: want 1 to Peers holders, 1 or more workers, and some alive")
+	if t.Holders < 2 || t.Holders > t.Peers || t.Measured > t.Experts || !(t.Dead >= 0 && t.Dead*float64(t.Peers) <= float64(t.Peers-t.Holders)) {
+		return out, errors.New("hash table trial: want 2 to Peers holders, no more measured than there are experts, and no dead among the holders")
 	}
 	w := &dhtWorld{trial: t, random: rand.New(rand.NewPCG(t.Seed, 4))}
 	ctx, end := context.WithCancel(ctx)
@@ -75,34 +86,71 @@ func MeasureDHT(ctx context.Context, t DHTTrial) (DHTTimes, error) {
 		w.close()
 	}()
 	if err := w.build(ctx); err != nil {
-		return DHTTimes{}, err
+		return out, err
 	}
-	var out DHTTimes
-	t.Say("storing %d experts of %d holders among %d peers", t.Experts, t.Holders, t.Peers)
-	out.Store, out.StoreFailed, out.StoreWall = w.each(ctx, t.Experts, func(ctx context.Context, i int) bool {
-		return w.alive[i%t.Holders].dht.Provide(ctx, w.key(i), true) == nil
-	})
-	for _, p := range w.alive {
+	t.Say("%d holders store %d experts among %d peers", t.Holders, t.Experts, t.Peers)
+	began := time.Now()
+	if _, failed := w.each(ctx, dhtFillWorkers, w.all(), w.store); failed > 0 {
+		return out, fmt.Errorf("hash table trial: %d of %d stores failed", failed, t.Experts)
+	}
+	out.FilledPerS = float64(t.Experts) / time.Since(began).Seconds()
+	for _, p := range w.peers {
 		p.records.mu.Lock()
-		out.Records += float64(p.records.mu.count) / float64(len(w.alive))
+		out.Records += float64(p.records.mu.count) / float64(len(w.peers))
 		p.records.mu.Unlock()
 	}
-	t.Say("looking up %d of them", t.Asked)
-	chosen := w.random.Perm(t.Experts)[:min(t.Asked, t.Experts)]
-	out.Get, out.GetFailed, out.GetWall = w.each(ctx, len(chosen), func(ctx context.Context, i int) bool {
-		// Whoever asks is not the holder, and has a life of its own.
-		asker := w.alive[(chosen[i]+1+i%max(1, t.Holders-1))%t.Holders]
-		holder := w.alive[chosen[i]%t.Holders].dht.PeerID()
-		ctx, stop := context.WithCancel(ctx)
-		defer stop()
-		for found := range asker.dht.FindProvidersAsync(ctx, w.key(chosen[i]), wantHolders) {
-			if found.ID == holder {
-				return true
+	t.Say("%d stores and look-ups", t.Measured)
+	out.Ideal = w.measure(ctx, 1)
+	t.Say("the same with %v each way", t.Latency)
+	for _, h := range w.net.Links() {
+		for _, links := range h {
+			for l := range links {
+				l.SetOptions(mocknet.LinkOptions{Latency: t.Latency})
 			}
 		}
-		return false
-	})
+	}
+	out.Latency = w.measure(ctx, dhtWaitingWorkers)
+	t.Say("the same with %.0f %% of the peers dead", 100*t.Dead)
+	for _, p := range w.peers[t.Peers-int(t.Dead*float64(t.Peers)):] {
+		w.bury(ctx, p)
+	}
+	out.Dead = w.measure(ctx, dhtWaitingWorkers)
 	return out, ctx.Err()
+}
+
+// measure times stores and look-ups of some experts, drawn anew.
+func (w *dhtWorld) measure(ctx context.Context, workers int) (out DHTTimes) {
+	drawn := w.random.Perm(w.trial.Experts)[:w.trial.Measured]
+	out.Store, out.StoreFailed = w.each(ctx, workers, drawn, w.store)
+	out.Get, out.GetFailed = w.each(ctx, workers, drawn, w.get)
+	return out
+}
+
+func (w *dhtWorld) all() []int {
+	all := make([]int, w.trial.Experts)
+	for i := range all {
+		all[i] = i
+	}
+	return all
+}
+
+// store publishes an expert, at its holder.
+func (w *dhtWorld) store(ctx context.Context, i int) bool {
+	return w.peers[i%w.trial.Holders].dht.Provide(ctx, w.key(i), true) == nil
+}
+
+// get looks for the holder of an expert, at another.
+func (w *dhtWorld) get(ctx context.Context, i int) bool {
+	asker := w.peers[(i+1+i/w.trial.Holders%(w.trial.Holders-1))%w.trial.Holders]
+	holder := w.peers[i%w.trial.Holders].dht.PeerID()
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	for found := range asker.dht.FindProvidersAsync(ctx, w.key(i), wantHolders) {
+		if found.ID == holder {
+			return true
+		}
+	}
+	return false
 }
 
 // kadProtocol is what the hash table speaks under dhtPrefix.
@@ -113,8 +161,7 @@ type dhtWorld struct {
 	trial  DHTTrial
 	random *rand.Rand
 	net    mocknet.Mocknet
-	alive  []dhtPeer
-	dead   []host.Host
+	peers  []dhtPeer // the holders first
 }
 
 type dhtPeer struct {
@@ -131,16 +178,10 @@ func (w *dhtWorld) key(i int) cid.Cid {
 // after some time: up to twenty peers of each bucket.
 func (w *dhtWorld) build(ctx context.Context) error {
 	w.net = mocknet.New()
-	w.net.SetLinkDefaults(mocknet.LinkOptions{Latency: w.trial.Latency})
-	dead := int(w.trial.Dead * float64(w.trial.Peers))
 	for i := range w.trial.Peers {
 		h, err := w.host(i)
 		if err != nil {
 			return err
-		}
-		if i >= w.trial.Peers-dead {
-			w.dead = append(w.dead, h)
-			continue
 		}
 		p := dhtPeer{host: h, records: newRecordStore(h.ID(), h.Peerstore(), time.Now)}
 		// As newDHT does, but a server from the start, since nobody tests
@@ -151,12 +192,9 @@ func (w *dhtWorld) build(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("hash table trial: %w", err)
 		}
-		w.alive = append(w.alive, p)
+		w.peers = append(w.peers, p)
 	}
-	for _, h := range w.dead {
-		w.bury(ctx, h)
-	}
-	w.trial.Say("%d hosts, %d of them dead", w.trial.Peers, dead)
+	w.trial.Say("%d hosts", w.trial.Peers)
 	if err := w.net.LinkAll(); err != nil {
 		return err
 	}
@@ -164,9 +202,13 @@ func (w *dhtWorld) build(ctx context.Context) error {
 }
 
 // bury makes a host answer nothing.
-func (w *dhtWorld) bury(ctx context.Context, h host.Host) {
+func (w *dhtWorld) bury(ctx context.Context, p dhtPeer) {
+	_ = p.dht.Close()
+	for _, peer := range p.host.Network().Peers() { // streams that are open would be answered
+		_ = p.host.Network().ClosePeer(peer)
+	}
 	var asked sync.Map // by peer.ID
-	h.SetStreamHandler(kadProtocol, func(s network.Stream) {
+	p.host.SetStreamHandler(kadProtocol, func(s network.Stream) {
 		if _, again := asked.LoadOrStore(s.Conn().RemotePeer(), true); again {
 			_ = s.Reset()
 			return
@@ -196,19 +238,15 @@ func (w *dhtWorld) host(i int) (host.Host, error) {
 
 // acquaint fills the routing tables and address books.
 func (w *dhtWorld) acquaint(ctx context.Context) error {
-	hosts := slices.Clone(w.dead)
-	for _, p := range w.alive {
-		hosts = append(hosts, p.host)
+	hosts := make([]host.Host, len(w.peers))
+	kad := make([]kbucket.ID, len(w.peers))
+	for i, p := range w.peers {
+		hosts[i], kad[i] = p.host, kbucket.ConvertPeerID(p.host.ID())
 	}
-	kad := make([]kbucket.ID, len(hosts))
-	for i, h := range hosts {
-		kad[i] = kbucket.ConvertPeerID(h.ID())
-	}
-	for n, p := range w.alive {
+	for self, p := range w.peers {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		self := len(w.dead) + n
 		buckets := map[int]int{}
 		for _, i := range w.random.Perm(len(hosts)) {
 			cpl := kbucket.CommonPrefixLen(kad[self], kad[i])
@@ -228,18 +266,18 @@ func (w *dhtWorld) acquaint(ctx context.Context) error {
 	return nil
 }
 
-// each does f(0) to f(n-1), some at a time, and tells how long each took.
-func (w *dhtWorld) each(ctx context.Context, n int, f func(context.Context, int) bool) (took []time.Duration, failed int, wall time.Duration) {
-	took = make([]time.Duration, n)
+// each does f for each of experts, some at a time, and tells how long each
+// took, in ascending order, and how many failed.
+func (w *dhtWorld) each(ctx context.Context, workers int, experts []int, f func(context.Context, int) bool) (took []time.Duration, failed int) {
+	took = make([]time.Duration, len(experts))
 	var next, bad atomic.Int64
-	var workers sync.WaitGroup
-	began := time.Now()
-	for range w.trial.Workers {
-		workers.Go(func() {
-			for i := int(next.Add(1)) - 1; i < n && ctx.Err() == nil; i = int(next.Add(1)) - 1 {
+	var all sync.WaitGroup
+	for range workers {
+		all.Go(func() {
+			for i := int(next.Add(1)) - 1; i < len(experts) && ctx.Err() == nil; i = int(next.Add(1)) - 1 {
 				ctx, cancel := context.WithTimeout(ctx, provideTimeout)
 				from := time.Now()
-				if !f(ctx, i) {
+				if !f(ctx, experts[i]) {
 					bad.Add(1)
 				}
 				took[i] = time.Since(from)
@@ -247,14 +285,14 @@ func (w *dhtWorld) each(ctx context.Context, n int, f func(context.Context, int)
 			}
 		})
 	}
-	workers.Wait()
+	all.Wait()
 	slices.SortFunc(took, cmp.Compare[time.Duration])
-	return took, int(bad.Load()), time.Since(began)
+	return took, int(bad.Load())
 }
 
 func (w *dhtWorld) close() {
 	var all sync.WaitGroup
-	for _, p := range w.alive {
+	for _, p := range w.peers {
 		all.Go(func() { _ = p.dht.Close() })
 	}
 	all.Wait()

@@ -33,6 +33,7 @@ type nodeFlags struct {
 	hosts        list
 	models       list
 	experts      string
+	memory       string
 	gate         bool
 	audit        string
 	threads      int
@@ -69,7 +70,8 @@ func (p program) node(ctx context.Context, args []string) error {
 	fs.StringVar(&f.http, "http", "127.0.0.1:4180", "`host:port` of the HTTP endpoint; \"none\" for no endpoint")
 	fs.Var(&f.hosts, "http-name", "further host `name` by which HTTP clients may address this node; may be repeated")
 	fs.Var(&f.models, "model", "GGUF `file`, name of an imported model, or \"demo\"; may be repeated")
-	fs.StringVar(&f.experts, "experts", "all", "experts to hold of each model: all, none, or `spec` LAYERS:EXPERTS with ranges and *, several separated by ';', such as '*:0-3' or '0,2:*;1:4-7'")
+	fs.StringVar(&f.experts, "experts", "all", "experts to hold of each model: all, none, auto (the node chooses what the swarm needs most, within --memory), or `spec` LAYERS:EXPERTS with ranges and *, several separated by ';', such as '*:0-3' or '0,2:*;1:4-7'")
+	fs.StringVar(&f.memory, "memory", "", "`amount` of memory and disk for experts that the node chooses itself with --experts auto, such as 2GiB, for each model")
 	fs.BoolVar(&f.gate, "gate", false, "run the models' trunks and complete prompts; experts that are not held here are asked of peers")
 	fs.StringVar(&f.audit, "audit", "auto", "how a gating node checks what peers answer: auto, by their standing; always; off")
 	fs.IntVar(&f.threads, "threads", 0, "`processors` to compute with (default: all)")
@@ -114,6 +116,10 @@ func (p program) runNode(ctx context.Context, f nodeFlags) error {
 			return err
 		}
 	}
+	memory, err := f.autoMemory()
+	if err != nil {
+		return err
+	}
 	for _, name := range f.models {
 		m, err := p.openModel(ctx, store, name)
 		if err != nil {
@@ -121,7 +127,9 @@ func (p program) runNode(ctx context.Context, f nodeFlags) error {
 		}
 		defer m.Model.Close()
 		shape := m.Model.Shape()
-		if m.Hold, err = expert.ParseSpec(f.experts, shape.SparseLayers, shape.Experts); err != nil {
+		if f.experts == "auto" {
+			m.Auto, m.Memory = true, memory
+		} else if m.Hold, err = expert.ParseSpec(f.experts, shape.SparseLayers, shape.Experts); err != nil {
 			return usagef("--experts for model %s: %w", m.Name, err)
 		}
 		m.Gate = f.gate
@@ -263,4 +271,21 @@ func (p program) openModel(ctx context.Context, store *expert.Store, name string
 		return node.Model{}, errors.Join(err, m.Close())
 	}
 	return node.Model{Name: strings.TrimSuffix(filepath.Base(name), ".gguf"), Model: m}, nil
+}
+
+// autoMemory checks --experts auto and --memory, which belong together.
+func (f nodeFlags) autoMemory() (int64, error) {
+	switch {
+	case f.experts != "auto" && f.memory != "":
+		return 0, usagef("--memory goes with --experts auto; %q names the experts to hold", f.experts)
+	case f.experts != "auto":
+		return 0, nil
+	case f.memory == "":
+		return 0, usagef("--experts auto needs --memory, such as --memory 2GiB: what this machine can spare")
+	}
+	n, err := parseMemory(f.memory)
+	if err != nil {
+		return 0, usagef("--memory %w", err)
+	}
+	return n, nil
 }

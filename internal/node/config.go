@@ -64,7 +64,10 @@ type Model struct {
 	Name  string
 	Model *expert.Model // stays open until Run has returned
 	Hold  []expert.Slot // experts to compute here
+	Auto  bool          // choose them instead, within Memory bytes
 	Gate  bool          // run the trunk and complete prompts
+	// Memory is what the node gives to experts that it chooses itself.
+	Memory int64
 }
 
 func (c Config) validate() (Config, error) {
@@ -83,6 +86,9 @@ func (c Config) validate() (Config, error) {
 	for _, m := range c.Models {
 		if m.Model == nil {
 			return c, errors.New("node: a model without a file")
+		}
+		if m.Auto && (m.Memory <= 0 || len(m.Hold) > 0) {
+			return c, fmt.Errorf("model %s: a node that chooses its experts needs memory for them, and none of them given", m.Name)
 		}
 	}
 	if c.Log == nil {

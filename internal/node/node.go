@@ -30,13 +30,16 @@ type Node struct {
 	router *routing.Router
 	pool   *ggml.Pool
 	keeper *keeper
-	audit  *audit.Inspector // nil: results are not checked
-	entry  *entry.Entry
-	http   *httpapi.Server
-	ln     net.Listener // nil without HTTP; open since New, so that a taken port is told at once
-	began  time.Time
-	ready  chan struct{}
-	served chan struct{} // closed when HTTP has given its last answer
+	demand *demandMeter
+	// placers choose experts of the models that leave the choice to the node.
+	placers map[expert.ModelID]*placer
+	audit   *audit.Inspector // nil: results are not checked
+	entry   *entry.Entry
+	http    *httpapi.Server
+	ln      net.Listener // nil without HTTP; open since New, so that a taken port is told at once
+	began   time.Time
+	ready   chan struct{}
+	served  chan struct{} // closed when HTTP has given its last answer
 }
 
 // httpGrace is how long answers over HTTP may go on once the node is told to
@@ -56,7 +59,7 @@ func New(cfg Config) (*Node, error) {
 	n.gates = &gates{engines: map[expert.ModelID]*engine.Engine{}, covered: n.covered}
 	pool := ggml.NewPool(cfg.Threads)
 	n.pool = pool
-	n.keeper = newKeeper(n)
+	n.keeper, n.demand, n.placers = newKeeper(n), newDemandMeter(cfg.Models), map[expert.ModelID]*placer{}
 	offers := make([]swarm.Offer, len(cfg.Models))
 	for i, m := range cfg.Models {
 		if offers[i], err = n.hold(m, pool); err != nil {
@@ -72,6 +75,10 @@ func New(cfg Config) (*Node, error) {
 	if n.router, err = n.newRouter(); err != nil {
 		return nil, err
 	}
+	n.demand.Router = n.router
+	if err := n.newPlacers(); err != nil {
+		return nil, err
+	}
 	n.keeper.apply(owner.Active) // the bound of MaxCPU holds from the start
 	if err := n.loadReputations(); err != nil {
 		return nil, err
@@ -80,7 +87,7 @@ func New(cfg Config) (*Node, error) {
 		if !m.Gate {
 			continue
 		}
-		if n.gates.engines[m.Model.ID()], err = newEngine(m, n.router, pool, n.watchSteps(), n.router.Away, cfg); err != nil {
+		if n.gates.engines[m.Model.ID()], err = newEngine(m, n.demand, pool, n.watchSteps(), n.router.Away, cfg); err != nil {
 			return nil, err
 		}
 	}
@@ -101,7 +108,7 @@ func New(cfg Config) (*Node, error) {
 
 // hold makes the set of a model's experts and the offer that tells of it.
 func (n *Node) hold(m Model, pool *ggml.Pool) (swarm.Offer, error) {
-	id, shape := m.Model.ID(), m.Model.Shape()
+	id := m.Model.ID()
 	if n.sets[id] != nil {
 		return swarm.Offer{}, fmt.Errorf("model %s (%s) is given twice; put its experts into one --experts", m.Name, id.Short())
 	}
@@ -111,11 +118,21 @@ func (n *Node) hold(m Model, pool *ggml.Pool) (swarm.Offer, error) {
 		return swarm.Offer{}, err
 	}
 	n.sets[id] = set
+	offer := n.offerOf(m)
+	offer.Held, offer.Gates = held, m.Gate
+	return offer, nil
+}
+
+// offerOf is the offer of a model before it is said what is served.
+func (n *Node) offerOf(m Model) swarm.Offer {
+	shape := m.Model.Shape()
 	layers := make([]int, shape.Layers)
 	for _, l := range shape.SparseLayers {
 		layers[l] = shape.Experts
 	}
-	return swarm.Offer{Model: id, Name: m.Name, Layers: layers, Held: held, Gates: m.Gate, CIDs: contentIDs(m.Model.Manifest())}, nil
+	o := swarm.Offer{Model: m.Model.ID(), Name: m.Name, Layers: layers, CIDs: contentIDs(m.Model.Manifest())}
+	n.dress(&o)
+	return o
 }
 
 // contentIDs names every expert of a model by content, held here or not: what
@@ -136,7 +153,7 @@ func (n *Node) newNetwork(offers []swarm.Offer) (*swarm.Node, error) {
 	}
 	// Interfaces stay nil unless there is something behind them: nil is how
 	// the swarm knows that this node serves none.
-	if slices.ContainsFunc(offers, func(o swarm.Offer) bool { return len(o.Held) > 0 }) {
+	if slices.ContainsFunc(offers, func(o swarm.Offer) bool { return len(o.Held) > 0 || o.Memory > 0 }) {
 		cfg.Serve, cfg.Threads = n.sets, n.cfg.Threads
 	}
 	if slices.ContainsFunc(offers, func(o swarm.Offer) bool { return o.Gates }) {
@@ -262,7 +279,7 @@ func (n *Node) Run(ctx context.Context) error {
 	// Components stop in two steps. First the doors close: HTTP lets its
 	// answers finish, the network says goodbye. The engines and the router go
 	// on meanwhile, because those answers need them.
-	doors, closeDoors := context.WithCancel(ctx)
+	doors, closeDoors := n.untilHandedOver(ctx)
 	defer closeDoors()
 	inner, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
@@ -290,6 +307,9 @@ func (n *Node) Run(ctx context.Context) error {
 	run(&inside, inner, n.keeper.run)
 	if n.audit != nil {
 		run(&inside, inner, n.audit.Run)
+	}
+	for _, p := range n.placers {
+		inside.Go(func() { _ = p.run(ctx) })
 	}
 	run(&outside, doors, n.net.Run)
 	if n.http == nil {
