@@ -19,6 +19,7 @@ func TestNetworkScenarios(t *testing.T) {
 		{"stale-map", []string{"hedge_off_p50_ms"}},
 		{"failures", []string{"p_1e-2_tokens_per_s"}},
 		{"slow-replica", []string{"spells_hedge_off_p99_over_p50", "single_hedge_off_round_p50_ms"}},
+		{"drafts", []string{"rtt_5ms_edit_speedup", "rtt_5ms_nothing_auto_tokens_per_s"}},
 		{"liar", []string{"always_lies_told"}},
 		{"plan", []string{"plan_fresh_p50_us", "bytes_per_peer"}},
 	} {

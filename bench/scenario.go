@@ -22,6 +22,7 @@ func Scenarios() []Scenario {
 		{"stale-map", "two replicas, near and far, swapped while in use: calls until it shows", staleMap},
 		{"failures", "calls that fail and holders that die: what is left of the rate", failures},
 		{"slow-replica", "one of three replicas ten times slower at random moments", slowReplica},
+		{"drafts", "a lone stream with drafts and without: code being edited, nothing to look up", drafts},
 		{"liar", "one of eight holders lies, always or seldom: when it is caught", liar},
 		{"plan", "the decision for one layer among a thousand holders: time, memory", plan},
 		{"dht", "the real hash table among a thousand peers in memory: stores and look-ups", dhtTable},

@@ -32,23 +32,29 @@ func TestVirtual(t *testing.T) {
 		scenario string
 		o        Options
 		most     map[string]float64 // by metric
+		least    map[string]float64
 	}{
 		{"wan", Options{Model: wideModel(t), NewTokens: 200}, map[string]float64{
 			"rtt_5ms_hedge_off_round_p50_ms":  7.5, // 5 and up to 4 calls at one holder
 			"rtt_30ms_hedge_off_round_p50_ms": 36,  // and the worse of two or three jitters
-		}},
+		}, nil},
 		{"stale-map", Options{}, map[string]float64{
 			"hedge_off_p50_ms":                8,
 			"hedge_off_recovered_after_calls": 10,
-		}},
+		}, nil},
 		{"slow-replica", Options{}, map[string]float64{
 			"spells_hedge_off_p99_over_p50": 2,
 			"single_hedge_off_p99_over_p50": 2,
-		}},
+		}, nil},
 		{"failures", Options{NewTokens: 10}, map[string]float64{
 			"p_0_loss_pct":    10,
 			"p_1e-3_loss_pct": 10,
 			"p_1e-2_loss_pct": 25,
+		}, nil},
+		{"drafts", Options{NewTokens: 48}, nil, map[string]float64{
+			"rtt_30ms_edit_speedup":    3,
+			"rtt_30ms_nothing_slowest": 0.95,
+			"rtt_0ms_nothing_slowest":  0.95,
 		}},
 	} {
 		t.Run(tt.scenario, func(t *testing.T) {
@@ -58,6 +64,11 @@ func TestVirtual(t *testing.T) {
 				r, err := Run(context.Background(), tt.scenario, o)
 				if err != nil {
 					t.Fatal(err)
+				}
+				for name, least := range tt.least {
+					if got, ok := r.Metrics[name]; !ok || got < least {
+						t.Errorf("%s is %.2f, want %v at least", name, got, least)
+					}
 				}
 				for name, most := range tt.most {
 					if got, ok := r.Metrics[name]; !ok || got > most {

@@ -19,10 +19,12 @@ type drafter struct {
 	ends   func(id int32) bool
 
 	acceptance *draft.Acceptance
-	costs      draft.Costs
+	costs      draft.Costs // what steps took
+	work       draft.Costs // what of that was work here or at holders
 
 	// Scratch.
 	curve   []float64
+	effort  []float64
 	chances [][]float64
 }
 
@@ -37,10 +39,10 @@ func newDrafter(cfg Config) *drafter {
 	return d
 }
 
-// propose gives each of the sequences, which all draw in this step, the draft
+// propose gives each of the sequences, which all decode in this step, the draft
 // that is worth sending. The step has that many rows already, and room for so
-// many more.
-func (d *drafter) propose(in []*sequence, rows, room int) {
+// many more. It is one of so many groups that advance out of phase.
+func (d *drafter) propose(in []*sequence, rows, room, groups int) {
 	if d.most == 0 || len(in) == 0 {
 		return
 	}
@@ -60,9 +62,23 @@ func (d *drafter) propose(in []*sequence, rows, room int) {
 		}
 	case d.costs.Known(rows):
 		d.curve = d.costs.Curve(rows+room, d.curve)
+		d.burden(rows, groups)
 		for i, n := range draft.Share(rows, room, d.chances, d.curve) {
 			in[i].draft = in[i].proposal.Tokens[:n]
 		}
+	}
+}
+
+// burden makes rows dearer where groups of sequences fill each other's waits:
+// whatever work a row adds to this group's step, every other group waits for.
+func (d *drafter) burden(rows, groups int) {
+	if groups < 2 || !d.work.Known(rows) {
+		return
+	}
+	d.effort = d.work.Curve(len(d.curve)-1, d.effort)
+	d.curve = d.curve[:len(d.effort)] // both know the same steps
+	for n := rows + 1; n < len(d.curve); n++ {
+		d.curve[n] += float64(groups-1) * (d.effort[n] - d.effort[rows])
 	}
 }
 
@@ -82,10 +98,11 @@ func (d *drafter) look(s *sequence) {
 	}
 }
 
-// took learns what a step of so many rows took.
-func (d *drafter) took(rows int, t time.Duration) {
+// took learns what a step of so many rows took, and what of that was work.
+func (d *drafter) took(rows int, all, work time.Duration) {
 	if d.most > 0 {
-		d.costs.Note(rows, t)
+		d.costs.Note(rows, all)
+		d.work.Note(rows, max(work, 1))
 	}
 }
 

@@ -212,8 +212,8 @@ func (l *loop) land(ctx context.Context, n *lane) {
 	if n.err != nil {
 		l.fail(ctx, n.in, n.err)
 	} else {
-		l.drafts.took(n.step.Rows(), n.took)
 		compute, experts := n.forwarder.Spent()
+		l.drafts.took(n.step.Rows(), n.took, compute+max(experts-l.cfg.Away(), 0))
 		l.costs.note(n.step.Rows(), compute, experts, l.cfg.Away())
 		l.advance(n)
 	}
@@ -245,7 +245,7 @@ type member struct {
 
 // members are the sequences that have rows in the step, with their drafts.
 func (l *loop) members(ready []*sequence, rows []int) (in []member) {
-	var draws []*sequence // their last token is in the step
+	var decode []*sequence
 	total := 0
 	for i, s := range ready {
 		s.draft = nil
@@ -254,11 +254,11 @@ func (l *loop) members(ready []*sequence, rows []int) (in []member) {
 		}
 		in = append(in, member{sequence: s, rows: rows[i]})
 		total += rows[i]
-		if rows[i] == s.pending() {
-			draws = append(draws, s)
+		if s.pending() == 1 {
+			decode = append(decode, s)
 		}
 	}
-	l.drafts.propose(draws, total, l.cfg.MaxRows-total)
+	l.drafts.propose(decode, total, l.cfg.MaxRows-total, l.groups)
 	return in
 }
 

@@ -1,0 +1,239 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/moeswarm/moeswarm/expert"
+	"github.com/moeswarm/moeswarm/gating"
+	"github.com/moeswarm/moeswarm/gating/engine"
+	"github.com/moeswarm/moeswarm/gating/prompt"
+	"github.com/moeswarm/moeswarm/gating/trunk"
+	"github.com/moeswarm/moeswarm/internal/ggml"
+	"github.com/moeswarm/moeswarm/internal/simswarm"
+	"github.com/moeswarm/moeswarm/internal/tokenizer"
+	"github.com/moeswarm/moeswarm/routing"
+)
+
+const (
+	draftHolders  = 4
+	draftReplicas = 2
+	draftTurns    = 2
+	// draftMostLost is how much slower than without them drafts may be.
+	draftMostLost = 0.05
+	// What an expert and a row of it take, where work is modelled: about what
+	// they take for the demo model.
+	draftCallWork = 40 * time.Microsecond
+	draftRowWork  = 20 * time.Microsecond
+)
+
+func draftDefaults(o *Options) {
+	o.NewTokens = orDefault(o.NewTokens, quickly(o, 24, 96))
+}
+
+// drafts answers one prompt at a time, with drafts and without in turn: code
+// being edited, which repeats itself, and text with nothing to look up. The
+// answers must be those of one machine.
+func drafts(ctx context.Context, o Options) (Metrics, error) {
+	m, err := o.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer m.Close()
+	pool := ggml.NewPool(o.Threads)
+	all, err := expert.NewSet(m, m.Manifest().IDs(), pool)
+	if err != nil {
+		return nil, err
+	}
+	tasks := draftTasks(o)
+	local, err := startDrafting(m, all, pool, -1)
+	if err != nil {
+		return nil, err
+	}
+	for i := range tasks {
+		t := &tasks[i]
+		if t.want, _, err = local.answer(ctx, t.request(m, o)); err != nil {
+			break
+		}
+	}
+	if err := errors.Join(err, local.close()); err != nil {
+		return nil, err
+	}
+	out := Metrics{"holders": draftHolders, "replicas": draftReplicas, "layers": float64(m.Layers()), "threads": float64(pool.Workers()), "new_tokens": float64(o.NewTokens)}
+	left := leaks()
+	for _, n := range simswarm.Networks() {
+		if o.Quick && n.Name != "5ms" || o.virtual && n.Name != "0ms" && n.Name != "30ms" {
+			continue
+		}
+		if err := draftsOver(ctx, n, m, pool, tasks, out, o); err != nil {
+			return out, fmt.Errorf("RTT %s: %w", n.Name, err)
+		}
+	}
+	return out, checkLeaks(left, out)
+}
+
+// draftsOver measures one network.
+func draftsOver(ctx context.Context, n simswarm.Network, m *expert.Model, pool *ggml.Pool, tasks []draftTask, out Metrics, o Options) (err error) {
+	s := simswarm.New(simswarm.Config{Seed: o.Seed, Sleep: o.sleep(), Link: n.Link})
+	for i, held := range spread(m.Manifest().IDs(), draftHolders, draftReplicas) {
+		set, err := expert.NewSet(m, held, ggml.NewPool(1))
+		if err != nil {
+			return err
+		}
+		var apply expert.Applier = set
+		if o.virtual {
+			apply = simswarm.Modelled(set, simswarm.Work{PerCall: draftCallWork, PerRow: draftRowWork})
+		}
+		s.Join(simswarm.Holder{Name: holderName(i), Held: held, Apply: apply})
+	}
+	a, err := startAsker(askerConfig{swarm: s, policy: routing.Policy{Seed: o.Seed + 1}})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, a.close()) }()
+	off, err := startDrafting(m, a.router, pool, -1)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, off.close()) }()
+	auto, err := startDrafting(m, a.router, pool, 0)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, auto.close()) }()
+	for _, kind := range []string{"edit", "nothing"} {
+		if err := draftKind(ctx, "rtt_"+n.Name+"_"+kind+"_", kind, off, auto, m, tasks, out, o); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// draftKind measures the tasks of one kind.
+func draftKind(ctx context.Context, name, kind string, off, auto *drafting, m *expert.Model, tasks []draftTask, out Metrics, o Options) error {
+	var ratios, without, with []float64
+	var sum prompt.Drafts
+	tokens := 0
+	turns := quickly(&o, 1, draftTurns)
+	if o.virtual {
+		turns = 1 // the next would be the same
+	}
+	for turn := range turns {
+		for _, t := range tasks {
+			if t.kind != kind {
+				continue
+			}
+			rates := map[*drafting]float64{}
+			pair := []*drafting{off, auto}
+			if turn%2 == 1 {
+				slices.Reverse(pair)
+			}
+			for _, d := range pair {
+				got, run, err := d.answer(ctx, t.request(m, o))
+				if err != nil {
+					return err
+				}
+				if !slices.Equal(got, t.want) {
+					return fmt.Errorf("%s %q: tokens %v differ from the local %v", name, t.text, got, t.want)
+				}
+				rates[d] = run.rate()
+				if d == auto {
+					sum.Drafted, sum.Accepted, tokens = sum.Drafted+run.drafts.Drafted, sum.Accepted+run.drafts.Accepted, tokens+len(got)
+				}
+			}
+			without, with = append(without, rates[off]), append(with, rates[auto])
+			ratios = append(ratios, rates[auto]/rates[off])
+		}
+	}
+	out[name+"off_tokens_per_s"], out[name+"auto_tokens_per_s"] = middle(without), middle(with)
+	out[name+"speedup"] = middle(ratios)
+	out[name+"slowest"] = slices.Min(ratios)
+	out[name+"drafted_per_token"] = float64(sum.Drafted) / float64(tokens)
+	out[name+"accepted_pct"] = 100 * float64(sum.Accepted) / float64(max(1, sum.Drafted))
+	o.Progress("%-24s %7.2f tokens/s without, %7.2f with: %.2f times; %.2f tokens drafted for each, %.0f %% right", name,
+		middle(without), middle(with), middle(ratios), out[name+"drafted_per_token"], out[name+"accepted_pct"])
+	return nil
+}
+
+// middle is the median.
+func middle(x []float64) float64 {
+	x = slices.Sorted(slices.Values(x))
+	if len(x) == 0 {
+		return 0
+	}
+	return (x[(len(x)-1)/2] + x[len(x)/2]) / 2
+}
+
+// drafting is an engine over some experts.
+type drafting struct {
+	engine *engine.Engine
+	stop   context.CancelFunc
+	ended  chan error
+}
+
+// startDrafting starts an engine that drafts as engine.Config.Drafts says;
+// close must follow.
+func startDrafting(m *expert.Model, experts expert.Applier, pool *ggml.Pool, drafts int) (*drafting, error) {
+	layer, err := gating.NewLayer(gating.Config{Model: m.ID(), TopK: m.TopK(), Applier: experts})
+	if err != nil {
+		return nil, err
+	}
+	tr, err := trunk.New(trunk.Config{Model: m, Mixer: layer, Pool: pool})
+	if err != nil {
+		return nil, err
+	}
+	tok, err := tokenizer.New(m.File())
+	if err != nil {
+		return nil, err
+	}
+	e, err := engine.New(engine.Config{Model: m.ID(), Tokenizer: tok,
+		NewLane: func() engine.Forwarder { return tr.NewLane() }, Slots: tr,
+		 Vocab: m.Shape().Vocab, Context: m.Shape().Context, Drafts: drafts})
+	if err != nil {
+		return nil, err
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	d := &drafting{engine: e, stop: stop, ended: make(chan error, 1)}
+	go func() { d.ended <- e.Run(ctx) }()
+	return d, nil
+}
+
+func (d *drafting) close() error {
+	d.stop()
+	return <-d.ended
+}
+
+// draftRun is how an answer came.
+type draftRun struct {
+	tokens      int
+	first, last time.Time // when the first and the last token came
+	drafts      prompt.Drafts
+}
+
+// rate is that of decoding, in tokens per second. The first token comes with
+// the prompt's last row, alone.
+func (r draftRun) rate() float64 {
+	return float64(r.tokens-1) / max(r.last.Sub(r.first), time.Microsecond).Seconds()
+}
+
+func (d *drafting) answer(ctx context.Context, r prompt.Request) (tokens []int32, run draftRun, err error) {
+	for c, err := range d.engine.Complete(ctx, r) {
+		if err != nil {
+			return tokens, run, err
+		}
+		run.drafts = c.Drafts
+		if !c.HasToken {
+			continue
+		}
+		tokens = append(tokens, c.Token)
+		run.last = time.Now()
+		if run.tokens == 0 {
+			run.first = run.last
+		}
+		run.tokens++
+	}
+	return tokens, run, nil
+}
