@@ -22,8 +22,6 @@ const (
 	draftHolders  = 4
 	draftReplicas = 2
 	draftTurns    = 2
-	// draftMostLost is how much slower than without them drafts may be.
-	draftMostLost = 0.05
 	// What an expert and a row of it take, where work is modelled: about what
 	// they take for the demo model.
 	draftCallWork = 40 * time.Microsecond

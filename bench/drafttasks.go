@@ -23,13 +23,13 @@ func (t draftTask) request(m *expert.Model, o Options) prompt.Request {
 // repeat itself, and greedy answers of a small one always do.
 func draftTasks(o Options) (tasks []draftTask) {
 	for i, text := range editing() {
-		if o.Quick && i > 0 {
+		if o.Quick && i > 0 || o.virtual && i > 2 {
 			break
 		}
 		tasks = append(tasks, draftTask{kind: "edit", text: text})
 	}
 	for i, text := range []string{"Write a story about a lighthouse.\n", "// Package harbour keeps ships apart.\n", "The weather in the mountains, the price of salt and"} {
-		if o.Quick && i > 0 {
+		if (o.Quick || o.virtual) && i > 0 {
 			break
 		}
 		tasks = append(tasks, draftTask{kind: "nothing", text: text, sampling: prompt.Sampling{Temperature: 3, Seed: o.Seed + uint64(i)}})
