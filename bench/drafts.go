@@ -189,7 +189,7 @@ func startDrafting(m *expert.Model, experts expert.Applier, pool *ggml.Pool, dra
 	}
 	e, err := engine.New(engine.Config{Model: m.ID(), Tokenizer: tok,
 		NewLane: func() engine.Forwarder { return tr.NewLane() }, Slots: tr,
-		 Vocab: m.Shape().Vocab, Context: m.Shape().Context, Drafts: drafts})
+		Vocab: m.Shape().Vocab, Context: m.Shape().Context, Drafts: drafts})
 	if err != nil {
 		return nil, err
 	}
