@@ -9,9 +9,11 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/moeswarm/moeswarm/expert"
+	"github.com/moeswarm/moeswarm/gating/engine"
 	"github.com/moeswarm/moeswarm/internal/demo"
 	"github.com/moeswarm/moeswarm/internal/node"
 	"github.com/moeswarm/moeswarm/routing"
@@ -38,6 +40,7 @@ type nodeFlags struct {
 	audit        string
 	threads      int
 	answers      int
+	drafts       string
 	sums         string
 	hedge        string
 	owner        ownerFlags
@@ -76,6 +79,7 @@ func (p program) node(ctx context.Context, args []string) error {
 	fs.StringVar(&f.audit, "audit", "auto", "how a gating node checks what peers answer: auto, by their standing; always; off")
 	fs.IntVar(&f.threads, "threads", 0, "`processors` to compute with (default: all)")
 	fs.IntVar(&f.answers, "answers", 0, "answers a gating node works on at a time per model; more wait (default 16)")
+	fs.StringVar(&f.drafts, "drafts", "auto", "tokens to try ahead of time in each step of an answer, looked up in what it has so far: auto (as many as measured acceptance and step times say pay), off, or always a `number`; answers are the same")
 	fs.StringVar(&f.sums, "sums", "exact", "exact: one result per expert, tokens equal a single machine's; partial: holders add up their experts, fewer bytes, last bits not fixed")
 	fs.StringVar(&f.hedge, "hedge", "auto", "when to duplicate expert calls that a peer has not answered, for 5 % of them at most: off, auto (after the p95 of that peer), or a `duration` such as 20ms")
 	f.owner.define(fs)
@@ -200,6 +204,15 @@ func (p program) nodeConfig(f nodeFlags) (node.Config, error) {
 		cfg.PartialSums = true
 	default:
 		return cfg, usagef("--sums %q: want exact or partial", f.sums)
+	}
+	switch n, err := strconv.Atoi(f.drafts); {
+	case f.drafts == "auto":
+	case f.drafts == "off", err == nil && n == 0:
+		cfg.Drafts = -1
+	case err == nil && n > 0 && n <= engine.MaxDrafts:
+		cfg.Drafts = n
+	default:
+		return cfg, usagef("--drafts %q: want auto, off or a number from 1 to %d", f.drafts, engine.MaxDrafts)
 	}
 	if f.gate && len(f.models) == 0 {
 		return cfg, usagef("--gate needs a --model whose trunk to run; try --model demo")

@@ -117,6 +117,7 @@ type summary struct {
 	Nodes        []nodeSummary   `json:"nodes,omitempty"`
 	Failovers    uint64          `json:"failovers"`
 	Dropped      *client.Dropped `json:"dropped,omitempty"` // of a best-effort answer
+	Drafts       client.Drafts   `json:"drafts"`            // tokens tried ahead of their time
 	BytesOut     int64           `json:"bytes_out"`
 	BytesIn      int64           `json:"bytes_in"`
 }
@@ -177,6 +178,7 @@ func summarise(ctx context.Context, entry *client.Client, a client.Answer, s *lo
 		FirstTokenMs: float64(a.FirstToken.Microseconds()) / 1000,
 		TotalMs:      float64(a.Total.Microseconds()) / 1000,
 		TokensPerS:   a.DecodeRate(),
+		Drafts:       a.Drafts,
 	}
 	if s == nil {
 		return sum, nil
@@ -207,6 +209,9 @@ func summarise(ctx context.Context, entry *client.Client, a client.Answer, s *lo
 func (p program) showSummary(s summary, local bool) {
 	var b strings.Builder
 	fmt.Fprintf(&b, "\n%d tokens after %d of prompt, %.1f tokens/s, first after %.0f ms", len(s.Tokens), s.PromptTokens, s.TokensPerS, s.FirstTokenMs)
+	if d := s.Drafts; d.Drafted > 0 {
+		fmt.Fprintf(&b, "; %d of %d drafted tokens right", d.Accepted, d.Drafted)
+	}
 	if s.Dropped != nil {
 		fmt.Fprintf(&b, "; best effort: %d expert calls left out, gate mass %.3f", s.Dropped.Calls, s.Dropped.Mass)
 	}

@@ -84,6 +84,10 @@ func (p program) showStatus(v node.View) {
 	}
 	fmt.Fprintf(out, "duplicated: %d calls, %d of %d duplicates were first, %d rows for nothing; left out: %d calls, gate mass %.3f\n",
 		r.HedgedCalls, r.HedgesWon, r.Hedges, r.WastedRows, r.Dropped, r.DroppedMass)
+	if g := v.Gating; g != nil {
+		fmt.Fprintf(out, "worked out here: %d tokens in %d steps, %d of prompts; %d tried ahead of time, %d of them right; %d answers run, %d wait\n",
+			g.Decoded, g.Steps, g.Prefilled, g.Drafted, g.Accepted, g.Running, g.Waiting)
+	}
 	fmt.Fprintf(out, "served to peers: %d calls, %d rows\n", v.Served.Calls, v.Served.Rows)
 	fmt.Fprintf(out, "prompts entered here: %d answered, %d failed, %d tokens, %d failovers\n",
 		v.Answers.Answers, v.Answers.Errors, v.Answers.Tokens, v.Answers.Failovers)

@@ -112,6 +112,9 @@ func (c Config) validate() (Config, error) {
 	if c.Vocab < 1 || c.Context < 2 {
 		return c, fmt.Errorf("engine: vocabulary of %d and context of %d tokens, want at least 1 and 2", c.Vocab, c.Context)
 	}
+	if c.Drafts > MaxDrafts {
+		return c, fmt.Errorf("engine: drafts of %d tokens, want %d at most", c.Drafts, MaxDrafts)
+	}
 	for _, n := range []*int{&c.MaxRunning, &c.MaxWaiting, &c.PrefillChunk, &c.MaxRows} {
 		if *n < 0 {
 			return c, fmt.Errorf("engine: a limit is %d, want 0 (default) or more", *n)

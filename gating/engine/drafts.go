@@ -11,6 +11,9 @@ import (
 // by others.
 const maxDraft = 32
 
+// MaxDrafts is the longest draft that can be asked for.
+const MaxDrafts = 128
+
 // drafter decides what the sequences of a step bring beyond their next token.
 // Like the loop it belongs to one goroutine.
 type drafter struct {

@@ -65,6 +65,13 @@ type Answer struct {
 	// the end of the answer.
 	FirstToken, Total time.Duration
 	Dropped           Dropped // of a best-effort answer
+	Drafts            Drafts
+}
+
+// Drafts counts tokens tried ahead of their time, and those that were right.
+type Drafts struct {
+	Drafted  int `json:"drafted"`
+	Accepted int `json:"accepted"`
 }
 
 // Dropped is what a best-effort answer went without.
@@ -88,7 +95,11 @@ type event struct {
 		Finish *string `json:"finish_reason"`
 	} `json:"choices"`
 	Usage *struct {
-		Prompt int `json:"prompt_tokens"`
+		Prompt  int `json:"prompt_tokens"`
+		Details struct {
+			Accepted int `json:"accepted_prediction_tokens"`
+			Rejected int `json:"rejected_prediction_tokens"`
+		} `json:"completion_tokens_details"`
 	} `json:"usage"`
 	Extra *struct {
 		Tokens  []int32  `json:"tokens"`
@@ -160,6 +171,8 @@ func (a *Answer) add(e event, begun time.Time, text *strings.Builder, piece func
 	}
 	if e.Usage != nil {
 		a.PromptTokens = e.Usage.Prompt
+		d := e.Usage.Details
+		a.Drafts = Drafts{Drafted: d.Accepted + d.Rejected, Accepted: d.Accepted}
 	}
 	for _, ch := range e.Choices {
 		text.WriteString(ch.Text)

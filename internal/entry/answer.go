@@ -17,8 +17,10 @@ type answer struct {
 	yield   func(prompt.Chunk, error) bool
 	left    bool // the consumer stopped ranging
 
-	tokens       []int32 // the request's prefix, then the tokens delivered
-	promptTokens int     // as the first gating node to deliver counted them; 0 before
+	tokens []int32 // the request's prefix, then the tokens delivered
+	// drafts are those of the gating nodes before the present one, and of all.
+	draftsBefore, drafts prompt.Drafts
+	promptTokens         int // as the first gating node to deliver counted them; 0 before
 
 	failovers int           // gating nodes lost that count for MaxFailovers
 	lost      bool          // an attempt was lost, and none delivered anything since

@@ -24,6 +24,7 @@ func (a *answer) attempt(ctx context.Context, peer string) error {
 	request := a.request
 	request.Prefix = slices.Clip(a.tokens) // later tokens go to another array or past its end
 	check := checker{request: request}
+	a.draftsBefore = a.drafts
 	for c, err := range a.completer(peer).Complete(ctx, request) {
 		watch.Stop() // a slow consumer is not the peer's fault
 		if err != nil {
@@ -55,6 +56,10 @@ func (a *answer) deliver(c prompt.Chunk) bool {
 		a.promptTokens = c.PromptTokens
 	}
 	c.PromptTokens = a.promptTokens // a lie of the second node must not show in an answer of the first
+	// The answer's drafts are those of all who worked on it.
+	c.Drafts.Drafted += a.draftsBefore.Drafted
+	c.Drafts.Accepted += a.draftsBefore.Accepted
+	a.drafts = c.Drafts
 	if c.HasToken {
 		a.tokens = append(a.tokens, c.Token)
 		a.entry.tokens.Add(1)

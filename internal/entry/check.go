@@ -28,6 +28,7 @@ type checker struct {
 	request      prompt.Request
 	promptTokens int
 	chunks       int
+	drafts       prompt.Drafts
 }
 
 // chunk returns an error, which wraps prompt.ErrLost, for a chunk that no
@@ -48,10 +49,12 @@ func (k *checker) chunk(c prompt.Chunk) error {
 		return misbehaved("it sends text without a token")
 	case c.HasToken && c.Token < 0:
 		return misbehaved("it sends token %d", c.Token)
+	case c.Drafts.Accepted > c.Drafts.Drafted || c.Drafts.Drafted < k.drafts.Drafted || c.Drafts.Accepted < k.drafts.Accepted:
+		return misbehaved("it counts %d drafted tokens, %d of them right, after %d and %d", c.Drafts.Drafted, c.Drafts.Accepted, k.drafts.Drafted, k.drafts.Accepted)
 	case len(c.Bytes) > maxTokenBytes:
 		return misbehaved("it sends a token of %d bytes", len(c.Bytes))
 	}
-	k.promptTokens = c.PromptTokens
+	k.promptTokens, k.drafts = c.PromptTokens, c.Drafts
 	return nil
 }
 

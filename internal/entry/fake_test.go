@@ -39,7 +39,8 @@ type act struct {
 // gate is a working in-memory gating node. Its acts are used up one by one;
 // then it is honest.
 type gate struct {
-	stopAt int // position of the end-of-text token; 0: none
+	stopAt int           // position of the end-of-text token; 0: none
+	drafts prompt.Drafts // of each chunk
 
 	mu       sync.Mutex
 	acts     []act
@@ -87,6 +88,7 @@ func (g *gate) Complete(ctx context.Context, r prompt.Request) iter.Seq2[prompt.
 			}
 			i := len(r.Prefix) + n
 			c := truth(r, i)
+			c.Drafts = prompt.Drafts{Drafted: (n + 1) * g.drafts.Drafted, Accepted: (n + 1) * g.drafts.Accepted}
 			switch {
 			case g.stopAt != 0 && i == g.stopAt:
 				c.HasToken, c.Token, c.Bytes, c.Finish = false, 0, nil, prompt.FinishStop

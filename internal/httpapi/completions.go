@@ -92,6 +92,7 @@ type answering struct {
 	tokens []int32 // not yet sent; kept only when they are asked for
 	// What was left out so far; reported when the request allows it.
 	dropped prompt.Dropped
+	drafts  prompt.Drafts // so far
 	finish  prompt.Finish
 }
 
@@ -101,6 +102,8 @@ func (a *answering) add(c prompt.Chunk) (piece string, ended bool) {
 	a.usage.PromptTokens = c.PromptTokens
 	a.dropped.Calls += c.Dropped.Calls
 	a.dropped.Mass += c.Dropped.Mass
+	a.usage.Details.count(a.drafts, c.Drafts)
+	a.drafts = c.Drafts
 	if c.HasToken {
 		a.usage.CompletionTokens++
 		if a.returnTokens {
@@ -152,12 +155,6 @@ type choice struct {
 	Index        int            `json:"index"`
 	Logprobs     *struct{}      `json:"logprobs"`      // always null
 	FinishReason *prompt.Finish `json:"finish_reason"` // null while it goes on
-}
-
-type usage struct {
-	PromptTokens     int `json:"prompt_tokens"`
-	CompletionTokens int `json:"completion_tokens"`
-	TotalTokens      int `json:"total_tokens"`
 }
 
 // extra holds what only we send.

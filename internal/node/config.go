@@ -40,6 +40,10 @@ type Config struct {
 	// model; more wait. 0: the engine's default.
 	Answers int
 
+	// Drafts is how many tokens ahead of their time gating nodes bring to a
+	// step: as many as pay (0), none (below 0), or always so many.
+	Drafts int
+
 	// Audit says how gating nodes check what peers answer: "auto" or empty,
 	// by their standing; "always", every answer; "off".
 	Audit string

@@ -21,10 +21,11 @@ type View struct {
 	Owner   OwnerView   `json:"owner"` // how much this node does now, and why
 	Models  []ModelView `json:"models"`
 	Peers   []PeerView  `json:"peers"`
-	Routing RoutingView `json:"routing"`         // expert calls this node has asked for
-	Served  ServedView  `json:"served"`          // expert calls this node has answered
-	Answers entry.Stats `json:"answers"`         // prompts that entered here
-	Audit   *AuditView  `json:"audit,omitempty"` // checks of what peers answered; absent where none are made
+	Routing RoutingView `json:"routing"`          // expert calls this node has asked for
+	Served  ServedView  `json:"served"`           // expert calls this node has answered
+	Answers entry.Stats `json:"answers"`          // prompts that entered here
+	Gating  *GatingView `json:"gating,omitempty"` // answers worked out here; absent where none are
+	Audit   *AuditView  `json:"audit,omitempty"`  // checks of what peers answered; absent where none are made
 }
 
 // ReachView is how this node can be reached from outside.
@@ -134,6 +135,31 @@ type RoutingView struct {
 	BytesIn     int64   `json:"bytes_in"`
 }
 
+// GatingView sums up the answers this node has worked out, of all models.
+type GatingView struct {
+	Running   int    `json:"running"`
+	Waiting   int    `json:"waiting"`
+	Prefilled uint64 `json:"prompt_tokens"`
+	Decoded   uint64 `json:"tokens"`
+	Steps     uint64 `json:"steps"`
+	Drafted   uint64 `json:"drafted_tokens"`  // tried ahead of their time
+	Accepted  uint64 `json:"accepted_tokens"` // how many of them were right
+}
+
+func (g *gates) view() *GatingView {
+	if len(g.engines) == 0 {
+		return nil
+	}
+	v := &GatingView{}
+	for _, e := range g.engines {
+		s := e.Stats()
+		v.Running, v.Waiting = v.Running+s.Running, v.Waiting+s.Waiting
+		v.Prefilled, v.Decoded, v.Steps = v.Prefilled+s.Prefilled, v.Decoded+s.Decoded, v.Steps+s.Steps
+		v.Drafted, v.Accepted = v.Drafted+s.Drafted, v.Accepted+s.Accepted
+	}
+	return v
+}
+
 // ServedView sums up the expert calls this node has answered for others.
 type ServedView struct {
 	Calls  int64 `json:"calls"`
@@ -168,7 +194,7 @@ func (n *Node) View() View {
 		Dropped: t.Dropped, DroppedMass: t.DroppedMass, Openings: t.Openings,
 		BytesOut: t.BytesOut, BytesIn: t.BytesIn,
 	}
-	v.Audit = n.auditView()
+	v.Audit, v.Gating = n.auditView(), n.gates.view()
 	for _, s := range n.net.Served() {
 		v.Served.Calls += int64(s.Calls)
 		v.Served.Rows += int64(s.Rows)

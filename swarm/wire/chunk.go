@@ -20,19 +20,24 @@ const (
 func AppendChunk(b []byte, c prompt.Chunk) ([]byte, error) {
 	finish, known := finishCode(c.Finish)
 	if !known || len(c.Bytes) > MaxTokenBytes || c.Token < 0 || c.PromptTokens < 0 || c.PromptTokens > math.MaxInt32 ||
-		!validDropped(c.Dropped) {
+		!validDropped(c.Dropped) || !validDrafts(c.Drafts) {
 		return b, fmt.Errorf("%w: chunk with finish %q, token %d of %d bytes, %d prompt tokens", ErrFormat, c.Finish, c.Token, len(c.Bytes), c.PromptTokens)
 	}
 	var flags uint8
 	if c.HasToken {
 		flags |= chunkHasToken
 	}
-	b = appendHeader(b, KindChunk, 0, chunkFixed+len(c.Bytes))
+	drafts := appendDrafts(nil, c.Drafts)
+	if len(drafts) > 0 {
+		flags |= chunkDrafts
+	}
+	b = appendHeader(b, KindChunk, 0, chunkFixed+len(drafts)+len(c.Bytes))
 	b = binary.LittleEndian.AppendUint32(b, uint32(c.PromptTokens))
 	b = append(b, flags, finish, 0, 0)
 	b = binary.LittleEndian.AppendUint32(b, uint32(c.Token))
 	b = binary.LittleEndian.AppendUint32(b, uint32(c.Dropped.Calls))
 	b = binary.LittleEndian.AppendUint32(b, math.Float32bits(float32(c.Dropped.Mass)))
+	b = append(b, drafts...)
 	return append(b, c.Bytes...), nil
 }
 
@@ -48,7 +53,8 @@ func ParseChunk(body []byte) (prompt.Chunk, error) {
 	promptTokens, flags, finish := k.u32(), k.u8(), k.u8()
 	reserved, token := k.u16(), int32(k.u32())
 	dropped := prompt.Dropped{Calls: int(k.u32()), Mass: float64(k.f32())}
-	if k.short || flags&^chunkHasToken != 0 || reserved != 0 || token < 0 ||
+	drafts, ok := parseDrafts(&k, flags)
+	if k.short || !ok || flags&^(chunkHasToken|chunkDrafts) != 0 || reserved != 0 || token < 0 ||
 		promptTokens > math.MaxInt32 || len(k.b) > MaxTokenBytes || !validDropped(dropped) {
 		return prompt.Chunk{}, fmt.Errorf("%w: chunk of %d bytes", ErrFormat, len(body))
 	}
@@ -58,6 +64,7 @@ func ParseChunk(body []byte) (prompt.Chunk, error) {
 		Token:        token,
 		Finish:       finishOf(finish),
 		Dropped:      dropped,
+		Drafts:       drafts,
 	}
 	if len(k.b) > 0 {
 		c.Bytes = k.b

@@ -72,7 +72,7 @@ func MaxBody(k Kind) int {
 	case KindPrompt:
 		return maxPromptBody
 	case KindChunk:
-		return chunkFixed + MaxTokenBytes
+		return chunkFixed + chunkDraftsBytes + MaxTokenBytes
 	case KindPromptEnd:
 		return promptEndFixed + MaxDetail
 	case KindAnnouncement:

@@ -33,6 +33,7 @@ func TestSmallKindsRoundTrip(t *testing.T) {
 		{PromptTokens: 1, HasToken: true, Token: 0},
 		{PromptTokens: 9, Finish: prompt.FinishStop},
 		{HasToken: true, Token: 1<<31 - 1, Finish: prompt.FinishLength},
+		{PromptTokens: 1, HasToken: true, Token: 5, Bytes: []byte("x"), Drafts: prompt.Drafts{Drafted: 70000, Accepted: 70000}},
 	} {
 		if got, err := ParseChunk(body(ok(AppendChunk(nil, c)))); err != nil || !reflect.DeepEqual(got, c) {
 			t.Errorf("chunk: %v, %v, want %v", got, err, c)
