@@ -12,6 +12,7 @@ import (
 	"github.com/moeswarm/moeswarm/gating/engine"
 	"github.com/moeswarm/moeswarm/gating/prompt"
 	"github.com/moeswarm/moeswarm/gating/trunk"
+	"github.com/moeswarm/moeswarm/internal/demo"
 	"github.com/moeswarm/moeswarm/internal/ggml"
 	"github.com/moeswarm/moeswarm/internal/simswarm"
 	"github.com/moeswarm/moeswarm/internal/tokenizer"
@@ -46,8 +47,15 @@ func drafts(ctx context.Context, o Options) (Metrics, error) {
 	if err != nil {
 		return nil, err
 	}
+	small, err := o.openDraft()
+	if err != nil {
+		return nil, err
+	}
+	if small != nil {
+		defer small.Close()
+	}
 	tasks := draftTasks(o)
-	local, err := startDrafting(m, all, pool, -1)
+	local, err := startDrafting(m, all, pool, -1, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -66,15 +74,26 @@ func drafts(ctx context.Context, o Options) (Metrics, error) {
 		if o.Quick && n.Name != "5ms" || o.virtual && n.Name != "0ms" && n.Name != "30ms" {
 			continue
 		}
-		if err := draftsOver(ctx, n, m, pool, tasks, out, o); err != nil {
+		if err := draftsOver(ctx, n, m, small, pool, tasks, out, o); err != nil {
 			return out, fmt.Errorf("RTT %s: %w", n.Name, err)
 		}
 	}
 	return out, checkLeaks(left, out)
 }
 
+// openDraft opens the small model that drafts, if there is one.
+func (o Options) openDraft() (*expert.Model, error) {
+	switch o.Draft {
+	case "":
+		return nil, nil
+	case demo.Name:
+		return expert.NewModel(demo.Name, demo.GGUF(), expert.Options{})
+	}
+	return expert.OpenModel(o.Draft, expert.Options{})
+}
+
 // draftsOver measures one network.
-func draftsOver(ctx context.Context, n simswarm.Network, m *expert.Model, pool *ggml.Pool, tasks []draftTask, out Metrics, o Options) (err error) {
+func draftsOver(ctx context.Context, n simswarm.Network, m, small *expert.Model, pool *ggml.Pool, tasks []draftTask, out Metrics, o Options) (err error) {
 	s := simswarm.New(simswarm.Config{Seed: o.Seed, Sleep: o.sleep(), Link: n.Link})
 	for i, held := range spread(m.Manifest().IDs(), draftHolders, draftReplicas) {
 		set, err := expert.NewSet(m, held, ggml.NewPool(1))
@@ -92,12 +111,12 @@ func draftsOver(ctx context.Context, n simswarm.Network, m *expert.Model, pool *
 		return err
 	}
 	defer func() { err = errors.Join(err, a.close()) }()
-	off, err := startDrafting(m, a.router, pool, -1)
+	off, err := startDrafting(m, a.router, pool, -1, nil)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, off.close()) }()
-	auto, err := startDrafting(m, a.router, pool, 0)
+	auto, err := startDrafting(m, a.router, pool, 0, small)
 	if err != nil {
 		return err
 	}
@@ -172,24 +191,40 @@ type drafting struct {
 	ended  chan error
 }
 
-// startDrafting starts an engine that drafts as engine.Config.Drafts says;
-// close must follow.
-func startDrafting(m *expert.Model, experts expert.Applier, pool *ggml.Pool, drafts int) (*drafting, error) {
+// trunkOver is a model's trunk over some experts.
+func trunkOver(m *expert.Model, experts expert.Applier, pool *ggml.Pool) (*trunk.Trunk, error) {
 	layer, err := gating.NewLayer(gating.Config{Model: m.ID(), TopK: m.TopK(), Applier: experts})
 	if err != nil {
 		return nil, err
 	}
-	tr, err := trunk.New(trunk.Config{Model: m, Mixer: layer, Pool: pool})
+	return trunk.New(trunk.Config{Model: m, Mixer: layer, Pool: pool})
+}
+
+// startDrafting starts an engine that drafts as engine.Config.Drafts says;
+// close must follow.
+func startDrafting(m *expert.Model, experts expert.Applier, pool *ggml.Pool, drafts int, small *expert.Model) (*drafting, error) {
+	tr, err := trunkOver(m, experts, pool)
 	if err != nil {
 		return nil, err
+	}
+	cfg := engine.Config{NewLane: func() engine.Forwarder { return tr.NewLane() }, Slots: tr, Drafts: drafts}
+	if small != nil {
+		set, err := expert.NewSet(small, small.Manifest().IDs(), pool)
+		if err != nil {
+			return nil, err
+		}
+		st, err := trunkOver(small, set, pool)
+		if err != nil {
+			return nil, err
+		}
+		cfg.Small = &engine.Small{Lane: st.NewLane(), Slots: st, Vocab: small.Shape().Vocab, Context: small.Shape().Context}
 	}
 	tok, err := tokenizer.New(m.File())
 	if err != nil {
 		return nil, err
 	}
-	e, err := engine.New(engine.Config{Model: m.ID(), Tokenizer: tok,
-		NewLane: func() engine.Forwarder { return tr.NewLane() }, Slots: tr,
-		Vocab: m.Shape().Vocab, Context: m.Shape().Context, Drafts: drafts})
+	cfg.Model, cfg.Tokenizer, cfg.Vocab, cfg.Context = m.ID(), tok, m.Shape().Vocab, m.Shape().Context
+	e, err := engine.New(cfg)
 	if err != nil {
 		return nil, err
 	}

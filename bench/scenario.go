@@ -44,6 +44,9 @@ type Options struct {
 	Prompt    int // tokens of prompt; default 128
 	NewTokens int // tokens of answer; default 64
 	Seed      uint64
+	// Draft is a small model that drafts in the drafts scenario: a GGUF file or
+	// "demo"; empty: none.
+	Draft string
 
 	// Fabric is what carries a network scenario that has a choice: "memory",
 	// the default, or "processes".

@@ -30,6 +30,7 @@ func (p program) bench(ctx context.Context, args []string) error {
 	fs.IntVar(&o.Prompt, "prompt", 0, "`tokens` of prompt (default: 128, in network scenarios 8)")
 	fs.IntVar(&o.NewTokens, "tokens", 0, "`tokens` of answer (default: 64); in stale-map calls, in slow-replica rounds, in failures seconds of each configuration")
 	fs.Uint64Var(&o.Seed, "seed", 1, "`seed` of prompts and synthetic weights")
+	fs.StringVar(&o.Draft, "draft", "", "small model that drafts in drafts: GGUF `file` or \"demo\" (default: drafts are looked up)")
 	fs.StringVar(&o.Fabric, "fabric", "", "what carries wan: `memory` or processes, real nodes behind relays that delay (default: memory)")
 	fs.BoolVar(&o.Quick, "quick", false, "make network scenarios short: to try them, not for numbers")
 	asJSON := fs.Bool("json", false, "print one JSON object")

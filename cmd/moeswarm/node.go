@@ -41,6 +41,7 @@ type nodeFlags struct {
 	threads      int
 	answers      int
 	drafts       string
+	draft        string
 	sums         string
 	hedge        string
 	owner        ownerFlags
@@ -55,6 +56,8 @@ func (p program) node(ctx context.Context, args []string) error {
       hold and gate the built-in model; prints an address to join by
   moeswarm node --join /ip4/192.0.2.7/tcp/4160/p2p/12D3KooW… --model demo --experts '*:0-7' --gate=false
       hold half of each layer's experts for that swarm
+  moeswarm node --model big.gguf --gate --draft small.gguf
+      a small model of the same family goes ahead, where rounds to the experts take long
   moeswarm node --join /ip4/192.0.2.7/tcp/4160/p2p/12D3KooW…
       hold nothing; forward prompts for whatever the swarm serves
   curl http://127.0.0.1:4180/v1/completions -d '{"prompt":"func main() {","max_tokens":64,"temperature":0}'
@@ -80,6 +83,7 @@ func (p program) node(ctx context.Context, args []string) error {
 	fs.IntVar(&f.threads, "threads", 0, "`processors` to compute with (default: all)")
 	fs.IntVar(&f.answers, "answers", 0, "answers a gating node works on at a time per model; more wait (default 16)")
 	fs.StringVar(&f.drafts, "drafts", "auto", "tokens to try ahead of time in each step of an answer, looked up in what it has so far: auto (as many as measured acceptance and step times say pay), off, or always a `number`; answers are the same")
+	fs.StringVar(&f.draft, "draft", "", "small model that drafts for those gated here, where there is nothing to look up: GGUF `file` with the same vocabulary, name of an imported model, or \"demo\"; all of it runs here")
 	fs.StringVar(&f.sums, "sums", "exact", "exact: one result per expert, tokens equal a single machine's; partial: holders add up their experts, fewer bytes, last bits not fixed")
 	fs.StringVar(&f.hedge, "hedge", "auto", "when to duplicate expert calls that a peer has not answered, for 5 % of them at most: off, auto (after the p95 of that peer), or a `duration` such as 20ms")
 	f.owner.define(fs)
@@ -145,6 +149,12 @@ func (p program) runNode(ctx context.Context, f nodeFlags) error {
 	if err := f.owner.apply(&cfg, f.data); err != nil {
 		return err
 	}
+	if f.draft != "" {
+		if cfg.Draft, err = p.openModel(ctx, store, f.draft); err != nil {
+			return fmt.Errorf("--draft: %w", err)
+		}
+		defer cfg.Draft.Model.Close()
+	}
 	n, err := node.New(cfg)
 	if err != nil {
 		return err
@@ -204,6 +214,9 @@ func (p program) nodeConfig(f nodeFlags) (node.Config, error) {
 		cfg.PartialSums = true
 	default:
 		return cfg, usagef("--sums %q: want exact or partial", f.sums)
+	}
+	if f.draft != "" && !f.gate {
+		return cfg, usagef("--draft %s: only a gating node drafts; add --gate", f.draft)
 	}
 	switch n, err := strconv.Atoi(f.drafts); {
 	case f.drafts == "auto":

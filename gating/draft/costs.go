@@ -12,7 +12,7 @@ const (
 	grades = 20
 	// remembered is the number of steps of a grade that count. Their median
 	// is taken, so that one retransmission or one stall says nothing.
-	remembered = 21
+	remembered = 31
 	// fresh is the number of steps after which what was seen of a grade is
 	// forgotten: networks change, and a grade that looked too dear is not
 	// tried otherwise.

@@ -3,7 +3,7 @@ package draft
 // margin is by how much drafts must raise the expected rate. Estimates are
 // never that exact, and a draft that brings less is not worth the holders'
 // work.
-const margin = 1.05
+const margin = 1.08
 
 // Share says how many tokens of each sequence's draft go into a step, so that
 // the expected tokens per time are most. chances has for each sequence what

@@ -86,6 +86,8 @@ type Config struct {
 	// step: as many as pay (0), none (below 0), or always so many, whatever
 	// they cost. The answers are the same.
 	Drafts int
+	// Small drafts where looking back finds nothing. nil: nobody does.
+	Small *Small
 
 	Log *slog.Logger // nil: none
 
@@ -111,6 +113,9 @@ func (c Config) validate() (Config, error) {
 	}
 	if c.Vocab < 1 || c.Context < 2 {
 		return c, fmt.Errorf("engine: vocabulary of %d and context of %d tokens, want at least 1 and 2", c.Vocab, c.Context)
+	}
+	if s := c.Small; s != nil && (s.Lane == nil || s.Slots == nil || s.Vocab < 1 || s.Context < 1) {
+		return c, errors.New("engine: the small model needs a lane, slots, a vocabulary and a context")
 	}
 	if c.Drafts > MaxDrafts {
 		return c, fmt.Errorf("engine: drafts of %d tokens, want %d at most", c.Drafts, MaxDrafts)

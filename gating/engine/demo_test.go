@@ -19,20 +19,7 @@ import (
 // demoEngine runs the demo model with all experts at home.
 func demoEngine(t *testing.T, cfg engine.Config) (*engine.Engine, expert.ModelID) {
 	t.Helper()
-	m := demotest.Model(t, "Q4_K_M")
-	pool := ggml.NewPool(2)
-	set, err := expert.NewSet(m, m.Manifest().IDs(), pool)
-	if err != nil {
-		t.Fatal(err)
-	}
-	mix, err := gating.NewLayer(gating.Config{Model: m.ID(), TopK: m.TopK(), Applier: set})
-	if err != nil {
-		t.Fatal(err)
-	}
-	tr, err := trunk.New(trunk.Config{Model: m, Mixer: mix, Pool: pool})
-	if err != nil {
-		t.Fatal(err)
-	}
+	m, tr := demoTrunk(t, "Q4_K_M")
 	tok, err := tokenizer.New(m.File())
 	if err != nil {
 		t.Fatal(err)
@@ -54,6 +41,52 @@ func demoEngine(t *testing.T, cfg engine.Config) (*engine.Engine, expert.ModelID
 		}
 	})
 	return e, m.ID()
+}
+
+// demoTrunk is the trunk of the demo model in some precision, all of it here.
+func demoTrunk(t *testing.T, quant string) (*expert.Model, *trunk.Trunk) {
+	t.Helper()
+	m := demotest.Model(t, quant)
+	pool := ggml.NewPool(2)
+	set, err := expert.NewSet(m, m.Manifest().IDs(), pool)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mix, err := gating.NewLayer(gating.Config{Model: m.ID(), TopK: m.TopK(), Applier: set})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tr, err := trunk.New(trunk.Config{Model: m, Mixer: mix, Pool: pool})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m, tr
+}
+
+// A model drafts for one of the same family: nearly everything is right,
+// sampled tokens as well, and the answers are those without.
+func TestDemoModelDrafts(t *testing.T) {
+	g := demotest.Load(t)
+	m, tr := demoTrunk(t, "Q8_0")
+	small := &engine.Small{Lane: tr.NewLane(), Slots: tr, Vocab: m.Shape().Vocab, Context: m.Shape().Context}
+	alone, id := demoEngine(t, engine.Config{Drafts: -1})
+	drafted, _ := demoEngine(t, engine.Config{Drafts: 4, Small: small})
+	for i, p := range g.Prompts[:4] {
+		sampling := prompt.Sampling{}
+		if i%2 == 1 {
+			sampling = prompt.Sampling{Temperature: 1, RepeatPenalty: 1.2, Seed: uint64(i)}
+		}
+		r := prompt.Request{Model: id, Text: p.Text, MaxTokens: 30, Sampling: sampling}
+		want := collect(t, alone, r)
+		if got := collect(t, drafted, r); !slices.Equal(got, want) {
+			t.Errorf("%.30q: drafted %v, alone %v", r.Text, got, want)
+		}
+	}
+	s := drafted.Stats()
+	t.Logf("%d of %d drafted tokens were right", s.Accepted, s.Drafted)
+	if s.Drafted < 50 || s.Accepted*2 < s.Drafted {
+		t.Error("the same model in another precision should be right more often")
+	}
 }
 
 func collect(t *testing.T, e *engine.Engine, r prompt.Request) (ids []int32) {

@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"context"
+	"errors"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -9,6 +11,7 @@ import (
 
 	"github.com/moeswarm/moeswarm/gating"
 	"github.com/moeswarm/moeswarm/gating/prompt"
+	"github.com/moeswarm/moeswarm/gating/trunk"
 )
 
 // quoting is a model that repeats itself: what follows depends on the last token,
@@ -42,6 +45,14 @@ func TestDraftsDoNotMatter(t *testing.T) {
 		cfg := Config{MaxRunning: 1 + rng.IntN(5), MaxWaiting: 100, PrefillChunk: 1 + rng.IntN(70), Context: 60 + rng.IntN(100)}
 		cfg.MaxRows = cfg.MaxRunning + 1 + rng.IntN(40)
 		cfg.Drafts = rng.IntN(10) // 0: as many as seem to pay
+		small := newFakeTrunk(t)
+		small.model = []func([]int32, []float32){quoting, fakeLogits, nonsense}[rng.IntN(3)]
+		if rng.IntN(5) == 0 {
+			small.before = func(context.Context, trunk.Step) error { return errors.New("out of order") }
+		}
+		if rng.IntN(2) == 0 {
+			cfg.Small = &Small{Lane: small, Slots: small, Vocab: fakeVocab - rng.IntN(3), Context: 40 + rng.IntN(200)}
+		}
 		e, stop := start(t, f, cfg)
 		var wg sync.WaitGroup
 		for range 1 + rng.IntN(8) {
@@ -67,6 +78,9 @@ func TestDraftsDoNotMatter(t *testing.T) {
 				t.Errorf("step %d has %d rows up to position %d, limits %d and %d", i, s.Rows(), slices.Max(s.Positions), cfg.MaxRows, cfg.Context)
 			}
 		}
+		if small.held() != 0 {
+			t.Errorf("the small model still has %d sequences", small.held())
+		}
 		if t.Failed() {
 			t.Fatalf("config %+v", cfg)
 		}
@@ -76,6 +90,46 @@ func TestDraftsDoNotMatter(t *testing.T) {
 	t.Logf("%d of %d drafted tokens were right", all.Accepted, all.Drafted)
 	if all.Accepted < 500 || all.Drafted-all.Accepted < 500 {
 		t.Error("too few to have tested anything")
+	}
+}
+
+func nonsense(_ []int32, out []float32) {
+	for i := range out {
+		out[i] = float32(math.NaN())
+	}
+}
+
+// A small model drafts where there is nothing to look up. One that thinks
+// alike draws alike, whatever the temperature: it uses the same randomness.
+func TestSmallModelDrafts(t *testing.T) {
+	blurred := func(history []int32, out []float32) {
+		fakeLogits(history, out)
+		for i := range out {
+			out[i] += 0.3 * float32(i%3)
+		}
+	}
+	for _, x := range []struct {
+		name  string
+		model func([]int32, []float32)
+		least float64 // share of the drafted tokens that are right
+	}{{"the same", fakeLogits, 0.9}, {"one like it", blurred, 0.5}} {
+		small := newFakeTrunk(t)
+		small.model = x.model
+		e, stop := start(t, newFakeTrunk(t), Config{Drafts: 4, Small: &Small{Lane: small, Slots: small, Vocab: fakeVocab, Context: 400}})
+		for seed := range uint64(20) {
+			r := prompt.Request{Text: randomText(rand.New(rand.NewPCG(seed, 1)), 80), MaxTokens: 60, Sampling: prompt.Sampling{Temperature: float32(seed%4) / 2, Seed: seed}}
+			ids, finish, err := answer(e, t.Context(), r)
+			check(t, x.name, r, 400, ids, finish, err)
+		}
+		stop()
+		s := e.Stats()
+		t.Logf("%s: %d steps for %d tokens, %d of %d drafted ones right", x.name, s.Steps, s.Decoded, s.Accepted, s.Drafted)
+		if s.Drafted < 300 || float64(s.Accepted) < x.least*float64(s.Drafted) {
+			t.Errorf("%s: %d of %d tokens right", x.name, s.Accepted, s.Drafted)
+		}
+		if small.held() != 0 {
+			t.Error("the small model still has a sequence")
+		}
 	}
 }
 

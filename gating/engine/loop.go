@@ -115,6 +115,7 @@ func (l *loop) end(s *sequence, f prompt.Finish, err error) {
 	l.active = slices.Delete(l.active, i, i+1)
 	l.running.Add(-1)
 	l.memory.end(s)
+	l.drafts.end(s)
 	l.pace.note(time.Since(s.joined))
 	s.end(f, err)
 }
@@ -126,7 +127,7 @@ func (l *loop) launch(ctx context.Context) {
 		if rows == nil {
 			return
 		}
-		l.fly(ctx, l.members(ready, rows))
+		l.fly(ctx, l.members(ctx, ready, rows))
 	}
 }
 
@@ -244,7 +245,7 @@ type member struct {
 }
 
 // members are the sequences that have rows in the step, with their drafts.
-func (l *loop) members(ready []*sequence, rows []int) (in []member) {
+func (l *loop) members(ctx context.Context, ready []*sequence, rows []int) (in []member) {
 	var decode []*sequence
 	total := 0
 	for i, s := range ready {
@@ -258,7 +259,10 @@ func (l *loop) members(ready []*sequence, rows []int) (in []member) {
 			decode = append(decode, s)
 		}
 	}
-	l.drafts.propose(decode, total, l.cfg.MaxRows-total, l.groups)
+	if err := l.drafts.propose(ctx, decode, total, l.cfg.MaxRows-total, l.groups); err != nil && ctx.Err() == nil {
+		l.cfg.Log.Warn("the small model failed and drafts no more", "err", err)
+		l.drafts.small.broken = true
+	}
 	return in
 }
 

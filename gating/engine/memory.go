@@ -33,7 +33,7 @@ const (
 // room is the number of positions that a sequence needs memory for before its
 // next step: all its tokens, so that a prompt once begun can be read to its
 // end, and a draft.
-func (s *sequence) room() int { return min(len(s.ids)+maxDraft, s.limit) }
+func (s *sequence) room() int { return min(len(s.ids)+MaxDrafts, s.limit) }
 
 // admit gives a sequence a slot with memory for its tokens, and the longest
 // beginning that is kept of an earlier sequence of the same user. It reports

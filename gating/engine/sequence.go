@@ -40,6 +40,8 @@ type sequence struct {
 	acceptance *draft.Acceptance // nil before the first look
 	proposal   draft.Proposal
 	chances    []float64
+	guess      *guess        // nil before the small model was asked
+	guessed    bool          // the proposal is the small model's
 	draft      []int32       // the part of the proposal that is sent
 	drafts     prompt.Drafts // of the answer so far
 

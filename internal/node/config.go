@@ -43,6 +43,9 @@ type Config struct {
 	// Drafts is how many tokens ahead of their time gating nodes bring to a
 	// step: as many as pay (0), none (below 0), or always so many.
 	Drafts int
+	// Draft is a small model that drafts for those gated here; without one
+	// drafts are looked up in the answers themselves.
+	Draft Model
 
 	// Audit says how gating nodes check what peers answer: "auto" or empty,
 	// by their standing; "always", every answer; "off".

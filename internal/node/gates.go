@@ -64,11 +64,17 @@ func newEngine(m Model, applier expert.Applier, pool *ggml.Pool, watch watcher, 
 	if err != nil {
 		return nil, fmt.Errorf("model %s: %w", m.Name, err)
 	}
+	var small *engine.Small
+	if cfg.Draft.Model != nil && cfg.Drafts >= 0 {
+		if small, err = newSmall(m, tok, cfg.Draft, pool); err != nil {
+			return nil, err
+		}
+	}
 	return engine.New(engine.Config{
 		Model: m.Model.ID(), Tokenizer: tok, Watch: watch,
 		NewLane: func() engine.Forwarder { return t.NewLane() }, Slots: t,
 		Away:  func() time.Duration { return away() * time.Duration(len(m.Model.Shape().SparseLayers)) },
 		Vocab: m.Model.Shape().Vocab, Context: m.Model.Shape().Context,
-		MaxRunning: cfg.Answers, Drafts: cfg.Drafts, Log: cfg.Log,
+		MaxRunning: cfg.Answers, Drafts: cfg.Drafts, Small: small, Log: cfg.Log,
 	})
 }
