@@ -112,7 +112,7 @@ func answer(ctx context.Context, tr *trunk.Trunk, c *checker, prompt []int32, n 
 	}
 	next, err := settled(func() (int32, error) {
 		tr.Release(0)
-		return prefill(ctx, tr, prompt)
+		return prefill(ctx, tr, 0, prompt)
 	})
 	if err != nil {
 		return nil, nil, err

@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/moeswarm/moeswarm/expert"
@@ -49,44 +50,58 @@ func local(ctx context.Context, o Options) (Metrics, error) {
 	if err != nil {
 		return nil, err
 	}
-	_, ids, err := promptFor(m, o.Prompt, o.Seed)
-	if err != nil {
-		return nil, err
+	prompts := make([][]int32, o.Streams)
+	for i := range prompts {
+		if _, prompts[i], err = promptFor(m, o.Prompt, o.Seed+uint64(i)); err != nil {
+			return nil, err
+		}
 	}
 	// Once unmeasured, so that the weights are in memory.
-	if _, err := prefill(ctx, tr, ids); err != nil {
+	if _, err := prefill(ctx, tr, 0, prompts[0]); err != nil {
 		return nil, err
 	}
 	tr.Release(0)
-	start := time.Now()
-	next, err := prefill(ctx, tr, ids)
-	if err != nil {
-		return nil, err
+	start, read := time.Now(), 0
+	step := trunk.Step{} // of decoding, a row for each stream
+	for i, ids := range prompts {
+		next, err := prefill(ctx, tr, i, ids)
+		if err != nil {
+			return nil, err
+		}
+		read += len(ids)
+		step.Tokens, step.Positions = append(step.Tokens, next), append(step.Positions, len(ids))
+		step.Slots, step.Logits = append(step.Slots, i), append(step.Logits, i)
 	}
 	prefilled := time.Since(start)
 	mixer.rounds = mixer.rounds[:0]
 	var steps []time.Duration
-	for i := range o.NewTokens {
+	var sum time.Duration
+	worked := processorTime(os.Getpid())
+	for range o.NewTokens {
 		start := time.Now()
-		out, err := tr.Forward(ctx, trunk.Step{Tokens: []int32{next}, Positions: []int{len(ids) + i}, Slots: []int{0}, Logits: []int{0}})
+		out, err := tr.Forward(ctx, step)
 		if err != nil {
 			return nil, err
 		}
-		next = argmax(out.Row(0))
+		for i := range step.Tokens {
+			step.Tokens[i] = argmax(out.Row(i))
+			step.Positions[i]++
+		}
 		steps = append(steps, time.Since(start))
+		sum += steps[len(steps)-1]
 	}
-	var sum time.Duration
-	for _, s := range steps {
-		sum += s
-	}
+	worked = processorTime(os.Getpid()) - worked
+	tokens := float64(o.NewTokens * o.Streams)
 	return Metrics{
 		"threads":                 float64(pool.Workers()),
+		"streams":                 float64(o.Streams),
 		"prompt_tokens":           float64(o.Prompt),
 		"new_tokens":              float64(o.NewTokens),
-		"prefill_tokens_per_s":    float64(len(ids)) / prefilled.Seconds(),
-		"decode_tokens_per_s":     float64(o.NewTokens) / sum.Seconds(),
+		"prefill_tokens_per_s":    float64(read) / prefilled.Seconds(),
+		"decode_tokens_per_s":     tokens / sum.Seconds(),
 		"decode_p50_ms":           quantile(steps, 0.5),
-		"decode_p50_tokens_per_s": 1000 / quantile(steps, 0.5),
+		"decode_p50_tokens_per_s": float64(o.Streams) * 1000 / quantile(steps, 0.5),
+		"processor_ms_per_token":  1000 * worked.Seconds() / tokens,
 		"layer_round_p50_ms":      quantile(mixer.rounds, 0.5),
 		"layer_round_p99_ms":      quantile(mixer.rounds, 0.99),
 		"network_bytes_per_token": 0,
@@ -95,14 +110,14 @@ func local(ctx context.Context, o Options) (Metrics, error) {
 
 const prefillChunk = 256 // rows of a step, as in the engine
 
-// prefill runs ids from position 0 of slot 0 and returns the greedy next token.
-func prefill(ctx context.Context, tr *trunk.Trunk, ids []int32) (int32, error) {
+// prefill runs ids from position 0 of a slot and returns the greedy next token.
+func prefill(ctx context.Context, tr *trunk.Trunk, slot int, ids []int32) (int32, error) {
 	var next int32
 	for at := 0; at < len(ids); at += prefillChunk {
 		end := min(at+prefillChunk, len(ids))
 		s := trunk.Step{Tokens: ids[at:end]}
 		for p := at; p < end; p++ {
-			s.Positions, s.Slots = append(s.Positions, p), append(s.Slots, 0)
+			s.Positions, s.Slots = append(s.Positions, p), append(s.Slots, slot)
 		}
 		if end == len(ids) {
 			s.Logits = []int{end - at - 1}

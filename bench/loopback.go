@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
+	"sync"
+	"time"
 
 	"github.com/moeswarm/moeswarm/expert"
 	"github.com/moeswarm/moeswarm/internal/client"
@@ -44,18 +46,24 @@ func loopback(ctx context.Context, o Options) (_ Metrics, err error) {
 	if err != nil {
 		return nil, err
 	}
-	prompt, _, err := promptFor(m, o.Prompt, o.Seed)
-	if err != nil {
-		return nil, err
+	prompts := make([]string, o.Streams)
+	for i := range prompts {
+		if prompts[i], _, err = promptFor(m, o.Prompt, o.Seed+uint64(i)); err != nil {
+			return nil, err
+		}
 	}
-	if _, err := askFor(ctx, entry, prompt, 2, o.Seed); err != nil { // once unmeasured
+	if _, err := askFor(ctx, entry, prompts[0], 2, o.Seed); err != nil { // once unmeasured
 		return nil, err
 	}
 	var before, after node.View
 	if err := gate.Get(ctx, "/v1/swarm", &before); err != nil {
 		return nil, err
 	}
-	a, err := askFor(ctx, entry, prompt, o.NewTokens, o.Seed)
+	pids := []int{s.Entry.Pid()}
+	for _, n := range s.Nodes {
+		pids = append(pids, n.Pid())
+	}
+	together, err := askTogether(ctx, entry, prompts, o.NewTokens, o.Seed, pids)
 	if err != nil {
 		return nil, err
 	}
@@ -66,21 +74,72 @@ func loopback(ctx context.Context, o Options) (_ Metrics, err error) {
 	metrics := Metrics{
 		"nodes":                   float64(len(s.Nodes)),
 		"threads":                 float64(max(o.Threads, 0)),
+		"streams":                 float64(o.Streams),
 		"processors":              float64(runtime.GOMAXPROCS(0)),
-		"prompt_tokens":           float64(a.PromptTokens),
-		"new_tokens":              float64(len(a.Tokens)),
-		"prefill_tokens_per_s":    float64(a.PromptTokens) / a.FirstToken.Seconds(),
-		"decode_tokens_per_s":     a.DecodeRate(),
-		"first_token_ms":          float64(a.FirstToken.Microseconds()) / 1000,
+		"prompt_tokens":           float64(together.promptTokens) / float64(o.Streams),
+		"new_tokens":              float64(together.tokens) / float64(o.Streams),
+		"prefill_tokens_per_s":    float64(together.promptTokens) / together.firstTokens.Seconds(),
+		"decode_tokens_per_s":     together.rate,
+		"processor_ms_per_token":  1000 * together.worked.Seconds() / float64(together.promptTokens+together.tokens),
+		"first_token_ms":          1000 * together.firstTokens.Seconds(),
 		"layer_round_p50_ms":      after.Routing.RoundP50ms,
 		"layer_round_p99_ms":      after.Routing.RoundP99ms,
-		"network_bytes_per_token": float64(bytes) / float64(a.PromptTokens+len(a.Tokens)),
+		"network_bytes_per_token": float64(bytes) / float64(together.promptTokens+together.tokens),
 		"failovers":               float64(after.Routing.Failovers),
 	}
 	if private, ok := privateMemory(s); ok {
 		metrics["holder_private_memory_max_mb"] = private
 	}
 	return metrics, nil
+}
+
+// together is how prompts went that were asked at the same time.
+type together struct {
+	promptTokens, tokens int
+	firstTokens          time.Duration // until every prompt had its first token
+	rate                 float64       // tokens a second while all of them were being answered
+	worked               time.Duration // processor time of the processes
+}
+
+// askTogether completes all prompts at once.
+func askTogether(ctx context.Context, c *client.Client, prompts []string, n int, seed uint64, pids []int) (together, error) {
+	answers, errs := make([]client.Answer, len(prompts)), make([]error, len(prompts))
+	var wg sync.WaitGroup
+	begun, worked := time.Now(), processorTime(pids...)
+	for i, p := range prompts {
+		wg.Go(func() { answers[i], errs[i] = askFor(ctx, c, p, n, seed) })
+	}
+	wg.Wait()
+	t := together{worked: processorTime(pids...) - worked}
+	if err := errors.Join(errs...); err != nil {
+		return t, err
+	}
+	// All are being answered from the last first token to the first last one.
+	from, to := begun, answers[0].Arrived[len(answers[0].Arrived)-1]
+	for _, a := range answers {
+		t.promptTokens += a.PromptTokens
+		t.tokens += len(a.Tokens)
+		if a.Arrived[0].After(from) {
+			from = a.Arrived[0]
+		}
+		if last := a.Arrived[len(a.Arrived)-1]; last.Before(to) {
+			to = last
+		}
+	}
+	t.firstTokens = from.Sub(begun)
+	within := 0
+	for _, a := range answers {
+		for _, at := range a.Arrived {
+			if at.After(from) && !at.After(to) {
+				within++
+			}
+		}
+	}
+	if within == 0 {
+		return t, errors.New("some answers ended before others began; use more --tokens or fewer --streams")
+	}
+	t.rate = float64(within) / to.Sub(from).Seconds()
+	return t, nil
 }
 
 // askFor completes greedily until there are n tokens.

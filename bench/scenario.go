@@ -43,6 +43,7 @@ type Options struct {
 	Threads   int // per process; default: all processors
 	Prompt    int // tokens of prompt; default 128
 	NewTokens int // tokens of answer; default 64
+	Streams   int // prompts answered at the same time in local and loopback; default 1
 	Seed      uint64
 	// Draft is a small model that drafts in the drafts scenario: a GGUF file or
 	// "demo"; empty: none.
@@ -67,7 +68,7 @@ func (o Options) withDefaults() (Options, error) {
 		name  string
 		value *int
 		def   int
-	}{{"nodes", &o.Nodes, 4}, {"prompt", &o.Prompt, 128}, {"tokens", &o.NewTokens, 64}, {"threads", &o.Threads, 0}, {"layers", &o.Layers, 0}} {
+	}{{"nodes", &o.Nodes, 4}, {"prompt", &o.Prompt, 128}, {"tokens", &o.NewTokens, 64}, {"streams", &o.Streams, 1}, {"threads", &o.Threads, 0}, {"layers", &o.Layers, 0}} {
 		if *n.value < 0 {
 			return o, fmt.Errorf("--%s %d: want a positive number", n.name, *n.value)
 		}

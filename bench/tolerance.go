@@ -187,7 +187,7 @@ func capture(ctx context.Context, m *expert.Model, set *expert.Set, pool *ggml.P
 	if err != nil {
 		return nil, err
 	}
-	if _, err := prefill(ctx, tr, randomIDs(seed, prefillChunk, m.Shape().Vocab)); err != nil {
+	if _, err := prefill(ctx, tr, 0, randomIDs(seed, prefillChunk, m.Shape().Vocab)); err != nil {
 		return nil, err
 	}
 	r := rand.New(rand.NewPCG(seed, 3))

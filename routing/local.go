@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"time"
 
@@ -29,7 +30,12 @@ func (w *round) startLocal(ctx context.Context) {
 		w.settle(ctx, w.local(ctx, mine))
 		return
 	}
-	go func() { w.done <- w.local(ctx, mine) }()
+	go func() {
+		// The attempts at peers first: once it has begun, this work may keep
+		// every processor for longer than a frame takes to write.
+		runtime.Gosched()
+		w.done <- w.local(ctx, mine)
+	}()
 }
 
 // local computes calls with the experts held here.

@@ -1,7 +1,9 @@
 package swarm
 
 import (
+	"errors"
 	"io"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,8 +25,24 @@ func frameTime(n int) time.Duration {
 	return frameGrace + time.Duration(n)*time.Second/slowestRate
 }
 
-// outbox writes frames to one stream, in the order they were put, from the
-// one goroutine that runs it. Whoever puts a frame never waits for the peer.
+// inlineTime is how long whoever puts a frame may try to write it itself: many
+// times what handing it to the transport takes, and little enough to wait.
+// inlineMost is the longest frame it tries: the credit a new stream has.
+const (
+	inlineTime = 20 * time.Millisecond
+	inlineMost = 256 << 10
+)
+
+// deadlineWriter is what an outbox writes to: a stream.
+type deadlineWriter interface {
+	io.Writer
+	SetWriteDeadline(time.Time) error
+}
+
+// outbox writes frames to one stream, in the order they were put. A frame that
+// finds nothing before it is written by whoever puts it, which saves waking
+// another goroutine; but never waits for the peer: what does not go at once,
+// and what comes meanwhile, is written by the goroutine that runs the outbox.
 type outbox struct {
 	// Constant after construction.
 	born    time.Time
@@ -43,6 +61,10 @@ type outbox struct {
 		bytes  int        // of all frames put and not yet left
 		closed bool       // nothing more is put; what is here is still written
 		broken bool       // nothing more is written either
+
+		stream  deadlineWriter // once run has begun; nil: only run writes
+		writing bool           // somebody writes
+		err     error          // of a write by whoever put the frame
 	}
 }
 
@@ -51,25 +73,71 @@ type outFrame struct {
 	b    []byte
 	id   uint64 // the call it belongs to
 	cost int64  // for the owner's accounts
+	left int    // bytes at the end of b to be written still, if a part is on its way; 0: all
+}
+
+// rest is what of the frame is to be written.
+func (f outFrame) rest() []byte {
+	if f.left > 0 {
+		return f.b[len(f.b)-f.left:]
+	}
+	return f.b
 }
 
 func newOutbox(memory *buffers, written func(outFrame)) *outbox {
 	return &outbox{born: time.Now(), memory: memory, wake: make(chan struct{}, 1), room: make(chan struct{}, 1), written: written}
 }
 
-// put queues a frame. It reports false, and leaves f with the caller, when
-// the outbox is closed.
+// put writes a frame or queues it. It reports false, and leaves f with the
+// caller, when the outbox is closed.
 func (o *outbox) put(f outFrame) bool {
 	o.mu.Lock()
 	if o.mu.closed {
 		o.mu.Unlock()
 		return false
 	}
-	o.mu.frames = append(o.mu.frames, f)
 	o.mu.bytes += len(f.b)
+	w := o.mu.stream
+	if w == nil || o.mu.writing || len(o.mu.frames) > 0 || len(f.b) > inlineMost {
+		o.mu.frames = append(o.mu.frames, f)
+		o.mu.Unlock()
+		signal(o.wake)
+		return true
+	}
+	o.mu.writing = true
 	o.mu.Unlock()
-	signal(o.wake)
+	o.writeNow(w, f)
 	return true
+}
+
+// writeNow writes a frame for whoever puts it. What does not go within
+// inlineTime is left to the outbox's own goroutine.
+func (o *outbox) writeNow(w deadlineWriter, f outFrame) {
+	_ = w.SetWriteDeadline(time.Now().Add(inlineTime))
+	n, err := w.Write(f.b)
+	o.moved.Add(int64(n))
+	o.mu.Lock()
+	o.mu.writing = false
+	f.left = len(f.b) - n
+	later := err != nil && isTimeout(err) && f.left > 0 && !o.mu.broken
+	if later {
+		o.mu.frames = slices.Insert(o.mu.frames, 0, f)
+	} else if err != nil && !isTimeout(err) {
+		o.mu.err = err
+	}
+	wake := o.mu.err != nil || len(o.mu.frames) > 0 || o.mu.closed
+	o.mu.Unlock()
+	if wake {
+		signal(o.wake)
+	}
+	if !later {
+		o.leave([]outFrame{f})
+	}
+}
+
+func isTimeout(err error) bool {
+	var t interface{ Timeout() bool }
+	return errors.As(err, &t) && t.Timeout()
 }
 
 // drop takes the frames of call id out again, if they still wait, and reports
@@ -79,7 +147,7 @@ func (o *outbox) drop(id uint64) bool {
 	var dropped []outFrame
 	kept := o.mu.frames[:0]
 	for _, f := range o.mu.frames {
-		if f.id == id {
+		if f.id == id && f.left == 0 {
 			dropped = append(dropped, f)
 		} else {
 			kept = append(kept, f)
@@ -132,9 +200,17 @@ func (o *outbox) late() bool {
 func (o *outbox) run(w io.Writer) error {
 	var taken []outFrame
 	var joined []byte
+	o.mu.Lock()
+	o.mu.stream, _ = w.(deadlineWriter)
+	o.mu.Unlock()
 	for {
 		var open bool
-		taken, open = o.take(taken[:0])
+		var err error
+		taken, open, err = o.take(taken[:0])
+		if err != nil {
+			o.fail()
+			return err
+		}
 		if len(taken) == 0 {
 			if !open {
 				return nil
@@ -142,15 +218,21 @@ func (o *outbox) run(w io.Writer) error {
 			<-o.wake
 			continue
 		}
-		b := taken[0].b
+		b := taken[0].rest()
 		if len(taken) > 1 {
 			joined = joined[:0]
 			for _, f := range taken {
-				joined = append(joined, f.b...)
+				joined = append(joined, f.rest()...)
 			}
 			b = joined
 		}
-		err := o.write(w, b)
+		if s, ok := w.(deadlineWriter); ok {
+			_ = s.SetWriteDeadline(time.Time{}) // writeNow may have set one
+		}
+		err = o.write(w, b)
+		o.mu.Lock()
+		o.mu.writing = false
+		o.mu.Unlock()
 		o.leave(taken)
 		if err != nil {
 			o.fail()
@@ -159,13 +241,18 @@ func (o *outbox) run(w io.Writer) error {
 	}
 }
 
-// take moves the frames for the next write to dst: one, or as many as fit.
-func (o *outbox) take(dst []outFrame) (taken []outFrame, open bool) {
+// take moves the frames for the next write to dst: one, or as many as fit. It
+// takes none while somebody else writes. open says whether more may come, err
+// why nothing can be written any more.
+func (o *outbox) take(dst []outFrame) (taken []outFrame, open bool, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if o.mu.writing || o.mu.err != nil {
+		return dst, true, o.mu.err
+	}
 	n, size := 0, 0
 	for n < len(o.mu.frames) {
-		size += len(o.mu.frames[n].b)
+		size += len(o.mu.frames[n].rest())
 		if n > 0 && size > outboxWrite {
 			break
 		}
@@ -175,7 +262,8 @@ func (o *outbox) take(dst []outFrame) (taken []outFrame, open bool) {
 	rest := copy(o.mu.frames, o.mu.frames[n:])
 	clear(o.mu.frames[rest:])
 	o.mu.frames = o.mu.frames[:rest]
-	return dst, !o.mu.closed
+	o.mu.writing = len(dst) > 0
+	return dst, !o.mu.closed, nil
 }
 
 // write writes b in pieces, so that progress shows.

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"os"
 	"sync"
 	"testing"
+	"time"
 )
 
 // gatedWriter lets each write through when a token comes, and keeps what was
@@ -162,4 +164,64 @@ func TestOutboxIsLate(t *testing.T) {
 	w.pass <- nil
 	eventually(t, "the write to end", func() bool { return !o.late() })
 	o.close()
+}
+
+// slowStream takes a few bytes and then lets the deadline pass, once.
+type slowStream struct {
+	bytes.Buffer
+	takes    int // of the first write; then everything
+	err      error
+	deadline bool // is set
+}
+
+func (s *slowStream) SetWriteDeadline(t time.Time) error {
+	s.deadline = !t.IsZero()
+	return nil
+}
+
+func (s *slowStream) Write(p []byte) (int, error) {
+	if s.err == nil {
+		return s.Buffer.Write(p)
+	}
+	n, _ := s.Buffer.Write(p[:s.takes])
+	err := s.err
+	s.err = nil
+	return n, err
+}
+
+// TestOutboxWritesInline: a frame that finds nothing before it is written
+// before put returns. What the peer does not take in time is written by the
+// outbox's own goroutine, in order and whole.
+func TestOutboxWritesInline(t *testing.T) {
+	s := &slowStream{}
+	o := newOutbox(new(buffers), nil)
+	o.mu.stream = s // as run does, which is not there yet
+	o.put(outFrame{b: []byte("one "), id: 1})
+	if s.String() != "one " || !s.deadline || o.queued() != 0 {
+		t.Fatalf("wrote %q, %d bytes queued, with a deadline: %v", s.String(), o.queued(), s.deadline)
+	}
+	s.takes, s.err = 2, os.ErrDeadlineExceeded
+	o.put(outFrame{b: []byte("two "), id: 2})
+	o.put(outFrame{b: []byte("three"), id: 3})
+	if o.drop(2) {
+		t.Error("a frame was taken back of which a part has been sent")
+	}
+	o.close()
+	if err := o.run(s); err != nil || s.String() != "one two three" || s.deadline || o.queued() != 0 {
+		t.Errorf("%v, wrote %q, %d bytes queued, with a deadline: %v", err, s.String(), o.queued(), s.deadline)
+	}
+}
+
+// TestOutboxFailsInline: the goroutine that runs the outbox learns that a
+// write of another failed.
+func TestOutboxFailsInline(t *testing.T) {
+	s := &slowStream{err: io.ErrClosedPipe}
+	settled := 0
+	o := newOutbox(new(buffers), func(outFrame) { settled++ })
+	o.mu.stream = s
+	o.put(outFrame{b: []byte("one"), id: 1})
+	o.put(outFrame{b: []byte("two"), id: 2})
+	if err := o.run(s); !errors.Is(err, io.ErrClosedPipe) || settled != 2 || o.queued() != 0 || o.put(outFrame{}) {
+		t.Errorf("%v, %d frames settled, %d bytes queued", err, settled, o.queued())
+	}
 }

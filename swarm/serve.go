@@ -13,7 +13,8 @@ import (
 )
 
 // server answers the expert calls of other peers. A goroutine a stream reads
-// frames, workers compute, another goroutine a stream writes; none of them
+// frames, and workers compute and write their replies; what a peer does not
+// take at once is written by another goroutine of its stream, so that nobody
 // waits for a peer that another peer's frames depend on.
 type server struct {
 	// Constant after construction.

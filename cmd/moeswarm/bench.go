@@ -18,6 +18,7 @@ func (p program) bench(ctx context.Context, args []string) error {
   moeswarm bench local
   moeswarm bench local --synthetic qwen3-30b-a3b --layers 4 --threads 2 --json
   moeswarm bench loopback --nodes 4
+  moeswarm bench loopback --nodes 4 --streams 8
   moeswarm bench wan --layers 8
   moeswarm bench failures --json
 `)
@@ -29,6 +30,7 @@ func (p program) bench(ctx context.Context, args []string) error {
 	fs.IntVar(&o.Threads, "threads", 0, "`processors` per process (default: all; in loopback, all shared out)")
 	fs.IntVar(&o.Prompt, "prompt", 0, "`tokens` of prompt (default: 128, in network scenarios 8)")
 	fs.IntVar(&o.NewTokens, "tokens", 0, "`tokens` of answer (default: 64); in stale-map calls, in slow-replica rounds, in failures seconds of each configuration")
+	fs.IntVar(&o.Streams, "streams", 1, "in local and loopback, `prompts` answered at the same time")
 	fs.Uint64Var(&o.Seed, "seed", 1, "`seed` of prompts and synthetic weights")
 	fs.StringVar(&o.Draft, "draft", "", "small model that drafts in drafts: GGUF `file` or \"demo\" (default: drafts are looked up)")
 	fs.StringVar(&o.Fabric, "fabric", "", "what carries wan: `memory` or processes, real nodes behind relays that delay (default: memory)")

@@ -64,8 +64,10 @@ type Answer struct {
 	// FirstToken is the time from asking to the first token; Total that to
 	// the end of the answer.
 	FirstToken, Total time.Duration
-	Dropped           Dropped // of a best-effort answer
-	Drafts            Drafts
+	// Arrived is when each token came.
+	Arrived []time.Time
+	Dropped Dropped // of a best-effort answer
+	Drafts  Drafts
 }
 
 // Drafts counts tokens tried ahead of their time, and those that were right.
@@ -165,6 +167,9 @@ func (a *Answer) add(e event, begun time.Time, text *strings.Builder, piece func
 			a.FirstToken = time.Since(begun)
 		}
 		a.Tokens = append(a.Tokens, e.Extra.Tokens...)
+		for range e.Extra.Tokens {
+			a.Arrived = append(a.Arrived, time.Now())
+		}
 	}
 	if e.Extra != nil && e.Extra.Dropped != nil {
 		a.Dropped = *e.Extra.Dropped

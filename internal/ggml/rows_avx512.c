@@ -87,7 +87,10 @@ ALWAYS void group(const char * w, size_t row_bytes, size_t block_bytes, unpack_t
         for (int b = 0; b < nb; b += CHUNK) {
             const int m = nb - b < CHUNK ? nb - b : CHUNK;
             if (t == 0 || nb > CHUNK)
-                for (int j = 0; j < m; j++) unpack(w + (b + j) * block_bytes, row_bytes, &u[j]);
+                for (int j = 0; j < m; j++) {
+                    if (t == 0) ahead(w, row_bytes, block_bytes, b + j);
+                    unpack(w + (b + j) * block_bytes, row_bytes, &u[j]);
+                }
             const char * at[TILE];
             for (int k = 0; k < rows; k++) at[k] = x[t + k] + (size_t) b * X_BYTES;
             switch (rows) {

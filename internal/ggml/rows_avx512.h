@@ -28,6 +28,12 @@ ALWAYS void gather16(const char * w, size_t row_bytes, __m512i out[4]) {
     out[3] = _mm512_unpackhi_epi64(b, d);
 }
 
+// Asks for a part of the next 16 rows while a block of these is unpacked.
+ALWAYS void ahead(const char * w, size_t row_bytes, size_t block_bytes, int block) {
+    const char * p = w + 16 * row_bytes + 16 * block_bytes * block;
+    for (size_t i = 0; i < 16 * block_bytes; i += 64) _mm_prefetch(p + i, _MM_HINT_T1);
+}
+
 // Reads one half-precision number from each of 16 rows.
 ALWAYS __m512 gather_half(const char * w, size_t row_bytes) {
     uint16_t h[16];

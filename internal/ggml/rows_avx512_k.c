@@ -208,6 +208,7 @@ ALWAYS void group(const char * w, size_t row_bytes, size_t block_bytes, enum kin
         }
         for (int b = 0; b < nb; b++) {
             struct unpacked * at = &u[b % CHUNK];
+            if (t == 0) ahead(w, row_bytes, block_bytes, b);
             if (t == 0 || nb > CHUNK) unpack(w + b * block_bytes, row_bytes, kind, at);
             const size_t off = (size_t) b * X_BYTES;
             switch (rows) {
