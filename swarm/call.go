@@ -29,6 +29,7 @@ type caller struct {
 	cfg  callerConfig
 
 	memory  buffers
+	codes   sync.Pool     // *expert.Codes
 	started chan struct{} // closed when run begins
 	loops   sync.WaitGroup
 
@@ -176,7 +177,7 @@ func (c *caller) callOnce(ctx context.Context, to routing.Peer, a routing.Ask) (
 	if err != nil {
 		return routing.Answer{}, err
 	}
-	b, err := wire.AppendCall(c.memory.get(), 0, wire.Call{In: a.In, Calls: a.Calls, Sum: a.Sum})
+	b, err := c.encode(a)
 	if err != nil {
 		return routing.Answer{}, err
 	}
@@ -192,6 +193,22 @@ func (c *caller) callOnce(ctx context.Context, to routing.Peer, a routing.Ask) (
 	}
 	answer.BytesOut, answer.BytesIn = sent, wire.HeaderLen+len(body)
 	return answer, nil
+}
+
+// encode makes the frame of an ask.
+func (c *caller) encode(a routing.Ask) ([]byte, error) {
+	call := wire.Call{In: a.In, Calls: a.Calls, Sum: a.Sum}
+	if c.cfg.Coder != nil {
+		codes, _ := c.codes.Get().(*expert.Codes)
+		if codes == nil {
+			codes = new(expert.Codes)
+		}
+		defer c.codes.Put(codes)
+		if c.cfg.Coder.Encode(a.In, a.Calls, codes) {
+			call.Codes = *codes
+		}
+	}
+	return wire.AppendCall(c.memory.get(), 0, call)
 }
 
 // Probe has payload bytes sent to a peer and back; see [routing.Prober].

@@ -3,8 +3,15 @@ package swarm
 import (
 	"time"
 
+	"github.com/moeswarm/moeswarm/expert"
 	"github.com/moeswarm/moeswarm/swarm/wire"
 )
+
+// RowCoder makes the codes that rows travel as, a quarter of their floats. It
+// reports false where they have to travel as floats. *expert.Coder is one.
+type RowCoder interface {
+	Encode(in expert.Batch, calls []expert.Call, to *expert.Codes) bool
+}
 
 const (
 	// callDialTimeout bounds the opening of a stream, dialling included: three
@@ -42,6 +49,7 @@ type callerConfig struct {
 	DialTimeout time.Duration
 	InFlight    int
 	Idle, Tick  time.Duration
+	Coder       RowCoder // nil: rows travel as floats
 }
 
 func (c callerConfig) withDefaults() callerConfig {

@@ -49,7 +49,7 @@ func TestHostileHolders(t *testing.T) {
 		"noise":       {func(id uint64) []byte { return []byte("HTTP/1.1 400 Bad Request\r\n\r\n") }, expert.ErrUnreachable},
 		"version":     {func(id uint64) []byte { b := reply(id, 2, 3, nil); b[4] = 9; return b }, expert.ErrUnreachable},
 		"cut off":     {func(id uint64) []byte { return reply(id, 2, 3, nil)[:40] }, expert.ErrUnreachable},
-		"huge length": {func(id uint64) []byte { return []byte{255, 255, 255, 255, 1, 2, 0, 0, 0, 0, 0, 0, 0, 0} }, expert.ErrUnreachable},
+		"huge length": {func(id uint64) []byte { return []byte{255, 255, 255, 255, wire.Version, 2, 0, 0, 0, 0, 0, 0, 0, 0} }, expert.ErrUnreachable},
 		"bad call":    {refusal(wire.CodeBadCall), expert.ErrBadCall},
 		"unknown":     {refusal(wire.CodeUnknownExpert), expert.ErrUnknownExpert},
 		"overloaded":  {refusal(wire.CodeOverloaded), expert.ErrOverloaded},

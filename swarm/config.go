@@ -50,6 +50,8 @@ type Config struct {
 	// Threads is how many frames of calls are worked on at once; 0: one for
 	// each processor.
 	Threads int
+	// Coder makes rows small that are sent to peers; nil: they travel as floats.
+	Coder RowCoder
 	// Completer answers prompts; nil: the node does not gate.
 	Completer prompt.Completer
 	// Linger is closed when nothing else in this process needs the network:
@@ -107,6 +109,7 @@ type settings struct {
 	serve      expert.Applier
 	threads    int
 	linger     <-chan struct{}
+	coder      RowCoder
 	completer  prompt.Completer
 	offers     *offered
 	log        *slog.Logger
@@ -114,7 +117,7 @@ type settings struct {
 
 // validate checks c and fills in defaults. It leaves c alone.
 func (c Config) validate() (settings, error) {
-	s := settings{mdns: c.MDNS, reach: c.Reach, serve: c.Serve, threads: c.Threads, completer: c.Completer, linger: c.Linger, log: c.Log}
+	s := settings{mdns: c.MDNS, reach: c.Reach, serve: c.Serve, threads: c.Threads, coder: c.Coder, completer: c.Completer, linger: c.Linger, log: c.Log}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}

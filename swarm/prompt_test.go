@@ -292,7 +292,7 @@ func TestHostileGatingNodes(t *testing.T) {
 		endless = append(endless, chunk(token(i))...)
 	}
 	version := chunk(token(1))
-	version[4] = 2
+	version[4] = wire.Version + 1
 	for name, row := range map[string]struct {
 		bytes []byte
 		want  int // chunks
@@ -300,7 +300,7 @@ func TestHostileGatingNodes(t *testing.T) {
 		"nothing":      {nil, 0},
 		"noise":        {[]byte("HTTP/1.1 200 OK\r\n\r\n"), 0},
 		"version":      {append(chunk(token(1)), version...), 1},
-		"bad chunk":    {append(chunk(token(1)), 14, 0, 0, 0, 1, 17, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4), 1},
+		"bad chunk":    {append(chunk(token(1)), 14, 0, 0, 0, wire.Version, 17, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4), 1},
 		"wrong kind":   {wire.AppendCancel(chunk(token(1)), 1), 1},
 		"cut off":      {chunk(token(1))[:10], 0},
 		"too many":     {endless, 3},

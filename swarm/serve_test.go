@@ -55,9 +55,9 @@ func TestBrokenProtocolEndsTheStream(t *testing.T) {
 	for name, bytes := range map[string][]byte{
 		"noise":         []byte("GET / HTTP/1.1\r\nHost: example.com\r\n\r\n"),
 		"version":       version,
-		"short length":  {3, 0, 0, 0, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0},
-		"huge length":   {255, 255, 255, 255, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0},
-		"long cancel":   {20, 0, 0, 0, 1, 4, 0, 0, 0, 0, 0, 0, 0, 0, 1},
+		"short length":  {3, 0, 0, 0, wire.Version, 1, 0, 0, 0, 0, 0, 0, 0, 0},
+		"huge length":   {255, 255, 255, 255, wire.Version, 1, 0, 0, 0, 0, 0, 0, 0, 0},
+		"long cancel":   {20, 0, 0, 0, wire.Version, 4, 0, 0, 0, 0, 0, 0, 0, 0, 1},
 		"reply":         reply,
 		"prompt":        wire.AppendKeepAlive(nil),
 		"id used twice": append(callFrame(t, 5, 77), callFrame(t, 5, 77)...),

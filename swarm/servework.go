@@ -48,6 +48,9 @@ func (j *job) parse() error {
 	}
 	// A sum is shorter, but the outputs it is made of are not.
 	reply := int64(wire.ReplySize(j.rows, j.call.In.Dim))
+	if j.call.Codes.Rows > 0 {
+		reply += int64(4*len(j.call.In.Data) + len(j.call.Codes.Values)) // the rows made of codes
+	}
 	if err := s.intake.admit(j.stream.peer, 0, reply); err != nil {
 		return err
 	}

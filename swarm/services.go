@@ -17,7 +17,7 @@ type services struct {
 }
 
 func newServices(h host.Host, s settings, paused func() bool) *services {
-	v := &services{caller: newCaller(h, s.log, callerConfig{})}
+	v := &services{caller: newCaller(h, s.log, callerConfig{Coder: s.coder})}
 	if s.serve != nil {
 		v.server = newServer(h, serverConfig{
 			Apply: s.serve,

@@ -157,9 +157,20 @@ func (n *Node) newNetwork(offers []swarm.Offer) (*swarm.Node, error) {
 		cfg.Serve, cfg.Threads = n.sets, n.cfg.Threads
 	}
 	if slices.ContainsFunc(offers, func(o swarm.Offer) bool { return o.Gates }) {
-		cfg.Completer = n.gates
+		cfg.Completer, cfg.Coder = n.gates, n.coder()
 	}
 	return swarm.New(cfg)
+}
+
+// coder knows the models that this node gates.
+func (n *Node) coder() *expert.Coder {
+	var gated []*expert.Model
+	for _, m := range n.cfg.Models {
+		if m.Gate {
+			gated = append(gated, m.Model)
+		}
+	}
+	return expert.NewCoder(gated...)
 }
 
 func (n *Node) newRouter() (*routing.Router, error) {

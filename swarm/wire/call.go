@@ -12,6 +12,9 @@ type Call struct {
 	In    expert.Batch
 	Calls []expert.Call
 	Sum   bool // want the weighted sum, not one output per call and row
+	// Codes stand for In and travel instead of its floats, unless they are
+	// empty.
+	Codes expert.Codes
 }
 
 const (
@@ -21,8 +24,34 @@ const (
 	modeEach = 0
 	modeSum  = 1
 
-	formatFloat32 = 0
+	formatFloat32   = 0
+	formatBlocks32  = 1 // codes that share an extreme by 32
+	formatBlocks256 = 2 // by 256
 )
+
+// format is how the rows of c travel.
+func (c Call) format() uint8 {
+	switch {
+	case c.Codes.Rows == 0:
+		return formatFloat32
+	case c.Codes.Block == 256:
+		return formatBlocks256
+	}
+	return formatBlocks32
+}
+
+// blockOf is how many codes of a format share an extreme; 0: it has none.
+func blockOf(format uint8) int {
+	return map[uint8]int{formatBlocks32: 32, formatBlocks256: 256}[format]
+}
+
+// rowSize is the bytes of a row.
+func rowSize(format uint8, dim int) int {
+	if block := blockOf(format); block > 0 {
+		return 4*(dim/block) + dim
+	}
+	return 4 * dim
+}
 
 // AppendCall appends a call frame. Only the rows that some call names go in.
 // An error wraps [expert.ErrBadCall]: the calls do not fit the batch, or the
@@ -36,6 +65,14 @@ func AppendCall(b []byte, id uint64, c Call) ([]byte, error) {
 	}
 	if err := c.checkLimits(); err != nil {
 		return b, err
+	}
+	if c.format() != formatFloat32 {
+		if c.Codes.Rows != c.In.Rows || c.Codes.Dim != c.In.Dim {
+			return b, badCall("codes of (%d, %d) for a batch of (%d, %d)", c.Codes.Rows, c.Codes.Dim, c.In.Rows, c.In.Dim)
+		}
+		if err := c.Codes.Check(); err != nil {
+			return b, err
+		}
 	}
 	used := UsedRows(c.In.Rows, c.Calls)
 	rows := c.In.Rows
@@ -53,7 +90,7 @@ func AppendCall(b []byte, id uint64, c Call) ([]byte, error) {
 	first := c.Calls[0].Expert
 	b = append(b, first.Model[:]...)
 	b = binary.LittleEndian.AppendUint16(b, first.Layer)
-	b = append(b, mode(c.Sum), formatFloat32)
+	b = append(b, mode(c.Sum), c.format())
 	b = binary.LittleEndian.AppendUint32(b, uint32(rows))
 	b = binary.LittleEndian.AppendUint32(b, uint32(c.In.Dim))
 	b = binary.LittleEndian.AppendUint16(b, uint16(len(c.Calls)))
@@ -69,20 +106,42 @@ func AppendCall(b []byte, id uint64, c Call) ([]byte, error) {
 // appendRows appends the rows that travel. A number that is not finite is
 // found here, where the blame is still clear.
 func (c Call) appendRows(b []byte, used []int32) ([]byte, error) {
-	if used == nil {
+	if used == nil && c.format() == formatFloat32 {
 		if !Finite(c.In.Data) {
 			return b, badCall("NaN or infinity in the rows")
 		}
 		return appendNumbers(b, c.In.Data), nil
 	}
-	for _, r := range used {
-		row := c.In.Row(int(r))
+	n := c.In.Rows
+	if used != nil {
+		n = len(used)
+	}
+	for i := range n {
+		r := i
+		if used != nil {
+			r = int(used[i])
+		}
+		row := c.In.Row(r)
 		if !Finite(row) {
 			return b, badCall("NaN or infinity in row %d", r)
 		}
-		b = appendNumbers(b, row)
+		if c.format() == formatFloat32 {
+			b = appendNumbers(b, row)
+		} else {
+			b = appendCodes(b, c.Codes, r)
+		}
 	}
 	return b, nil
+}
+
+// appendCodes appends row r of codes: its extremes, then its values.
+func appendCodes(b []byte, c expert.Codes, r int) []byte {
+	blocks := c.Dim / c.Block
+	b = appendNumbers(b, c.Extremes[r*blocks:(r+1)*blocks])
+	for _, v := range c.Values[r*c.Dim : (r+1)*c.Dim] {
+		b = append(b, byte(v))
+	}
+	return b
 }
 
 // appendCalls appends what each call names. used says which of the batch's
@@ -165,7 +224,7 @@ func (c Call) size(rows int) int {
 	if c.Sum {
 		perPair = 8
 	}
-	return callFixed + perCallFixed*len(c.Calls) + perPair*c.pairs() + 4*rows*c.In.Dim
+	return callFixed + perCallFixed*len(c.Calls) + perPair*c.pairs() + rows*rowSize(c.format(), c.In.Dim)
 }
 
 // checkLimits reports what is past a limit, and weights that are missing or
@@ -176,6 +235,8 @@ func (c Call) checkLimits() error {
 		return badCall("%d calls in a frame, at most %d allowed", len(c.Calls), MaxCalls)
 	case c.In.Rows > MaxRows || c.In.Dim > MaxDim:
 		return badCall("batch (%d, %d), at most (%d, %d) allowed", c.In.Rows, c.In.Dim, MaxRows, MaxDim)
+	case 4*c.In.Dim*c.In.Rows > MaxFrame && c.format() != formatFloat32:
+		return badCall("codes for a batch of (%d, %d), more than floats may fill a frame", c.In.Rows, c.In.Dim)
 	case 4*c.In.Dim*c.pairs() > MaxWork:
 		return badCall("outputs of %d bytes, at most %d allowed in a frame", 4*c.In.Dim*c.pairs(), MaxWork)
 	}

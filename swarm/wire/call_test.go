@@ -127,7 +127,8 @@ func TestParseCallRefuses(t *testing.T) {
 	good := must(t)(AppendCall(nil, 1, sampleCall(false)))[HeaderLen:]
 	for name, change := range map[string]func(b []byte) []byte{
 		"mode":             func(b []byte) []byte { b[34] = 2; return b },
-		"format":           func(b []byte) []byte { b[35] = 1; return b },
+		"format":           func(b []byte) []byte { b[35] = 3; return b },
+		"no codes":         func(b []byte) []byte { b[35] = 1; return b },
 		"reserved":         func(b []byte) []byte { b[46] = 1; return b },
 		"no rows":          func(b []byte) []byte { b[36] = 0; return b },
 		"huge rows":        func(b []byte) []byte { b[39] = 0xff; return b },
@@ -151,7 +152,48 @@ func TestParseCallRefuses(t *testing.T) {
 	}
 }
 
+// TestCallWithCodes: codes travel as they are, those of the named rows alone,
+// and what comes out quantises to them.
+func TestCallWithCodes(t *testing.T) {
+	for seed := range uint64(100) {
+		r := rand.New(rand.NewPCG(seed, 3))
+		block := []int{32, 256}[r.IntN(2)]
+		rows, dim := 1+r.IntN(9), block*(1+r.IntN(3))
+		c := Call{
+			In:    expert.NewBatch(rows, dim),
+			Calls: []expert.Call{{Expert: expert.ID{Model: model()}, Rows: []int32{int32(r.IntN(rows))}}},
+			Codes: expert.Codes{Rows: rows, Dim: dim, Block: block, Extremes: make([]float32, rows*dim/block), Values: make([]int8, rows*dim)},
+		}
+		for i := range c.Codes.Values {
+			c.Codes.Values[i] = int8(r.IntN(255) - 127)
+		}
+		for b := range c.Codes.Extremes {
+			c.Codes.Extremes[b] = -1 - r.Float32()
+			c.Codes.Values[b*block+r.IntN(block)] = -127
+		}
+		c.Codes.Floats(c.In.Data)
+		frame := must(t)(AppendCall(nil, 7, c))
+		var got Call
+		if err := ParseCall(frame[HeaderLen:], &got); err != nil {
+			t.Fatalf("seed %d: %v", seed, err)
+		}
+		named := int(c.Calls[0].Rows[0])
+		if got.In.Rows != 1 || !slices.Equal(got.In.Data, c.In.Row(named)) ||
+			!slices.Equal(got.Codes.Values, c.Codes.Values[named*dim:(named+1)*dim]) {
+			t.Fatalf("seed %d: row %d came out as another", seed, named)
+		}
+		if again := must(t)(AppendCall(nil, 7, got)); !slices.Equal(again, frame) {
+			t.Fatalf("seed %d: other bytes the second time", seed)
+		}
+		frame[len(frame)-1] = 0x80 // a code of -128
+		if err := ParseCall(frame[HeaderLen:], &got); !errors.Is(err, expert.ErrBadCall) {
+			t.Fatalf("seed %d: a code of -128: %v", seed, err)
+		}
+	}
+}
+
 func FuzzParseCall(f *testing.F) {
+	f.Add(must(f)(AppendCall(nil, 1, sampleCodes()))[HeaderLen:])
 	f.Add(must(f)(AppendCall(nil, 1, sampleCall(false)))[HeaderLen:])
 	f.Add(must(f)(AppendCall(nil, 1, sampleCall(true)))[HeaderLen:])
 	f.Fuzz(func(t *testing.T, body []byte) {

@@ -8,7 +8,7 @@ import (
 
 // ParseCall reads a call frame's body into c, reusing the memory of c.Calls.
 // The batch, the rows and the weights are views into body where the machine
-// allows, else copies. What it accepts is in order: shapes fit, rows are in
+// allows, else copies; rows that came as codes are widened to floats besides. What it accepts is in order: shapes fit, rows are in
 // range and named once a call, numbers are finite, limits are kept. An error
 // wraps [expert.ErrBadCall].
 func ParseCall(body []byte, c *Call) error {
@@ -25,7 +25,7 @@ func ParseCall(body []byte, c *Call) error {
 		return badCall("%d bytes are too few for a call", len(body))
 	case m > modeSum || reserved != 0:
 		return badCall("mode %d is unknown", m)
-	case format != formatFloat32:
+	case format > formatBlocks256:
 		return badCall("row format %d is unknown", format)
 	case rows == 0 || rows > MaxRows || dim == 0 || dim > MaxDim:
 		return badCall("batch (%d, %d), at most (%d, %d) allowed", rows, dim, MaxRows, MaxDim)
@@ -41,17 +41,47 @@ func ParseCall(body []byte, c *Call) error {
 		}
 		c.Calls = append(c.Calls, call)
 	}
-	if want := 4 * int(rows) * int(dim); len(k.b) != want {
-		return badCall("%d bytes of rows, (%d, %d) takes %d", len(k.b), rows, dim, want)
-	}
-	c.In = expert.Batch{Rows: int(rows), Dim: int(dim), Data: numbers[float32](k.b)}
-	if !Finite(c.In.Data) {
-		return badCall("NaN or infinity in the rows")
+	if err := c.parseRows(k.b, format, int(rows), int(dim)); err != nil {
+		return err
 	}
 	if err := expert.CheckCalls(c.In, c.Calls); err != nil {
 		return err
 	}
 	return c.checkLimits()
+}
+
+// parseRows reads what a call frame ends with.
+func (c *Call) parseRows(b []byte, format uint8, rows, dim int) error {
+	block := blockOf(format)
+	if block > 0 && (dim%block != 0 || 4*rows*dim > MaxFrame) {
+		return badCall("codes of (%d, %d) in blocks of %d", rows, dim, block)
+	}
+	if want := rows * rowSize(format, dim); len(b) != want {
+		return badCall("%d bytes of rows, (%d, %d) takes %d", len(b), rows, dim, want)
+	}
+	c.Codes = expert.Codes{}
+	if block == 0 {
+		c.In = expert.Batch{Rows: rows, Dim: dim, Data: numbers[float32](b)}
+		if !Finite(c.In.Data) {
+			return badCall("NaN or infinity in the rows")
+		}
+		return nil
+	}
+	codes := expert.Codes{Rows: rows, Dim: dim, Block: block,
+		Extremes: make([]float32, 0, rows*dim/block), Values: make([]int8, rows*dim)}
+	for r := range rows {
+		row := b[r*rowSize(format, dim):]
+		codes.Extremes = append(codes.Extremes, numbers[float32](row[:4*(dim/block)])...)
+		for i, v := range row[4*(dim/block):][:dim] {
+			codes.Values[r*dim+i] = int8(v)
+		}
+	}
+	if err := codes.Check(); err != nil {
+		return err
+	}
+	c.Codes, c.In = codes, expert.NewBatch(rows, dim)
+	codes.Floats(c.In.Data)
+	return nil
 }
 
 // parseOneCall reads the part of a call frame about one expert.

@@ -36,8 +36,8 @@ const openingFixed = 16 + 8 + 32 + 32 + 64 // body bytes before the rows
 // AppendChallenge appends a challenge frame, which is a call frame of another
 // kind. Sum is not allowed. An error wraps [expert.ErrBadCall].
 func AppendChallenge(b []byte, id uint64, c Call) ([]byte, error) {
-	if c.Sum || c.pairs() > MaxChallengeRows {
-		return b, badCall("a challenge about %d rows, sum %v; at most %d, and no sum", c.pairs(), c.Sum, MaxChallengeRows)
+	if c.Sum || c.pairs() > MaxChallengeRows || c.format() != formatFloat32 {
+		return b, badCall("a challenge about %d rows, sum %v, format %d; at most %d, no sum, and floats", c.pairs(), c.Sum, c.format(), MaxChallengeRows)
 	}
 	start := len(b)
 	b, err := AppendCall(b, id, c)
@@ -59,8 +59,8 @@ func ParseChallenge(body []byte, c *Call) error {
 	if err := ParseCall(body, c); err != nil {
 		return err
 	}
-	if c.Sum || c.pairs() > MaxChallengeRows {
-		return badCall("a challenge about %d rows, sum %v; at most %d, and no sum", c.pairs(), c.Sum, MaxChallengeRows)
+	if c.Sum || c.pairs() > MaxChallengeRows || c.format() != formatFloat32 {
+		return badCall("a challenge about %d rows, sum %v, format %d; at most %d, no sum, and floats", c.pairs(), c.Sum, c.format(), MaxChallengeRows)
 	}
 	return nil
 }

@@ -21,17 +21,20 @@
 // an infinity is refused wherever it stands. Reserved bytes are zero.
 //
 //	frame         length u32 (bytes that follow: 10 + body)
-//	              version u8 (1) | kind u8 | call id u64 | body
+//	              version u8 (2) | kind u8 | call id u64 | body
 //
 // On the expert stream the asker chooses call ids, each used once a stream,
 // and replies come in any order. On the other streams the id is 0.
 //
 //	1 Call        model [32] | layer u16 | mode u8 | format u8 | rows u32 | dim u32 |
-//	              calls u16 | reserved u16 | calls × call | rows × dim × f32
+//	              calls u16 | reserved u16 | calls × call | rows × row
+//	  row         format 0: dim × f32; format 1 and 2: dim/32 or dim/256 × extreme f32 |
+//	              dim × code i8
 //	  call        expert u16 | reserved u16 | n u32 | n × row u32 | mode 1: n × weight f32
 //	              mode 0 asks for one output per call and row, mode 1 for the weighted
-//	              sum per row; format 0 is float32, others are reserved. Only rows that
-//	              some call names travel, each once; row numbers count within the frame.
+//	              sum per row. Only rows that some call names travel, each once; row
+//	              numbers count within the frame. Codes are what the expert's quantiser
+//	              gives; a block's extreme is its value of largest magnitude.
 //	2 Reply       mode u8 | format u8 | reserved u16 | waiting u32 | queued u32 |
 //	              compute u32 | rows u32 | dim u32 | rows × dim × f32
 //	              mode 0: the outputs of call 0, then of call 1 …; mode 1: one row per

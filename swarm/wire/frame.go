@@ -7,7 +7,7 @@ import (
 )
 
 // Version is the version of the format, the same in every frame.
-const Version = 1
+const Version = 2
 
 // Kind says what a frame holds. The numbers are part of the format.
 type Kind uint8

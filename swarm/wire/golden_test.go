@@ -47,6 +47,19 @@ func sampleCall(sum bool) Call {
 	return c
 }
 
+// sampleCodes is a call whose rows travel as codes: one block of 32, its
+// extreme -2 at the first place.
+func sampleCodes() Call {
+	c := Call{
+		In:    expert.NewBatch(1, 32),
+		Calls: []expert.Call{{Expert: expert.ID{Model: model(), Layer: 3, Index: 5}, Rows: []int32{0}}},
+		Codes: expert.Codes{Rows: 1, Dim: 32, Block: 32, Extremes: []float32{-2}, Values: make([]int8, 32)},
+	}
+	c.Codes.Values[0], c.Codes.Values[1] = -127, 3
+	c.Codes.Floats(c.In.Data)
+	return c
+}
+
 func sampleResults() []expert.Result {
 	return []expert.Result{
 		{Out: expert.Batch{Rows: 2, Dim: 2, Data: []float32{1, 2, 3, 4}}},
@@ -107,38 +120,41 @@ func TestGoldens(t *testing.T) {
 		want string // spaces between fields
 	}{
 		{"call", ok(AppendCall(nil, id, sampleCall(false))),
-			"66000000 01 01 0102030405060708" + modelHex + "0300 00 00 02000000 02000000 0200 0000" +
+			"66000000 02 01 0102030405060708" + modelHex + "0300 00 00 02000000 02000000 0200 0000" +
 				"0500 0000 02000000 01000000 00000000" + "0201 0000 01000000 00000000" +
 				"0000803f 00000040 0000a040 0000c040"},
 		{"call for a sum", ok(AppendCall(nil, id, sampleCall(true))),
-			"72000000 01 01 0102030405060708" + modelHex + "0300 01 00 02000000 02000000 0200 0000" +
+			"72000000 02 01 0102030405060708" + modelHex + "0300 01 00 02000000 02000000 0200 0000" +
 				"0500 0000 02000000 01000000 00000000 0000003f 0000803e" + "0201 0000 01000000 00000000 000080bf" +
 				"0000803f 00000040 0000a040 0000c040"},
+		{"call with codes", ok(AppendCall(nil, id, sampleCodes())),
+			"6a000000 02 01 0102030405060708" + modelHex + "0300 00 01 01000000 20000000 0100 0000" +
+				"0500 0000 01000000 00000000" + "000000c0 8103" + strings.Repeat("00", 30)},
 		{"reply", ok(AppendReply(nil, 1, sampleMeter(), sampleResults())),
-			"3a000000 01 02 0100000000000000" + "00 00 0000 03000000 02010000 05000000 03000000 02000000" +
+			"3a000000 02 02 0100000000000000" + "00 00 0000 03000000 02010000 05000000 03000000 02000000" +
 				"0000803f 00000040 00004040 00008040 0000a040 0000c040"},
 		{"sum", ok(AppendSum(nil, 1, sampleMeter(), expert.Batch{Rows: 1, Dim: 1, Data: []float32{-2}})),
-			"26000000 01 02 0100000000000000" + "01 00 0000 03000000 02010000 05000000 01000000 01000000 000000c0"},
+			"26000000 02 02 0100000000000000" + "01 00 0000 03000000 02010000 05000000 01000000 01000000 000000c0"},
 		{"refusal", AppendRefusal(nil, 1, Refusal{Code: CodeOverloaded, Wait: time.Millisecond, Expert: NoExpert, Detail: "full"}),
-			"15000000 01 03 0100000000000000 03 e8030000 ffff 66756c6c"},
-		{"cancel", AppendCancel(nil, 1), "0a000000 01 04 0100000000000000"},
-		{"ping", AppendPing(nil, 1, []byte("xy")), "0c000000 01 05 0100000000000000 7879"},
+			"15000000 02 03 0100000000000000 03 e8030000 ffff 66756c6c"},
+		{"cancel", AppendCancel(nil, 1), "0a000000 02 04 0100000000000000"},
+		{"ping", AppendPing(nil, 1, []byte("xy")), "0c000000 02 05 0100000000000000 7879"},
 		{"pong", AppendPong(nil, 1, Pong{Waiting: 2, Queued: 3 * time.Microsecond, Payload: []byte("xy")}),
-			"14000000 01 06 0100000000000000 02000000 03000000 7879"},
+			"14000000 02 06 0100000000000000 02000000 03000000 7879"},
 		{"prompt", ok(AppendPrompt(nil, samplePrompt())),
-			"5d000000 01 10 0000000000000000" + modelHex + "10000000 0000803f 28000000 0000003f 0000803e 00000040 0000003e" +
+			"5d000000 02 10 0000000000000000" + modelHex + "10000000 0000803f 28000000 0000003f 0000803e 00000040 0000003e" +
 				"0900000000000000 02000000 07000000 02010000 47c3b6"},
 		{"chunk", ok(AppendChunk(nil, prompt.Chunk{PromptTokens: 5, HasToken: true, Token: 258, Bytes: []byte("ab"), Finish: prompt.FinishLength,
 			Dropped: prompt.Dropped{Calls: 3, Mass: 0.5}})),
-			"20000000 01 11 0000000000000000 05000000 01 02 0000 02010000 03000000 0000003f 6162"},
+			"20000000 02 11 0000000000000000 05000000 01 02 0000 02010000 03000000 0000003f 6162"},
 		{"chunk with drafts", ok(AppendChunk(nil, prompt.Chunk{PromptTokens: 5, Token: 258, Finish: prompt.FinishStop,
 			Drafts: prompt.Drafts{Drafted: 258, Accepted: 3}})),
-			"26000000 01 11 0000000000000000 05000000 10 01 0000 02010000 00000000 00000000 02010000 03000000"},
+			"26000000 02 11 0000000000000000 05000000 10 01 0000 02010000 00000000 00000000 02010000 03000000"},
 		{"prompt end", AppendPromptEnd(nil, PromptEnd{Code: CodeLost, Detail: "bye"}),
-			"0e000000 01 12 0000000000000000 23 627965"},
-		{"keep-alive", AppendKeepAlive(nil), "0a000000 01 13 0000000000000000"},
+			"0e000000 02 12 0000000000000000 23 627965"},
+		{"keep-alive", AppendKeepAlive(nil), "0a000000 02 13 0000000000000000"},
 		{"announcement", ok(AppendAnnouncement(nil, sampleAnnouncement())),
-			"46000000 01 20 0000000000000000" + modelHex + "03 04 0200 0a00 0000 02000000 0504030201000000" +
+			"46000000 02 20 0000000000000000" + modelHex + "03 04 0200 0a00 0000 02000000 0504030201000000" +
 				"64656d6f 0102 0800"},
 	} {
 		if got, want := hex.EncodeToString(g.got), strings.ReplaceAll(g.want, " ", ""); got != want {

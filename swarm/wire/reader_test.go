@@ -104,7 +104,7 @@ func TestReaderErrors(t *testing.T) {
 	}{
 		"empty":         {nil, io.EOF},
 		"half a header": {frame[:5], io.ErrUnexpectedEOF},
-		"version":       {with(4, 2), ErrVersion},
+		"version":       {with(4, 1), ErrVersion},
 		"short length":  {with(0, 9), ErrFormat},
 		"long length":   {with(0, 1, 0, 0, 1), ErrTooLarge},
 		"longest":       {with(0, 255, 255, 255, 255), ErrTooLarge},

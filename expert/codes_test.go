@@ -1,0 +1,127 @@
+package expert
+
+import (
+	"errors"
+	"math"
+	"math/rand/v2"
+	"sync/atomic"
+	"testing"
+
+	"github.com/moeswarm/moeswarm/internal/ggml"
+	"github.com/moeswarm/moeswarm/internal/gguf"
+)
+
+// codesOf does what Encode does, for a format instead of an expert.
+func codesOf(x []float32, rows, dim int, t gguf.Type) (Codes, *ggml.Rows) {
+	c := NewCoder()
+	id := ID{}
+	m := &coded{layers: make([]atomic.Int32, 1)}
+	m.layers[0].Store(int32(t) + 1)
+	c.models[id.Model] = m
+	var codes Codes
+	if !c.Encode(Batch{Rows: rows, Dim: dim, Data: x}, []Call{{Expert: id, Rows: []int32{0}}}, &codes) {
+		return Codes{}, nil
+	}
+	q := new(ggml.Rows)
+	q.Quantize(t, x, rows, dim)
+	return codes, q
+}
+
+// draw makes rows as hostile to a quantiser as rows may be: of all sizes, with
+// repeated extremes of both signs, values next to them, blocks of zeros.
+func draw(r *rand.Rand, n int) []float32 {
+	x := make([]float32, n)
+	for b := 0; b < n; b += 32 {
+		size := math.Exp2(float64(r.IntN(160) - 80))
+		if b%256 != 0 && r.IntN(2) == 0 {
+			size = float64(x[b-1]) // like its neighbour, so that blocks of 256 are mixed
+		}
+		kind := r.IntN(6)
+		for i := b; i < b+32; i++ {
+			v := r.NormFloat64() * size
+			switch kind {
+			case 0:
+				v = 0
+			case 1: // few different magnitudes
+				v = size * float64(r.IntN(5)-2)
+			case 2: // near the extreme
+				v = size * (1 - r.Float64()/200) * float64(r.IntN(2)*2-1)
+			case 3: // half way between codes
+				v = size * (float64(r.IntN(255)-127) + 0.5) / 127
+			}
+			x[i] = float32(v)
+		}
+	}
+	return x
+}
+
+// TestCodesAreExact: quantising what codes give back is quantising the
+// original, bit for bit, with ggml's own quantisers.
+func TestCodesAreExact(t *testing.T) {
+	const rows, dim = 4, 768
+	for _, kind := range []gguf.Type{gguf.Q8_0, gguf.Q8_1, gguf.Q8_K} {
+		t.Run(kind.String(), func(t *testing.T) {
+			blocks := 0
+			for seed := range uint64(1000) {
+				x := draw(rand.New(rand.NewPCG(seed, 21)), rows*dim)
+				codes, want := codesOf(x, rows, dim, kind)
+				if want == nil {
+					continue // past the limits: it travels as floats
+				}
+				if err := codes.Check(); err != nil {
+					t.Fatalf("seed %d: %v", seed, err)
+				}
+				back := make([]float32, rows*dim)
+				codes.Floats(back)
+				var got ggml.Rows
+				got.Quantize(kind, back, rows, dim)
+				if !got.Same(want) {
+					t.Fatalf("seed %d: other bits", seed)
+				}
+				blocks += len(codes.Extremes)
+			}
+			if t.Logf("%d blocks", blocks); blocks < 10000 {
+				t.Errorf("only %d blocks were compared", blocks)
+			}
+		})
+	}
+}
+
+func TestCodesKeepToLimits(t *testing.T) {
+	for _, e := range []float32{1e-38, 1e-42, 1e38} {
+		x := make([]float32, 256)
+		x[7] = e
+		if _, q := codesOf(x, 1, 256, gguf.Q8_0); q != nil {
+			t.Errorf("codes for an extreme of %g", e)
+		}
+	}
+}
+
+func TestCodesCheckRefuses(t *testing.T) {
+	good := func() Codes {
+		c := Codes{Rows: 1, Dim: 256, Block: 32, Extremes: make([]float32, 8), Values: make([]int8, 256)}
+		c.Extremes[0], c.Values[3] = -2, -127
+		return c
+	}
+	if err := good().Check(); err != nil {
+		t.Fatal(err)
+	}
+	for name, change := range map[string]func(c *Codes){
+		"-128":                 func(c *Codes) { c.Values[4] = -128 },
+		"no extreme":           func(c *Codes) { c.Values[3] = -126 },
+		"wrong sign":           func(c *Codes) { c.Values[3] = 127 },
+		"codes among zeros":    func(c *Codes) { c.Values[40] = 1 },
+		"NaN":                  func(c *Codes) { c.Extremes[0] = float32(math.NaN()) },
+		"infinity":             func(c *Codes) { c.Extremes[0] = float32(math.Inf(-1)) },
+		"too small an extreme": func(c *Codes) { c.Extremes[0] = -1e-40 },
+		"blocks of 64":         func(c *Codes) { c.Block = 64 },
+		"broken block":         func(c *Codes) { c.Dim = 255 },
+		"too few extremes":     func(c *Codes) { c.Extremes = c.Extremes[1:] },
+	} {
+		c := good()
+		change(&c)
+		if err := c.Check(); !errors.Is(err, ErrBadCall) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
