@@ -18,6 +18,7 @@ func Scenarios() []Scenario {
 	return []Scenario{
 		{"local", "one process with all experts: prefill, decode, layer rounds", local},
 		{"loopback", "real processes on loopback that share out the experts, asked over HTTP", loopback},
+		{"profile", "one decode step, in one process and over libp2p on loopback: where each microsecond goes", profile},
 		{"wan", "one gating node, three holders, two replicas: networks from 0 to 30 ms", wan},
 		{"stale-map", "two replicas, near and far, swapped while in use: calls until it shows", staleMap},
 		{"failures", "calls that fail and holders that die: what is left of the rate", failures},

@@ -194,3 +194,17 @@ void ms_dots(const float * a, const float * x, int cols, int n, float * y) {
         ggml_vec_dot_f32(cols, &y[i], 0, a + (size_t) i * cols, 0, x, 0, 1);
     }
 }
+
+uint64_t ms_read(const void * p, size_t n) {
+    uint64_t sum[8] = {0};
+    const char * b = p;
+    size_t i = 0;
+    for (; i + 64 <= n; i += 64) {
+        uint64_t v[8];
+        ahead(b + i, 64);
+        memcpy(v, b + i, 64);
+        for (int k = 0; k < 8; k++) sum[k] += v[k];
+    }
+    for (; i < n; i++) sum[0] += (unsigned char) b[i];
+    return sum[0] + sum[1] + sum[2] + sum[3] + sum[4] + sum[5] + sum[6] + sum[7];
+}

@@ -43,3 +43,6 @@ void ms_rms_norm(const float * x, const float * w, float * y, int n, float eps);
 void ms_axpy(float a, const float * x, float * y, int n);
 // y[i] = a row i · x for n rows of cols values.
 void ms_dots(const float * a, const float * x, int cols, int n, float * y);
+
+// The sum of the 64-bit words of n bytes, read as fast as they come.
+uint64_t ms_read(const void * p, size_t n);

@@ -3,6 +3,8 @@ package ggml
 // #include "kernels.h"
 import "C"
 
+import "unsafe"
+
 // Attend computes one query head over n positions: out = Σ softmax(scale·q·k) v.
 // k and v hold a vector of len(q) values every stride floats, beginning at
 // their first element.
@@ -35,4 +37,13 @@ func Dots(a, x, out []float32) {
 	}
 	_ = a[len(x)*len(out)-1]
 	C.ms_dots((*C.float)(&a[0]), (*C.float)(&x[0]), C.int(len(x)), C.int(len(out)), (*C.float)(&out[0]))
+}
+
+// Read adds the words of b up, as fast as memory gives them: what reading
+// weights takes, without any work on them.
+func Read(b []byte) uint64 {
+	if len(b) == 0 {
+		return 0
+	}
+	return uint64(C.ms_read(unsafe.Pointer(&b[0]), C.size_t(len(b))))
 }
