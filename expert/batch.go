@@ -74,7 +74,11 @@ func CheckCalls(in Batch, calls []Call) error {
 	if in.Rows < 0 || in.Dim <= 0 || len(in.Data) != in.Rows*in.Dim {
 		return fmt.Errorf("%w: batch (%d, %d) with %d values", ErrBadCall, in.Rows, in.Dim, len(in.Data))
 	}
-	seen := make([]int, in.Rows) // call number + 1 that last named the row
+	var few [64]int // decoding: no allocation
+	seen := few[:min(in.Rows, len(few))]
+	if in.Rows > len(few) {
+		seen = make([]int, in.Rows) // call number + 1 that last named the row
+	}
 	for i, c := range calls {
 		switch {
 		case c.Expert.Model != calls[0].Expert.Model || c.Expert.Layer != calls[0].Expert.Layer:

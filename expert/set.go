@@ -48,7 +48,7 @@ type network struct {
 // stay open as long as the set is used. The pool may be shared with others.
 func NewSet(m *Model, ids []ID, pool *ggml.Pool) (*Set, error) {
 	s := &Set{from: m, model: m.ID(), dim: m.Dim(), pool: pool}
-	s.spare.New = func() any { return new(quantized) }
+	s.spare.New = func() any { return newQuantized() }
 	s.state.Store(newHeld(nil))
 	if err := s.Hold(ids); err != nil {
 		return nil, err
@@ -136,22 +136,77 @@ func (s *Set) Holds(id ID) bool { _, ok := s.state.Load().ffns[id]; return ok }
 // Bytes is the size of the weights held.
 func (s *Set) Bytes() int64 { return s.state.Load().bytes }
 
-// quantized is a layer's token batch in the formats its experts take. Nearly
-// always that is one format.
+// quantized is a layer's token batch in the formats its experts take, nearly
+// always one format, and what else one call of Apply works with. It is reused,
+// so that Apply allocates its answer alone.
 type quantized struct {
 	kinds  []gguf.Type
 	rows   []ggml.Rows
+	ffns   []ggml.FFN    // of the calls whose experts are held
+	held   []int         // which calls those are
 	splits []*ggml.Split // see applySplit
+
+	// The call of Apply at hand, for the closures below.
+	ctx     context.Context
+	calls   []Call
+	results []Result
+	parts   int
+
+	whole, inner, outer func(*ggml.Scratch, int)
 }
+
+func newQuantized() *quantized {
+	q := new(quantized)
+	q.whole = func(scratch *ggml.Scratch, k int) {
+		i := q.held[k]
+		if err := q.ctx.Err(); err != nil {
+			q.results[i] = Result{Err: err}
+			return
+		}
+		t, _ := q.ffns[k].Activations()
+		q.ffns[k].Apply(scratch, q.in(t), q.calls[i].Rows, q.results[i].Out.Data)
+	}
+	q.inner = func(_ *ggml.Scratch, j int) { q.splits[j/q.parts].Inner(j%q.parts, q.parts) }
+	q.outer = func(_ *ggml.Scratch, j int) {
+		q.splits[j/q.parts].Outer(j%q.parts, q.parts, q.results[q.held[j/q.parts]].Out.Data)
+	}
+	return q
+}
+
+// begin finds the experts of the calls and makes room for their answers.
+func (q *quantized) begin(ctx context.Context, ffns map[ID]network, dim int, calls []Call, results []Result) {
+	q.ctx, q.calls, q.results = ctx, calls, results
+	q.ffns, q.held = q.ffns[:0], q.held[:0]
+	rows := 0
+	for i, c := range calls {
+		f, ok := ffns[c.Expert]
+		if !ok {
+			results[i].Err = fmt.Errorf("%w: %v", ErrUnknownExpert, c.Expert)
+			continue
+		}
+		f.rows.Add(int64(len(c.Rows)))
+		q.ffns, q.held = append(q.ffns, f.FFN), append(q.held, i)
+		rows += len(c.Rows)
+	}
+	all := make([]float32, rows*dim)
+	for _, i := range q.held {
+		n := len(calls[i].Rows) * dim
+		results[i].Out = Batch{Rows: len(calls[i].Rows), Dim: dim, Data: all[:n:n]}
+		all = all[n:]
+	}
+}
+
+// end lets go of what belongs to the caller.
+func (q *quantized) end() { q.ctx, q.calls, q.results = nil, nil, nil }
 
 // in returns the batch in one format, quantising it on first use.
 func (q *quantized) in(t gguf.Type) *ggml.Rows { return &q.rows[slices.Index(q.kinds, t)] }
 
 // fill quantises in for every expert of the calls, leaving out nothing: a row
 // that no call names costs less than finding that out.
-func (q *quantized) fill(in Batch, ffns []ggml.FFN) {
+func (q *quantized) fill(in Batch) {
 	q.kinds = q.kinds[:0]
-	for _, f := range ffns {
+	for _, f := range q.ffns {
 		t, _ := f.Activations()
 		if slices.Contains(q.kinds, t) {
 			continue
@@ -180,36 +235,16 @@ func (s *Set) Apply(ctx context.Context, in Batch, calls []Call) []Result {
 	}
 	s.busy.RLock()
 	defer s.busy.RUnlock()
-	now := s.state.Load()
-	ffns := make([]ggml.FFN, 0, len(calls))
-	held := make([]int, 0, len(calls))
-	for i, c := range calls {
-		f, ok := now.ffns[c.Expert]
-		if !ok {
-			results[i].Err = fmt.Errorf("%w: %v", ErrUnknownExpert, c.Expert)
-			continue
-		}
-		f.rows.Add(int64(len(c.Rows)))
-		ffns, held = append(ffns, f.FFN), append(held, i)
-	}
 	q := s.spare.Get().(*quantized)
 	defer s.spare.Put(q)
-	q.fill(in, ffns)
-	if len(held) < 2*s.pool.Workers() && s.pool.Workers() > 1 {
-		s.applySplit(ctx, q, calls, ffns, held, results)
-		return results
+	defer q.end()
+	q.begin(ctx, s.state.Load().ffns, s.dim, calls, results)
+	q.fill(in)
+	if len(q.held) < 2*s.pool.Workers() && s.pool.Workers() > 1 {
+		s.applySplit(q)
+	} else {
+		s.pool.Do(len(q.held), q.whole)
 	}
-	s.pool.Do(len(held), func(scratch *ggml.Scratch, k int) {
-		i := held[k]
-		if err := ctx.Err(); err != nil {
-			results[i].Err = err
-			return
-		}
-		t, _ := ffns[k].Activations()
-		out := NewBatch(len(calls[i].Rows), s.dim)
-		ffns[k].Apply(scratch, q.in(t), calls[i].Rows, out.Data)
-		results[i].Out = out
-	})
 	return results
 }
 

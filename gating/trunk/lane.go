@@ -32,6 +32,7 @@ type Lane struct {
 	seqs    []*sequence
 	quant   ggml.Rows // the activations of the product at hand
 	pending []product
+	runPart func(*ggml.Scratch, int) // see run
 
 	compute, experts time.Duration // of the last step
 	since            time.Time     // when the lane's turn began

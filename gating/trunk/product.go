@@ -5,6 +5,12 @@ import "github.com/moeswarm/moeswarm/internal/ggml"
 // norm normalises rows of x into y.
 func (t *Lane) norm(w, x, y []float32, rows int) {
 	dim := t.shape.Dim
+	if rows < worthwhile { // as byRows would, but without a closure to allocate
+		for r := range rows {
+			ggml.RMSNorm(x[r*dim:(r+1)*dim], w, y[r*dim:(r+1)*dim], t.shape.NormEps)
+		}
+		return
+	}
 	t.byRows(rows, func(r int) {
 		ggml.RMSNorm(x[r*dim:(r+1)*dim], w, y[r*dim:(r+1)*dim], t.shape.NormEps)
 	})
@@ -55,7 +61,7 @@ func (t *Lane) multiply(x []float32, rows int, products ...product) {
 		products = rest
 		t.quant.Reserve(kind, rows, t.pending[0].w.In)
 		t.quantize(x, rows)
-		t.run(rows)
+		t.run()
 	}
 }
 
@@ -73,11 +79,14 @@ func (t *Lane) quantize(x []float32, rows int) {
 
 // run cuts each pending product's outputs into one part per worker. Parts are
 // whole cache lines of output, so that workers do not share any.
-func (t *Lane) run(rows int) {
-	parts := t.pool.Workers()
-	t.pool.Do(len(t.pending)*parts, func(_ *ggml.Scratch, i int) {
-		p := t.pending[i/parts]
-		first, last := ggml.Parts(p.w.Out, parts, i%parts, 16)
-		p.w.Multiply(&t.quant, first, last, p.y, p.w.Out)
-	})
+func (t *Lane) run() {
+	if t.runPart == nil { // made once: a closure is an allocation
+		t.runPart = func(_ *ggml.Scratch, i int) {
+			parts := t.pool.Workers()
+			p := t.pending[i/parts]
+			first, last := ggml.Parts(p.w.Out, parts, i%parts, 16)
+			p.w.Multiply(&t.quant, first, last, p.y, p.w.Out)
+		}
+	}
+	t.pool.Do(len(t.pending)*t.pool.Workers(), t.runPart)
 }

@@ -14,8 +14,21 @@ type Pool struct {
 	workers int
 	free    chan *Scratch // scratch of helpers that are not at work
 	own     sync.Pool     // scratch of callers
+	jobs    sync.Pool     // *job, between two calls of Do
 
 	throttle throttle
+}
+
+// job is one call of Do. It is reused, so that a call allocates nothing.
+type job struct {
+	pool    *Pool
+	n       int
+	f       func(s *Scratch, i int)
+	next    atomic.Int64 // piece to begin
+	helpers []*Scratch   // of those that help
+	helping atomic.Int64 // helpers that have begun
+	help    func()       // what a helper runs
+	wg      sync.WaitGroup
 }
 
 // NewPool returns a pool of the given number of workers; 0 means one for each
@@ -26,6 +39,16 @@ func NewPool(workers int) *Pool {
 	}
 	p := &Pool{workers: workers, free: make(chan *Scratch, workers-1)}
 	p.own.New = func() any { return new(Scratch) }
+	p.jobs.New = func() any {
+		j := &job{pool: p}
+		j.help = func() {
+			s := j.helpers[j.helping.Add(1)-1]
+			j.work(s)
+			p.free <- s
+			j.wg.Done()
+		}
+		return j
+	}
 	for range workers - 1 {
 		p.free <- new(Scratch)
 	}
@@ -50,33 +73,38 @@ func (p *Pool) Do(n int, f func(s *Scratch, i int)) {
 		}
 		return
 	}
-	var (
-		next atomic.Int64
-		wg   sync.WaitGroup
-	)
-	work := func(s *Scratch) {
-		for {
-			i := int(next.Add(1)) - 1
-			if i >= n {
-				return
-			}
-			f(s, i)
-		}
-	}
-helpers:
+	j := p.jobs.Get().(*job)
+	j.n, j.f, j.helpers = n, f, j.helpers[:0]
+	j.next.Store(0)
+	j.helping.Store(0)
+invite:
 	for range min(p.workers, n) - 1 {
 		select {
 		case s := <-p.free:
-			wg.Go(func() {
-				defer func() { p.free <- s }()
-				work(s)
-			})
+			j.helpers = append(j.helpers, s)
 		default:
-			break helpers // others have them all
+			break invite // others have them all
 		}
 	}
-	work(mine)
-	wg.Wait()
+	j.wg.Add(len(j.helpers))
+	for range j.helpers {
+		go j.help()
+	}
+	j.work(mine)
+	j.wg.Wait()
+	j.f = nil
+	p.jobs.Put(j)
+}
+
+// work does pieces until all have begun.
+func (j *job) work(s *Scratch) {
+	for {
+		i := int(j.next.Add(1)) - 1
+		if i >= j.n {
+			return
+		}
+		j.f(s, i)
+	}
 }
 
 // Parts cuts n things into parts for the pool's workers and returns the
