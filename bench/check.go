@@ -21,6 +21,7 @@ type checker struct {
 	weights   *expert.Set
 	manifest  *expert.Manifest
 	seed      uint64
+	always    bool // check every answer, also those of trusted peers
 	inspector *audit.Inspector
 	router    *routing.Router
 }
@@ -55,7 +56,7 @@ func (c *checker) install(cfg *routing.Config, n *simswarm.Node) (err error) {
 		Directory: n, Caller: n,
 		Passed:  func(p routing.Peer) { c.router.Passed(p) },
 		Condemn: func(p routing.Peer, why string) { c.router.Condemn(p, why) },
-		Seed:    seed,
+		Seed:    seed, Always: c.always,
 	})
 	if err == nil {
 		cfg.Check = c.inspector.Check

@@ -5,16 +5,20 @@ import (
 	"runtime"
 	"time"
 
-	"github.com/moeswarm/moeswarm/expert"
+	"github.com/moeswarm/moeswarm/internal/simswarm"
 	"github.com/moeswarm/moeswarm/routing"
 )
 
-// The fabrics that a network scenario can run over. A third, real QUIC in
-// virtual time, needs a test's clock and is in package swarm's tests.
+// The fabrics that a network scenario can run over. The same scenarios in
+// virtual time, in memory and over real QUIC, need a test's clock: they are in
+// this package's tests and in those of package swarm.
 const (
 	fabricMemory    = "memory"    // package simswarm, in real time, with real computing
 	fabricProcesses = "processes" // real nodes, each behind a relay that delays
 )
+
+// onProcesses lists the scenarios that real nodes can play.
+func onProcesses() []string { return []string{"wan", "failures", "liar"} }
 
 // networkDefaults fill in, by scenario, what it wants otherwise than the rest.
 func networkDefaults() map[string]func(*Options) {
@@ -40,21 +44,7 @@ func (p published) into(m Metrics, name string, o Options) {
 	}
 }
 
-// spread gives each of n holders its share of the experts, so that each expert
-// has so many replicas, on neighbours: expert e of a layer is at holders e,
-// e+1, … modulo n.
-func spread(ids []expert.ID, n, replicas int) [][]expert.ID {
-	shares := make([][]expert.ID, n)
-	for _, id := range ids {
-		for r := range min(replicas, n) {
-			at := (int(id.Index) + r) % n
-			shares[at] = append(shares[at], id)
-		}
-	}
-	return shares
-}
-
-func holderName(i int) routing.Peer { return routing.Peer(fmt.Sprintf("holder-%d", i)) }
+func holderName(i int) routing.Peer { return simswarm.Cast{}.Name(i) }
 
 // leaks tells, when called, how many goroutines there are more than when it
 // was made. Some take a moment to end.

@@ -3,9 +3,7 @@ package bench
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
-	"slices"
 	"sync"
 
 	"github.com/moeswarm/moeswarm/expert"
@@ -21,7 +19,7 @@ import (
 // fronts are the relays in front of the nodes of a local swarm. Nodes announce
 // only their relay, so every connection between two of them passes one.
 type fronts struct {
-	link simswarm.Link
+	link func(node int) simswarm.Link // of the way to a node; -1: the entry
 	seed uint64
 
 	ctx  context.Context
@@ -31,18 +29,18 @@ type fronts struct {
 	errs []error
 }
 
-func newFronts(l simswarm.Link, seed uint64) *fronts {
-	f := &fronts{link: l, seed: seed}
+func newFronts(link func(int) simswarm.Link, seed uint64) *fronts {
+	f := &fronts{link: link, seed: seed}
 	f.ctx, f.stop = context.WithCancel(context.Background())
 	return f
 }
 
 // front is what localswarm wants.
-func (f *fronts) front(listen string) (string, error) {
+func (f *fronts) front(node int, listen string) (string, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.seed++
-	r, err := delayrelay.Listen(delayrelay.Config{Target: listen, Link: f.link, Seed: f.seed})
+	r, err := delayrelay.Listen(delayrelay.Config{Target: listen, Link: f.link(node), Seed: f.seed})
 	if err != nil {
 		return "", err
 	}
@@ -63,91 +61,61 @@ func (f *fronts) close() error {
 	return errors.Join(f.errs...)
 }
 
-// wanProcesses is the wan scenario with real nodes. The gating node holds
-// nothing; it is asked over HTTP, without delay, through another node, with it.
-func wanProcesses(ctx context.Context, o Options) (Metrics, error) {
-	path, err := o.modelPath(ctx)
-	if err != nil {
-		return nil, err
-	}
-	m, err := o.open(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer m.Close()
-	shape := m.Shape()
-	var hold []string
-	for _, held := range spread(m.Manifest().IDs(), wanHolders, wanReplicas) {
-		hold = append(hold, expert.FormatSpec(expert.SlotsOf(held), shape.SparseLayers, shape.Experts))
-	}
-	out := Metrics{"holders": wanHolders, "replicas": wanReplicas, "layers": float64(m.Layers()), "new_tokens": float64(o.NewTokens)}
-	left := leaks()
-	prompt, _, err := promptFor(m, o.Prompt, o.Seed)
-	if err != nil {
-		return nil, err
-	}
-	want, err := localText(ctx, m, prompt, o)
-	if err != nil {
-		return nil, err
-	}
-	networks := simswarm.Networks()
-	if o.Quick {
-		networks = networks[2:3]
-	}
-	for _, n := range networks {
-		r, err := processRun(ctx, o, path, prompt, hold, n)
+// processes is a swarm of real nodes: the holders of a cast, a gating node that
+// holds nothing, and an entry, where prompts come in over HTTP without delay.
+type processes struct {
+	swarm       *localswarm.Swarm
+	entry, gate *client.Client
+	fronts      *fronts
+}
+
+// startProcesses starts them. fault gives a holder's misbehaviour, as
+// simswarm.ParseFault reads it, or "".
+func startProcesses(ctx context.Context, o Options, path string, m *expert.Model, cast simswarm.Cast, fault func(holder int) string, args ...string) (_ *processes, err error) {
+	p := &processes{fronts: newFronts(func(node int) simswarm.Link {
+		if node < 0 || node >= cast.Holders {
+			return cast.Link
+		}
+		return cast.LinkOf(node)
+	}, o.Seed)}
+	defer func() {
 		if err != nil {
-			return nil, fmt.Errorf("RTT %s: %w", n.Name, err)
+			err = errors.Join(err, p.close())
 		}
-		if len(r.tokens) == 0 || !slices.Equal(r.tokens, want[:min(len(want), len(r.tokens))]) {
-			return nil, fmt.Errorf("RTT %s: tokens %v differ from the local %v", n.Name, r.tokens, want)
-		}
-		name := "rtt_" + n.Name + "_"
-		out[name+"tokens_per_s"] = r.rate
-		out[name+"round_p50_ms"], out[name+"round_p99_ms"] = r.routing.RoundP50ms, r.routing.RoundP99ms
-		wanPublished()[n.Name].into(out, name, o)
-		o.Progress("RTT %-6s %6.2f tokens/s, layer round p50 %.2f ms, p99 %.2f ms", n.Name, r.rate, r.routing.RoundP50ms, r.routing.RoundP99ms)
+	}()
+	cfg := localswarm.Config{Exec: o.Exec, Model: path, Bare: 1, Threads: max(1, o.Threads), Front: p.fronts.front, Args: args,
+		Log: o.Log, Progress: func(s string) { o.Progress("%s", s) }}
+	shape := m.Shape()
+	for _, held := range cast.Shares(m.Manifest().IDs()) {
+		cfg.Hold = append(cfg.Hold, expert.FormatSpec(expert.SlotsOf(held), shape.SparseLayers, shape.Experts))
 	}
-	return out, checkLeaks(left, out)
+	cfg.As = func(node int) []string {
+		if node < cast.Holders && fault != nil && fault(node) != "" {
+			return []string{"bench", "faulty-node", fault(node)}
+		}
+		return []string{"node"}
+	}
+	if p.swarm, err = localswarm.Start(ctx, cfg); err != nil {
+		return p, err
+	}
+	if p.entry, err = client.New(p.swarm.Entry.URL); err != nil {
+		return p, err
+	}
+	p.gate, err = client.New(p.swarm.Nodes[len(p.swarm.Nodes)-1].URL)
+	return p, err
 }
 
-// processResult is one run of real nodes.
-type processResult struct {
-	tokens  []int32
-	rate    float64
-	routing node.RoutingView
+// view is the swarm as the gating node sees it.
+func (p *processes) view(ctx context.Context) (v node.View, err error) {
+	return v, p.gate.Get(ctx, "/v1/swarm", &v)
 }
 
-func processRun(ctx context.Context, o Options, path, prompt string, hold []string, n simswarm.Network) (r processResult, err error) {
-	f := newFronts(n.Link, o.Seed)
-	defer func() { err = errors.Join(err, f.close()) }()
-	s, err := localswarm.Start(ctx, localswarm.Config{Exec: o.Exec, Model: path, Hold: hold, Bare: 1, Threads: max(1, o.Threads),
-		Front: f.front, Log: o.Log, Progress: func(s string) { o.Progress("%s", s) }})
-	if err != nil {
-		return r, err
+func (p *processes) close() error {
+	var err error
+	if p.swarm != nil {
+		err = p.swarm.Close()
 	}
-	defer func() { err = errors.Join(err, s.Close()) }()
-	entry, err := client.New(s.Entry.URL)
-	if err != nil {
-		return r, err
-	}
-	gate, err := client.New(s.Nodes[len(s.Nodes)-1].URL)
-	if err != nil {
-		return r, err
-	}
-	if _, err := askFor(ctx, entry, prompt, 4, o.Seed); err != nil { // once unmeasured
-		return r, err
-	}
-	a, err := askFor(ctx, entry, prompt, o.NewTokens, o.Seed)
-	if err != nil {
-		return r, err
-	}
-	var view node.View
-	if err := gate.Get(ctx, "/v1/swarm", &view); err != nil {
-		return r, err
-	}
-	r.tokens, r.rate, r.routing = a.Tokens, a.DecodeRate(), view.Routing
-	return r, nil
+	return errors.Join(err, p.fronts.close())
 }
 
 // localText is the greedy answer of one machine to a text.

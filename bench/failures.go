@@ -12,17 +12,11 @@ import (
 	"github.com/moeswarm/moeswarm/routing"
 )
 
-// Eight holders, two replicas, 10 ms away; a holder is killed every 5 s and is
-// back 2 s later.
+// Who takes part is in simswarm.Failures.
 const (
-	failHolders  = 8
-	failReplicas = 2
-	failRTT      = 10 * time.Millisecond
-	failEvery    = 5 * time.Second
-	failDown     = 2 * time.Second
-	failPrompts  = 4
-	failTurns    = 2
-	failWork     = 50 * time.Microsecond // of a call, where it is modelled
+	failPrompts = 4
+	failTurns   = 2
+	failWork    = 50 * time.Microsecond // of a call, where it is modelled
 )
 
 func failDefaults(o *Options) {
@@ -46,6 +40,9 @@ type failing struct {
 // failures decodes while calls fail and holders die. The configurations take
 // turns, so that what else the machine does touches all of them.
 func failures(ctx context.Context, o Options) (Metrics, error) {
+	if o.Fabric == fabricProcesses {
+		return failuresProcesses(ctx, o)
+	}
 	m, err := o.open(ctx)
 	if err != nil {
 		return nil, err
@@ -83,7 +80,8 @@ func failures(ctx context.Context, o Options) (Metrics, error) {
 			o.Progress("turn %d, %-13s %.1f tokens/s, %d failovers", turn+1, f.name, float64(f.tokens)/f.took.Seconds(), f.failover)
 		}
 	}
-	out := Metrics{"seconds": float64(o.NewTokens), "holders": failHolders, "replicas": failReplicas, "rtt_ms": failRTT.Seconds() * 1000}
+	cast := simswarm.Failures()
+	out := Metrics{"seconds": float64(o.NewTokens), "holders": float64(cast.Holders), "replicas": float64(cast.Replicas), "rtt_ms": cast.Link.RTT.Seconds() * 1000}
 	rate := func(f *failing) float64 { return float64(f.tokens) / f.took.Seconds() }
 	for _, f := range all {
 		out[f.name+"_tokens_per_s"] = rate(f)
@@ -100,9 +98,10 @@ func failures(ctx context.Context, o Options) (Metrics, error) {
 
 // run answers prompts for so long, in a new swarm.
 func (f *failing) run(ctx context.Context, m *expert.Model, pool *ggml.Pool, prompts, want [][]int32, length time.Duration, seed uint64, o Options) error {
-	s := simswarm.New(simswarm.Config{Seed: seed, Sleep: o.sleep(), Link: simswarm.Link{RTT: failRTT, Spread: 0.1, Jitter: failRTT / 20}})
+	cast := simswarm.Failures()
+	s := simswarm.New(simswarm.Config{Seed: seed, Sleep: o.sleep(), Link: cast.Link})
 	var names []routing.Peer
-	for i, held := range spread(m.Manifest().IDs(), failHolders, failReplicas) {
+	for i, held := range cast.Shares(m.Manifest().IDs()) {
 		set, err := expert.NewSet(m, held, ggml.NewPool(1))
 		if err != nil {
 			return err
@@ -111,7 +110,7 @@ func (f *failing) run(ctx context.Context, m *expert.Model, pool *ggml.Pool, pro
 		if f.silent {
 			fault = simswarm.WithholdingSeldom
 		}
-		names = append(names, holderName(i))
+		names = append(names, cast.Name(i))
 		s.Join(simswarm.Holder{Name: names[i], Held: held, Apply: simswarm.With(o.work(set, failWork), fault(f.p, seed+uint64(i)))})
 	}
 	a, err := startAsker(askerConfig{swarm: s, model: m, pool: pool, policy: routing.Policy{Seed: seed + 1}})
@@ -127,7 +126,7 @@ func (f *failing) run(ctx context.Context, m *expert.Model, pool *ggml.Pool, pro
 	go func() {
 		defer close(calm)
 		if f.kills {
-			s.Play(churn, simswarm.Kills(seed, names, failEvery, failDown, 10*time.Minute))
+			s.Play(churn, simswarm.Kills(seed, names, cast.KillEvery, cast.Down, 10*time.Minute))
 		}
 	}()
 	began := time.Now()

@@ -13,15 +13,9 @@ import (
 	"github.com/moeswarm/moeswarm/routing"
 )
 
-const (
-	liarHolders  = 8
-	liarReplicas = 2
-	liarName     = 3 // the holder that lies
-	liarRTT      = time.Millisecond
-	liarNear     = liarRTT / 2 // the liar's own: it wants to be asked
-	// liarPrior makes strangers look near, so that all are tried at once.
-	liarPrior = liarNear
-)
+// liarPrior makes strangers look as near as the liar is, so that all are tried
+// at once. Who takes part is in simswarm.OneLiar.
+const liarPrior = 500 * time.Microsecond
 
 func liarDefaults(o *Options) {
 	o.NewTokens = orDefault(o.NewTokens, quickly(o, 16, 256))
@@ -31,6 +25,9 @@ func liarDefaults(o *Options) {
 // liar decodes while one of eight holders lies, always or seldom, and while
 // none does, with checks of results and, for their cost, without.
 func liar(ctx context.Context, o Options) (Metrics, error) {
+	if o.Fabric == fabricProcesses {
+		return liarProcesses(ctx, o)
+	}
 	m, err := o.open(ctx)
 	if err != nil {
 		return nil, err
@@ -42,7 +39,8 @@ func liar(ctx context.Context, o Options) (Metrics, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := Metrics{"holders": liarHolders, "replicas": liarReplicas, "new_tokens": float64(o.NewTokens)}
+	cast := simswarm.OneLiar()
+	out := Metrics{"holders": float64(cast.Holders), "replicas": float64(cast.Replicas), "new_tokens": float64(o.NewTokens)}
 	left := leaks()
 	runs := []*liarCase{
 		{name: "unchecked_honest"}, {name: "honest", check: true},
@@ -107,15 +105,16 @@ type liarResult struct {
 
 func liarRun(ctx context.Context, m *expert.Model, pool *ggml.Pool, prompt, want []int32, lc *liarCase, o Options) (r liarResult, err error) {
 	var told atomic.Int64
-	s := simswarm.New(simswarm.Config{Seed: o.Seed, Sleep: o.sleep(), Link: simswarm.Link{RTT: liarRTT, Spread: 0.1}})
-	for i, held := range spread(m.Manifest().IDs(), liarHolders, liarReplicas) {
+	cast := simswarm.OneLiar()
+	s := simswarm.New(simswarm.Config{Seed: o.Seed, Sleep: o.sleep(), Link: cast.Link})
+	for i, held := range cast.Shares(m.Manifest().IDs()) {
 		set, err := expert.NewSet(m, held, ggml.NewPool(1))
 		if err != nil {
 			return r, err
 		}
-		h := simswarm.Holder{Name: holderName(i), Held: held, Apply: set}
-		if i == liarName && lc.p > 0 {
-			h.Link = &simswarm.Link{RTT: liarNear}
+		h := simswarm.Holder{Name: cast.Name(i), Held: held, Apply: set}
+		if i == cast.Liar && lc.p > 0 {
+			h.Link = &cast.LiarLink
 			h.Apply = simswarm.With(set, simswarm.LyingSeldom(lc.p, o.Seed, &told))
 		}
 		s.Join(h)
@@ -136,8 +135,8 @@ func liarRun(ctx context.Context, m *expert.Model, pool *ggml.Pool, prompt, want
 	if err != nil {
 		return r, err
 	}
-	watch.caught = func() bool { return c.caught(a.router, holderName(liarName)) }
-	watch.asked = func() int { return s.Stats(holderName(liarName)).Calls }
+	watch.caught = func() bool { return c.caught(a.router, cast.Name(cast.Liar)) }
+	watch.asked = func() int { return s.Stats(cast.Name(cast.Liar)).Calls }
 	watch.until = -1
 	watch.suspect = lc.p > 0
 	tokens, steps, err := a.answer(ctx, prompt, o.NewTokens)

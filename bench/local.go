@@ -16,12 +16,16 @@ import (
 type timedMixer struct {
 	trunk.Mixer
 	rounds []time.Duration
+	ended  func() // is told of the end of each; nil: nobody is
 }
 
 func (m *timedMixer) Mix(ctx context.Context, layer int, h, scores expert.Batch) (expert.Batch, error) {
 	start := time.Now()
 	out, err := m.Mixer.Mix(ctx, layer, h, scores)
 	m.rounds = append(m.rounds, time.Since(start))
+	if m.ended != nil {
+		m.ended()
+	}
 	return out, err
 }
 

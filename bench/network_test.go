@@ -6,6 +6,7 @@ import (
 
 	"github.com/moeswarm/moeswarm/expert"
 	"github.com/moeswarm/moeswarm/expert/experttest"
+	"github.com/moeswarm/moeswarm/internal/simswarm"
 )
 
 // Every network scenario runs to its end, short, and asserts what it asserts
@@ -42,7 +43,7 @@ func TestNetworkScenarios(t *testing.T) {
 
 func TestSpread(t *testing.T) {
 	ids := experttest.IDs(expert.ModelID{1}, 3, 16)
-	shares := spread(ids, 3, 2)
+	shares := simswarm.Cast{Holders: 3, Replicas: 2}.Shares(ids)
 	held := map[expert.ID]int{}
 	for i, share := range shares {
 		if len(share) < 10 || len(share) > 11 {

@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -109,6 +110,9 @@ func Run(ctx context.Context, name string, o Options) (Report, error) {
 			o, err := o.withDefaults()
 			if err != nil {
 				return Report{}, err
+			}
+			if o.Fabric == fabricProcesses && !slices.Contains(onProcesses(), name) {
+				return Report{}, fmt.Errorf("scenario %s has no --fabric %s; those that do: %s", name, o.Fabric, strings.Join(onProcesses(), ", "))
 			}
 			m, err := s.run(ctx, o)
 			return Report{Scenario: name, Commit: commit(), Machine: machine(), Seed: o.Seed, Metrics: m}, err

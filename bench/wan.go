@@ -13,10 +13,8 @@ import (
 )
 
 const (
-	wanHolders  = 3
-	wanReplicas = 2
-	wanWork     = 450 * time.Microsecond // of a call, where it is modelled: as measured for lumabri's shape
-	wanShape    = "lumabri"              // of the published bench
+	wanWork  = 450 * time.Microsecond // of a call, where it is modelled: as measured for lumabri's shape
+	wanShape = "lumabri"              // of the published bench
 )
 
 func wanDefaults(o *Options) {
@@ -33,7 +31,9 @@ func wanDefaults(o *Options) {
 // wan times one gating node and three holders over networks from loopback to
 // the Internet. Trunk and experts are really computed, all on this machine's
 // processors; each holder computes on one thread, as a machine of its own with
-// one core would.
+// one core would, and on the farthest network also on two and four. Beside what
+// was measured stand what the network's draws and the holders' work alone make
+// of the same rounds, and the floor, see roundFloor.
 func wan(ctx context.Context, o Options) (Metrics, error) {
 	if o.Fabric == fabricProcesses {
 		return wanProcesses(ctx, o)
@@ -49,49 +49,78 @@ func wan(ctx context.Context, o Options) (Metrics, error) {
 	if err != nil {
 		return nil, err
 	}
-	var sets []expert.Applier
-	shares := spread(m.Manifest().IDs(), wanHolders, wanReplicas)
-	for _, held := range shares {
-		set, err := expert.NewSet(m, held, ggml.NewPool(1))
-		if err != nil {
-			return nil, err
-		}
-		sets = append(sets, o.work(set, wanWork))
-	}
-	out := Metrics{"holders": wanHolders, "replicas": wanReplicas, "layers": float64(m.Layers()), "threads": float64(pool.Workers()), "new_tokens": float64(o.NewTokens)}
+	cast := simswarm.WAN(simswarm.Network{})
+	shares := cast.Shares(m.Manifest().IDs())
+	out := Metrics{"holders": float64(cast.Holders), "replicas": float64(cast.Replicas), "layers": float64(m.Layers()), "threads": float64(pool.Workers()), "new_tokens": float64(o.NewTokens)}
 	left := leaks()
-	for _, n := range simswarm.Networks() {
+	far := simswarm.Networks()[len(simswarm.Networks())-1]
+	for _, c := range wanCases(far) {
+		var sets []expert.Applier
+		for _, held := range shares {
+			set, err := expert.NewSet(m, held, ggml.NewPool(c.cores))
+			if err != nil {
+				return nil, err
+			}
+			sets = append(sets, o.work(set, wanWork/time.Duration(c.cores)))
+		}
 		for _, mode := range hedging() {
-			s := simswarm.New(simswarm.Config{Seed: o.Seed, Sleep: o.sleep(), Link: n.Link})
+			if mode == "off" && c.cores > 1 {
+				continue
+			}
+			seen := &trips{}
+			s := simswarm.New(simswarm.Config{Seed: o.Seed, Sleep: o.sleep(), Link: c.Link, Saw: seen.saw})
 			for i, held := range shares {
-				s.Join(simswarm.Holder{Name: holderName(i), Held: held, Apply: sets[i]})
+				s.Join(simswarm.Holder{Name: cast.Name(i), Held: held, Apply: sets[i]})
 			}
 			a, err := startAsker(askerConfig{swarm: s, model: m, pool: pool, policy: hedged(routing.Policy{Seed: o.Seed + 1}, mode)})
 			if err != nil {
 				return nil, err
 			}
-			r, err := wanRun(ctx, a, prompt, want[0], o)
+			a.mixer.ended = seen.ended
+			r, err := wanRun(ctx, a, seen, prompt, want[0], o)
 			if cerr := a.close(); err == nil {
 				err = cerr
 			}
 			if err != nil {
-				return nil, fmt.Errorf("RTT %s, hedging %s: %w", n.Name, mode, err)
+				return nil, fmt.Errorf("RTT %s, hedging %s: %w", c.name, mode, err)
 			}
-			name := "rtt_" + n.Name + "_hedge_" + mode + "_"
+			name := "rtt_" + c.name + "_hedge_" + mode + "_"
 			r.into(out, name)
-			o.Progress("RTT %-6s hedging %-4s %6.2f tokens/s, layer round p50 %.2f ms, p99 %.2f ms", n.Name, mode, out[name+"tokens_per_s"], out[name+"round_p50_ms"], out[name+"round_p99_ms"])
+			out[name+"round_floor_p50_ms"] = ms(roundFloor(c.Link, m.TopK(), cast.Holders, r.perCall, o.Seed))
+			o.Progress("RTT %-12s hedging %-4s %6.2f tokens/s, layer round p50 %.2f ms, p99 %.2f ms; drawn %.2f ms, floor %.2f ms at %.2f ms a call",
+				c.name, mode, out[name+"tokens_per_s"], out[name+"round_p50_ms"], out[name+"round_p99_ms"], out[name+"round_drawn_p50_ms"], out[name+"round_floor_p50_ms"], ms(r.perCall))
 			if r.duplicates > duplicateBudget && r.calls > 200 {
-				return out, fmt.Errorf("RTT %s: %.1f %% of calls were duplicated, the budget is %.0f %%", n.Name, 100*r.duplicates, 100*duplicateBudget)
+				return out, fmt.Errorf("RTT %s: %.1f %% of calls were duplicated, the budget is %.0f %%", c.name, 100*r.duplicates, 100*duplicateBudget)
 			}
 		}
-		wanPublished()[n.Name].into(out, "rtt_"+n.Name+"_", o)
+		wanPublished()[c.name].into(out, "rtt_"+c.name+"_", o)
 	}
 	return out, checkLeaks(left, out)
 }
 
+// wanCase is a network, and how many cores each holder has.
+type wanCase struct {
+	name  string
+	cores int
+	simswarm.Link
+}
+
+// wanCases are the networks with holders of one core, as in the published
+// bench, and the farthest with holders of two and four.
+func wanCases(far simswarm.Network) (all []wanCase) {
+	for _, n := range simswarm.Networks() {
+		all = append(all, wanCase{n.Name, 1, n.Link})
+	}
+	return append(all, wanCase{far.Name + "_2cores", 2, far.Link}, wanCase{far.Name + "_4cores", 4, far.Link})
+}
+
+func ms(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1e6 }
+
 // wanResult is one run of one configuration.
 type wanResult struct {
 	steps, rounds, compute []time.Duration
+	drawn                  []time.Duration // what the network and the holders' work alone made of the rounds
+	perCall                time.Duration   // of a holder's work
 	calls                  int
 	duplicates             float64 // share of calls
 }
@@ -101,17 +130,20 @@ func (r wanResult) into(m Metrics, name string) {
 	m[name+"token_p50_ms"] = quantile(r.steps, 0.5)
 	m[name+"round_p50_ms"] = quantile(r.rounds, 0.5)
 	m[name+"round_p99_ms"] = quantile(r.rounds, 0.99)
+	m[name+"round_drawn_p50_ms"] = quantile(r.drawn, 0.5)
+	m[name+"call_compute_ms"] = ms(r.perCall)
 	m[name+"holder_compute_p50_ms"] = quantile(r.compute, 0.5)
 	m[name+"duplicates_pct"] = 100 * r.duplicates
 }
 
 // wanRun answers the prompt once unmeasured, for a few tokens, and once
 // measured, and compares the tokens.
-func wanRun(ctx context.Context, a *asker, prompt, want []int32, o Options) (wanResult, error) {
+func wanRun(ctx context.Context, a *asker, seen *trips, prompt, want []int32, o Options) (wanResult, error) {
 	if _, _, err := a.answer(ctx, prompt, min(4, o.NewTokens)); err != nil {
 		return wanResult{}, err
 	}
 	a.tally.take()
+	seen.reset()
 	before := a.router.Totals()
 	a.mixer.rounds = a.mixer.rounds[:0]
 	tokens, steps, err := a.answer(ctx, prompt, o.NewTokens)
@@ -124,6 +156,7 @@ func wanRun(ctx context.Context, a *asker, prompt, want []int32, o Options) (wan
 	r := wanResult{steps: steps}
 	// The prompt's rounds, one a layer, are not decoding.
 	r.rounds = a.mixer.rounds[len(a.mixer.rounds)/len(tokens):]
+	r.drawn, r.perCall = seen.rounds[len(seen.rounds)/len(tokens):], seen.perCall()
 	var sent int
 	sent, r.compute = a.tally.take()
 	after := a.router.Totals()

@@ -3,6 +3,7 @@ package swarm
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"slices"
 	"sync"
@@ -117,10 +118,59 @@ func startSim(t *testing.T, holders ...simHolder) *simSwarm {
 	s := &simSwarm{simNet: newSimNet(), t: t, ids: experts(0, 1, 2, 3)}
 	s.world = experttest.NewFake(1, 64, s.ids...)
 	s.gate = s.node(t, nil, Config{Offers: []Offer{gates()}})
-	work := simswarm.Modelled(s.world, simswarm.Work{PerCall: time.Millisecond})
-	for i, h := range holders {
-		s.holders = append(s.holders, s.node(t, &holders[i].link, Config{Join: s.gate.Addrs(), Offers: []Offer{holds(h.held...)}, Serve: simswarm.With(work, h.faults...)}))
+	for _, h := range holders {
+		s.join(&h.link, holds(h.held...), h.faults...)
 	}
+	s.route(routing.Config{})
+	return s
+}
+
+// castLayers is one layer of 16 experts, as in the wan scenario.
+func castLayers() []int { return []int{16} }
+
+// startCast is startSim with the holders of a scenario: the same values as the
+// other fabrics'. Results that are wrong are found, as by a recomputation.
+func startCast(t *testing.T, cast simswarm.Cast, fault simswarm.Fault) *simSwarm {
+	t.Helper()
+	s := &simSwarm{simNet: newSimNet(), t: t}
+	for x := range castLayers()[0] {
+		s.ids = append(s.ids, expert.ID{Model: testModel(), Index: uint16(x)})
+	}
+	s.world = experttest.NewFake(1, 64, s.ids...)
+	s.gate = s.node(t, nil, Config{Offers: []Offer{{Model: testModel(), Name: "test", Layers: castLayers(), Gates: true}}})
+	for i, held := range cast.Shares(s.ids) {
+		link := cast.LinkOf(i)
+		var faults []simswarm.Fault
+		if i == cast.Liar && fault != nil {
+			faults = append(faults, fault)
+		}
+		s.join(&link, Offer{Model: testModel(), Name: "test", Layers: castLayers(), Held: held}, faults...)
+	}
+	s.route(routing.Config{Check: s.recompute})
+	return s
+}
+
+// recompute is a check that knows what is right.
+func (s *simSwarm) recompute(ctx context.Context, a routing.Checked) error {
+	for i, want := range s.world.Apply(ctx, a.In, a.Calls) {
+		if a.Results[i].Err == nil && !slices.Equal(a.Results[i].Out.Data, want.Out.Data) {
+			s.router.Condemn(a.Peer, "a wrong result")
+			return expert.ErrBadResult
+		}
+	}
+	return nil
+}
+
+// join starts a holder, whose calls take 1 ms each.
+func (s *simSwarm) join(link *simswarm.Link, o Offer, faults ...simswarm.Fault) {
+	work := simswarm.Modelled(s.world, simswarm.Work{PerCall: time.Millisecond})
+	s.holders = append(s.holders, s.node(s.t, link, Config{Join: s.gate.Addrs(), Offers: []Offer{o}, Serve: simswarm.With(work, faults...)}))
+}
+
+// route starts the gate's router once the gate knows the holders.
+func (s *simSwarm) route(cfg routing.Config) {
+	s.t.Helper()
+	t, holders := s.t, s.holders
 	for known := 0; known < len(holders); time.Sleep(10 * time.Millisecond) {
 		known = 0
 		for _, p := range s.gate.Peers() {
@@ -130,8 +180,8 @@ func startSim(t *testing.T, holders ...simHolder) *simSwarm {
 		}
 	}
 	var err error
-	s.router, err = routing.New(routing.Config{Directory: s.gate, Caller: s.gate, Prober: s.gate, Missing: s.gate.LookUp, Policy: routing.Policy{Seed: 1}})
-	if err != nil {
+	cfg.Directory, cfg.Caller, cfg.Prober, cfg.Missing, cfg.Policy = s.gate, s.gate, s.gate, s.gate.LookUp, routing.Policy{Seed: 1}
+	if s.router, err = routing.New(cfg); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -147,7 +197,6 @@ func startSim(t *testing.T, holders ...simHolder) *simSwarm {
 		}
 		s.net.Close()
 	}
-	return s
 }
 
 // round applies experts of layer 0 to a row and checks the results.
@@ -197,27 +246,92 @@ func TestSimnetStaleMap(t *testing.T) {
 	})
 }
 
-// The networks of the wan scenario: a layer takes its round trip, its work,
-// and not much more.
-func TestSimnetNetworks(t *testing.T) {
+// The wan scenario: a layer of eight calls takes its round trip, its work, and
+// not much more. Results are those of one machine, as in every round here.
+func TestSimnetWAN(t *testing.T) {
 	for _, n := range simswarm.Networks() {
 		t.Run(n.Name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := startSim(t, simHolder{link: n.Link, held: []int{0, 1, 3}}, simHolder{link: n.Link, held: []int{1, 2}}, simHolder{link: n.Link, held: []int{2, 0, 3}})
+				s := startCast(t, simswarm.WAN(n), nil)
 				defer s.stop()
+				r := rand.New(rand.NewPCG(1, 1))
 				var took []time.Duration
 				for i := range 120 {
-					if d := s.round(i, i%4, (i+1)%4); i >= 20 {
+					if d := s.round(i, r.Perm(16)[:8]...); i >= 20 {
 						took = append(took, d)
 					}
 				}
 				slices.Sort(took)
 				p50 := took[len(took)/2]
-				if least, most := n.Link.RTT-n.Link.Jitter, n.Link.RTT+n.Link.Jitter+4*time.Millisecond; p50 < least || p50 > most {
+				if least, most := n.Link.RTT-n.Link.Jitter, n.Link.RTT+n.Link.Jitter+8*time.Millisecond; p50 < least || p50 > most {
 					t.Errorf("p50 of layer rounds is %v, want %v to %v", p50, least, most)
 				}
+				s.inBudget()
 			})
 		})
+	}
+}
+
+// The failures scenario: every five seconds a holder dies without a word, and
+// another comes.
+func TestSimnetFailures(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cast := simswarm.Failures()
+		s := startCast(t, cast, nil)
+		defer s.stop()
+		shares := cast.Shares(s.ids)
+		r := rand.New(rand.NewPCG(2, 1))
+		began, kills := time.Now(), 0
+		for i := 0; kills < 3 || time.Since(began) < 4*cast.KillEvery; i++ {
+			s.round(i, r.Perm(16)[:4]...)
+			if time.Since(began) < time.Duration(kills+1)*cast.KillEvery {
+				continue
+			}
+			victim := r.IntN(len(s.holders))
+			s.holders[victim].kill()
+			s.holders = slices.Delete(s.holders, victim, victim+1)
+			kills++
+			for down := time.Now(); time.Since(down) < cast.Down; {
+				s.round(i, r.Perm(16)[:4]...)
+			}
+			s.join(&cast.Link, Offer{Model: testModel(), Name: "test", Layers: castLayers(), Held: shares[victim]})
+			shares = append(slices.Delete(shares, victim, victim+1), shares[victim])
+		}
+		if m := s.router.Totals(); m.Missing > 0 || m.Failovers == 0 {
+			t.Errorf("%d calls ended without a holder, %d failovers", m.Missing, m.Failovers)
+		}
+		s.inBudget()
+	})
+}
+
+// The liar scenario: no wrong result is used, and the liar is named.
+func TestSimnetLiar(t *testing.T) {
+	for name, fault := range map[string]simswarm.Fault{"lying": simswarm.Lying(), "seldom": simswarm.LyingSeldom(0.05, 1, nil), "replaying": simswarm.Replaying()} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				cast := simswarm.OneLiar()
+				s := startCast(t, cast, fault)
+				defer s.stop()
+				r := rand.New(rand.NewPCG(3, 1))
+				for i := range 100 {
+					s.round(i, r.Perm(16)[:8]...)
+				}
+				for _, p := range s.router.Peers() {
+					if liar := p.Peer == s.holders[cast.Liar].ID(); liar != (p.Excluded != "") {
+						t.Errorf("peer %s, a liar: %v; excluded: %q", p.Peer, liar, p.Excluded)
+					}
+				}
+				s.inBudget()
+			})
+		})
+	}
+}
+
+// inBudget makes sure that no more calls than allowed were duplicated.
+func (s *simSwarm) inBudget() {
+	s.t.Helper()
+	if t := s.router.Totals(); float64(t.HedgedCalls) > 0.05*float64(t.RemoteCalls) {
+		s.t.Errorf("%d of %d calls were duplicated", t.HedgedCalls, t.RemoteCalls)
 	}
 }
 

@@ -9,9 +9,23 @@ import (
 
 	"github.com/moeswarm/moeswarm/bench"
 	"github.com/moeswarm/moeswarm/expert/synth"
+	"github.com/moeswarm/moeswarm/internal/simswarm"
 )
 
+// faultyNode is what "bench" starts where a holder is to misbehave, and nobody
+// else: "moeswarm bench faulty-node FAULT FLAGS OF NODE". It is a node like any
+// other, but for what it computes with.
+const faultyNode = "faulty-node"
+
 func (p program) bench(ctx context.Context, args []string) error {
+	if len(args) > 1 && args[0] == faultyNode {
+		fault, err := simswarm.ParseFault(args[1])
+		if err != nil {
+			return usageError{err}
+		}
+		p.misbehave = fault
+		return p.node(ctx, args[2:])
+	}
 	o := bench.Options{Progress: p.say}
 	fs := p.flags("bench", "bench list | bench SCENARIO [FLAGS]", `
   moeswarm bench list
@@ -21,6 +35,7 @@ func (p program) bench(ctx context.Context, args []string) error {
   moeswarm bench loopback --nodes 4 --streams 8
   moeswarm bench wan --layers 8
   moeswarm bench failures --json
+  moeswarm bench liar --fabric processes
 `)
 	fs.StringVar(&o.Model, "model", "", "GGUF `file` or \"demo\" (default: demo; in wan the synthetic shape lumabri)")
 	fs.StringVar(&o.Synthetic, "synthetic", "", "random-weight model of a named `shape`: "+strings.Join(synth.Names(), ", "))
@@ -33,7 +48,7 @@ func (p program) bench(ctx context.Context, args []string) error {
 	fs.IntVar(&o.Streams, "streams", 1, "in local and loopback, `prompts` answered at the same time")
 	fs.Uint64Var(&o.Seed, "seed", 1, "`seed` of prompts and synthetic weights")
 	fs.StringVar(&o.Draft, "draft", "", "small model that drafts in drafts: GGUF `file` or \"demo\" (default: drafts are looked up)")
-	fs.StringVar(&o.Fabric, "fabric", "", "what carries wan: `memory` or processes, real nodes behind relays that delay (default: memory)")
+	fs.StringVar(&o.Fabric, "fabric", "", "what carries wan, failures and liar: `memory`, or processes, which are real nodes behind relays that delay (default: memory)")
 	fs.BoolVar(&o.Quick, "quick", false, "make network scenarios short: to try them, not for numbers")
 	asJSON := fs.Bool("json", false, "print one JSON object")
 	verbose := fs.Bool("verbose", false, "show what the processes log")

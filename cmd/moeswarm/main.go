@@ -14,6 +14,8 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/moeswarm/moeswarm/internal/simswarm"
+
 	"github.com/moeswarm/moeswarm/internal/ggml"
 )
 
@@ -22,6 +24,8 @@ type program struct {
 	getenv         func(string) string
 	stdin          io.Reader
 	stdout, stderr io.Writer
+
+	misbehave simswarm.Fault // of a node that a benchmark starts; nil: it behaves
 }
 
 // command is one subcommand.

@@ -192,7 +192,7 @@ func (p program) nodeConfig(f nodeFlags) (node.Config, error) {
 		Version: version(), Listen: f.listen, Announce: f.announce, Join: f.join, MDNS: f.mdns, Hosts: f.hosts,
 		Threads: f.threads, Answers: f.answers, Audit: f.audit,
 		Log: slog.New(slog.NewTextHandler(p.stderr, &slog.HandlerOptions{Level: level})),
-		Say: p.say,
+		Say: p.say, Misbehave: p.misbehave,
 	}
 	if len(cfg.Listen) == 0 {
 		cfg.Listen = []string{"/ip4/0.0.0.0/tcp/4160", "/ip4/0.0.0.0/udp/4160/quic-v1"}

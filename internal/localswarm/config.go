@@ -23,10 +23,13 @@ type Config struct {
 	Bare int
 	// Threads is what --threads takes; 0 leaves it out.
 	Threads int
-	// Front puts something in front of each node: it is told where the node
-	// will listen, as host:port, and gives the multiaddr to announce instead.
-	// nil: nothing is.
-	Front func(listen string) (announce string, err error)
+	// Front puts something in front of each node: it is told which of
+	// Swarm.Nodes that is, -1 for the entry, and where it will listen, as
+	// host:port, and gives the multiaddr to announce instead. nil: nothing is.
+	Front func(node int, listen string) (announce string, err error)
+	// As gives the words of the command line before the flags of one of
+	// Swarm.Nodes, for benchmarks whose nodes misbehave. nil: "node".
+	As func(node int) []string
 	// Args are further arguments for every node.
 	Args []string
 	// StartTime is how long a node may take until it says it is ready.
@@ -65,7 +68,7 @@ func (c Config) validate() (Config, error) {
 
 // front finds a port for a node to listen on and what to announce for it.
 // Without a front the node finds its own.
-func (c Config) front() (args []string, err error) {
+func (c Config) front(node int) (args []string, err error) {
 	if c.Front == nil {
 		return []string{"--listen", "/ip4/127.0.0.1/tcp/0"}, nil
 	}
@@ -79,13 +82,17 @@ func (c Config) front() (args []string, err error) {
 	if err := ln.Close(); err != nil {
 		return nil, err
 	}
-	announce, err := c.Front(addr.String())
+	announce, err := c.Front(node, addr.String())
 	return []string{"--listen", fmt.Sprintf("/ip4/%s/tcp/%d", addr.IP, addr.Port), "--announce", announce}, err
 }
 
 // args is the command line of one node.
 func (c Config) args(n *Node, listen, join []string) []string {
-	a := []string{"node", "--ephemeral", "--while-stdin", "--mdns=false", "--http", "127.0.0.1:0"}
+	a := []string{"node"}
+	if c.As != nil && n.index >= 0 {
+		a = c.As(n.index)
+	}
+	a = append(a, "--ephemeral", "--while-stdin", "--mdns=false", "--http", "127.0.0.1:0")
 	a = append(a, listen...)
 	for _, j := range join {
 		a = append(a, "--join", j)

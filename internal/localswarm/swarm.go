@@ -23,6 +23,8 @@ type Swarm struct {
 	// Nodes hold the experts or gate, in the order of Config.Hold, the bare
 	// gating nodes last.
 	Nodes []*Node
+
+	cfg Config
 }
 
 // Node is one process of a swarm.
@@ -33,6 +35,7 @@ type Node struct {
 	URL   string   // of its HTTP endpoint
 	Addrs []string // to join it by
 
+	index int // in Swarm.Nodes; -1: the entry
 	cmd   *exec.Cmd
 	stdin io.Closer
 	done  chan struct{} // closed when the process has ended
@@ -72,12 +75,12 @@ func Start(ctx context.Context, cfg Config) (_ *Swarm, err error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Swarm{Entry: new(Node)}
+	s := &Swarm{Entry: &Node{index: -1}, cfg: cfg}
 	for i, hold := range cfg.Hold {
-		s.Nodes = append(s.Nodes, &Node{Hold: hold, Gates: i < cfg.Gates})
+		s.Nodes = append(s.Nodes, &Node{Hold: hold, Gates: i < cfg.Gates, index: i})
 	}
 	for range cfg.Bare {
-		s.Nodes = append(s.Nodes, &Node{Hold: "none", Gates: true})
+		s.Nodes = append(s.Nodes, &Node{Hold: "none", Gates: true, index: len(s.Nodes)})
 	}
 	defer func() {
 		if err != nil {
@@ -101,9 +104,17 @@ func Start(ctx context.Context, cfg Config) (_ *Swarm, err error) {
 	return s, errors.Join(errs...)
 }
 
+// Restart starts one of Nodes again that has ended, as a new process with a new
+// identity, which joins through the entry.
+func (s *Swarm) Restart(ctx context.Context, node int) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, s.cfg.StartTime, fmt.Errorf("the node was not ready within %v", s.cfg.StartTime))
+	defer cancel()
+	return s.Nodes[node].start(ctx, s.cfg, s.Entry.Addrs[:1])
+}
+
 // start runs one process and waits for its ready line.
 func (n *Node) start(ctx context.Context, cfg Config, join []string) error {
-	listen, err := cfg.front()
+	listen, err := cfg.front(n.index)
 	if err != nil {
 		return err
 	}

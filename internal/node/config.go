@@ -61,6 +61,10 @@ type Config struct {
 	// Owner is what the machine's owner allows; the zero value: everything.
 	Owner Owner
 
+	// Misbehave wraps what peers' calls are computed with; for benchmarks and
+	// tests. nil: nothing does.
+	Misbehave func(expert.Applier) expert.Applier
+
 	Log *slog.Logger // nil: silent
 	// Say is told, in lines for people, what the node waits for. nil: nobody.
 	Say func(format string, args ...any)

@@ -155,6 +155,9 @@ func (n *Node) newNetwork(offers []swarm.Offer) (*swarm.Node, error) {
 	// the swarm knows that this node serves none.
 	if slices.ContainsFunc(offers, func(o swarm.Offer) bool { return len(o.Held) > 0 || o.Memory > 0 }) {
 		cfg.Serve, cfg.Threads = n.sets, n.cfg.Threads
+		if n.cfg.Misbehave != nil {
+			cfg.Serve = n.cfg.Misbehave(n.sets)
+		}
 	}
 	if slices.ContainsFunc(offers, func(o swarm.Offer) bool { return o.Gates }) {
 		cfg.Completer, cfg.Coder = n.gates, n.coder()

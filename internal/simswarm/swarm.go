@@ -18,6 +18,18 @@ type Config struct {
 	// Sleep is how messages wait. nil: with timers, which the runtime lets go
 	// off up to a millisecond late when it is idle.
 	Sleep Sleep
+	// Saw is told of every ask that was answered, before its asker knows. It
+	// must not block. May be nil.
+	Saw func(Trip)
+}
+
+// Trip is what an answered ask took by itself.
+type Trip struct {
+	To        routing.Peer
+	Calls     int
+	Out, Back time.Duration // as drawn from the path
+	Queued    time.Duration // at the holder
+	Compute   time.Duration
 }
 
 // Sleep waits, unless ctx ends before, of which it returns the error.
@@ -184,13 +196,18 @@ func (n *Node) Call(ctx context.Context, to routing.Peer, a routing.Ask) (routin
 // holder has heard that nobody wants the answer.
 func (n *Node) carry(ctx context.Context, h *holder, path *Path, a routing.Ask) reply {
 	out := askBytes(a)
-	if err := n.swarm.cfg.Sleep(ctx, path.Delay(Out, out, time.Now())); err != nil {
+	trip := Trip{To: h.Name, Calls: len(a.Calls), Out: path.Delay(Out, out, time.Now())}
+	if err := n.swarm.cfg.Sleep(ctx, trip.Out); err != nil {
 		return reply{err: err}
 	}
 	answer, err := h.serve(ctx, a)
 	answer.BytesOut, answer.BytesIn = out, answerBytes(&answer)
-	if late := n.swarm.cfg.Sleep(ctx, path.Delay(Back, answer.BytesIn, time.Now())); late != nil {
+	trip.Back, trip.Queued, trip.Compute = path.Delay(Back, answer.BytesIn, time.Now()), answer.Queued, answer.Compute
+	if late := n.swarm.cfg.Sleep(ctx, trip.Back); late != nil {
 		return reply{err: late}
+	}
+	if n.swarm.cfg.Saw != nil && err == nil {
+		n.swarm.cfg.Saw(trip)
 	}
 	return reply{answer, err}
 }
