@@ -18,6 +18,9 @@ const (
 	// lost: four keep-alives late, and the fifth under way. A shorter one takes
 	// a busy machine for a dead one, and a replay costs a whole prefill.
 	promptSilence = 10 * time.Second
+	// promptFarewell is how long the end of an answer may take to be read: some
+	// round trips of a poor line.
+	promptFarewell = time.Second
 	// promptGrace is how long running answers may go on when the node is told
 	// to stop; then they are handed over. Short answers end, and the whole
 	// stop stays below the 10 s that the program promises.
@@ -32,7 +35,7 @@ const (
 // promptTimes adjusts the times of a prompt stream. Zero values mean the
 // constants above.
 type promptTimes struct {
-	Dial, Beat, Silence, Grace time.Duration
+	Dial, Beat, Silence, Grace, Farewell time.Duration
 }
 
 func (t promptTimes) withDefaults() promptTimes {
@@ -44,6 +47,9 @@ func (t promptTimes) withDefaults() promptTimes {
 	}
 	if t.Silence <= 0 {
 		t.Silence = promptSilence
+	}
+	if t.Farewell <= 0 {
+		t.Farewell = promptFarewell
 	}
 	if t.Grace <= 0 {
 		t.Grace = promptGrace

@@ -19,11 +19,14 @@ type answer struct {
 	times  promptTimes
 	tokens int // given so far
 
+	listening sync.WaitGroup // until the asker has closed its side
+
 	mu struct {
 		sync.Mutex
-		b     []byte // memory of the last frame, reused
-		wrote bool   // something went out since the last beat
-		ended bool   // the prompt end went out, or the stream is broken
+		b     []byte    // memory of the last frame, reused
+		wrote bool      // something went out since the last beat
+		ended bool      // the prompt end went out, or the stream is broken
+		until time.Time // when listening ends, the end having gone out; zero: it has not
 	}
 }
 
@@ -32,7 +35,7 @@ func newAnswer(s network.Stream, times promptTimes) *answer {
 }
 
 // run reads the prompt, has it completed and sends what comes. It returns
-// when its goroutines have ended, with the reason unless all went well.
+// with the reason unless all went well; farewell must follow.
 func (a *answer) run(work context.Context, c prompt.Completer) error {
 	ctx, cancel := context.WithCancelCause(work)
 	var helpers sync.WaitGroup
@@ -44,16 +47,25 @@ func (a *answer) run(work context.Context, c prompt.Completer) error {
 	r := wire.NewReader(a.stream)
 	req, err := a.readPrompt(r)
 	if err == nil {
-		helpers.Go(func() { cancel(a.listen(r)) })
+		a.listening.Go(func() { cancel(a.listen(r)) })
 		err = a.complete(ctx, c, req)
 	}
 	if cause := context.Cause(ctx); err != nil && cause != nil {
 		err = cause
 	}
 	a.end(err)
-	cancel(err) // ends beat; the closed stream has ended listen
+	cancel(err) // ends beat
 	helpers.Wait()
 	return err
+}
+
+// farewell waits until the asker has closed its side, which it does when it has
+// read the end, for a moment at most, and lets go of the stream. Otherwise the
+// end of the connection could overtake that of an answer which is written but
+// not read, when a node stops.
+func (a *answer) farewell() {
+	a.listening.Wait()
+	_ = a.stream.Close()
 }
 
 func (a *answer) readPrompt(r *wire.Reader) (prompt.Request, error) {
@@ -97,7 +109,13 @@ func (a *answer) complete(ctx context.Context, c prompt.Completer, req prompt.Re
 // the asker closes the stream.
 func (a *answer) listen(r *wire.Reader) error {
 	for {
-		_ = a.stream.SetReadDeadline(time.Now().Add(a.times.Silence))
+		a.mu.Lock()
+		deadline := a.mu.until
+		if deadline.IsZero() {
+			deadline = time.Now().Add(a.times.Silence)
+		}
+		_ = a.stream.SetReadDeadline(deadline)
+		a.mu.Unlock()
 		h, err := r.Next()
 		if err != nil {
 			return fmt.Errorf("%w: %w", errAskerGone, err)
@@ -138,7 +156,7 @@ func (a *answer) send(c prompt.Chunk) error {
 	return a.writeLocked(b)
 }
 
-// end sends the prompt end and closes the stream, once.
+// end sends the prompt end and closes the stream for writing, once.
 func (a *answer) end(why error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -156,7 +174,9 @@ func (a *answer) end(why error) {
 	}
 	if a.writeLocked(wire.AppendPromptEnd(a.mu.b[:0], end)) == nil {
 		a.mu.ended = true
-		_ = a.stream.Close()
+		a.mu.until = time.Now().Add(a.times.Farewell)
+		_ = a.stream.SetReadDeadline(a.mu.until)
+		_ = a.stream.CloseWrite()
 	}
 }
 

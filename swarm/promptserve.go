@@ -127,10 +127,12 @@ func (p *promptServer) handle(s network.Stream) {
 	a := newAnswer(s, p.cfg.Times)
 	if err != nil {
 		a.end(err) // the prompt itself is not read
+		_ = s.Close()
 		return
 	}
-	defer p.leave(peer)
 	err = a.run(work, p.cfg.Completer)
+	p.leave(peer)
+	defer a.farewell()
 	p.cfg.Log.Debug("answer ended", "peer", peer, "tokens", a.tokens, "why", err)
 }
 
