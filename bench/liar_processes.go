@@ -34,11 +34,17 @@ func liarProcesses(ctx context.Context, o Options) (Metrics, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, c := range []struct{ name, fault string }{{"honest", ""}, {"always", "lying"}, {"replaying", "replaying"}} {
+	for _, c := range []struct{ name, fault, audit string }{
+		{"honest", "", "auto"},
+		{"always", "lying", "auto"},
+		// Its first answer of each expert is right, by which it earns trust: from
+		// then on only a share is audited, and wrong ones are used, as is stated.
+		{"replaying", "replaying", "always"},
+	} {
 		if o.Quick && c.name != "always" {
 			continue
 		}
-		if err := liarProcessRun(ctx, o, path, m, cast, c.fault, prompt, want, out, c.name+"_"); err != nil {
+		if err := liarProcessRun(ctx, o, path, m, cast, c.fault, c.audit, prompt, want, out, c.name+"_"); err != nil {
 			return out, fmt.Errorf("%s: %w", c.name, err)
 		}
 	}
@@ -47,13 +53,13 @@ func liarProcesses(ctx context.Context, o Options) (Metrics, error) {
 
 // liarProcessRun answers the prompt until the liar is caught: it may not be
 // asked at first.
-func liarProcessRun(ctx context.Context, o Options, path string, m *expert.Model, cast simswarm.Cast, fault, prompt string, want []int32, out Metrics, name string) (err error) {
+func liarProcessRun(ctx context.Context, o Options, path string, m *expert.Model, cast simswarm.Cast, fault, audit, prompt string, want []int32, out Metrics, name string) (err error) {
 	p, err := startProcesses(ctx, o, path, m, cast, func(i int) string {
 		if i == cast.Liar {
 			return fault
 		}
 		return ""
-	})
+	}, "--audit", audit)
 	if err != nil {
 		return err
 	}
