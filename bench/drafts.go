@@ -95,7 +95,7 @@ func (o Options) openDraft() (*expert.Model, error) {
 // draftsOver measures one network.
 func draftsOver(ctx context.Context, n simswarm.Network, m, small *expert.Model, pool *ggml.Pool, tasks []draftTask, out Metrics, o Options) (err error) {
 	s := simswarm.New(simswarm.Config{Seed: o.Seed, Sleep: o.sleep(), Link: n.Link})
-	for i, held := range spread(m.Manifest().IDs(), draftHolders, draftReplicas) {
+	for i, held := range (simswarm.Cast{Holders: draftHolders, Replicas: draftReplicas}).Shares(m.Manifest().IDs()) {
 		set, err := expert.NewSet(m, held, ggml.NewPool(1))
 		if err != nil {
 			return err
