@@ -237,6 +237,4 @@ static void group_q6_k(const char * w, size_t row_bytes, int cols, const char * 
 
 const ms_group_t ms_group_q4_k = group_q4_k, ms_group_q5_k = group_q5_k, ms_group_q6_k = group_q6_k;
 
-#else
-const ms_group_t ms_group_q4_k = NULL, ms_group_q5_k = NULL, ms_group_q6_k = NULL;
-#endif
+#endif // else see rows_avx2_k.c

@@ -81,7 +81,8 @@ func known(t testing.TB, n *Node, ids []expert.ID) {
 }
 
 // TestLoopbackConforms runs the suite of every expert.Applier over real
-// libp2p: two holders, and a node that holds nothing and asks them.
+// libp2p: two holders, and a node that holds nothing and asks them. A node that
+// gates the model sends rows as codes, one that does not as floats.
 func TestLoopbackConforms(t *testing.T) {
 	m := tiny(t)
 	ids := m.Manifest().IDs()
@@ -89,17 +90,21 @@ func TestLoopbackConforms(t *testing.T) {
 	held := layer(1)[:7]
 	a := running(t, Config{Models: []Model{{Name: "tiny", Model: m, Hold: expert.SlotsOf(held[:4])}}})
 	running(t, Config{Join: a.Addrs(), Models: []Model{{Name: "tiny", Model: m, Hold: expert.SlotsOf(held[3:])}}})
-	asker := running(t, Config{Join: a.Addrs(), Routing: routing.Policy{MissingWait: 50 * time.Millisecond}})
-	asker.net.LookUp(held) // a node that gates nothing does not follow a model by itself
-	known(t, asker, held)
 	local, err := expert.NewSet(m, held, ggml.NewPool(1))
 	if err != nil {
 		t.Fatal(err)
 	}
-	experttest.Run(t, func(t *testing.T) (expert.Applier, experttest.Fixture) {
-		return asker.router, experttest.Fixture{
-			Dim: m.Dim(), Held: held, Unheld: layer(1)[7],
-			Reference: local, // to the last bit
-		}
-	})
+	for name, models := range map[string][]Model{"floats": nil, "codes": {{Name: "tiny", Model: m, Gate: true}}} {
+		t.Run(name, func(t *testing.T) {
+			asker := running(t, Config{Join: a.Addrs(), Models: models, Routing: routing.Policy{MissingWait: 50 * time.Millisecond}})
+			asker.net.LookUp(held) // a node that gates nothing does not follow a model by itself
+			known(t, asker, held)
+			experttest.Run(t, func(t *testing.T) (expert.Applier, experttest.Fixture) {
+				return asker.router, experttest.Fixture{
+					Dim: m.Dim(), Held: held, Unheld: layer(1)[7],
+					Reference: local, // to the last bit
+				}
+			})
+		})
+	}
 }
