@@ -100,6 +100,9 @@ func (w *round) learnFrom(o outcome, errs []error, good int, worst Failure) {
 		rec.bytesIn += int64(o.answer.BytesIn)
 		r.mu.totals.BytesOut += int64(o.answer.BytesOut)
 		r.mu.totals.BytesIn += int64(o.answer.BytesIn)
+		if o.answer.Half {
+			r.mu.totals.HalfAnswers++
+		}
 	}
 	for i, c := range o.ask.calls {
 		if errs[i] == nil {

@@ -49,6 +49,7 @@ type Totals struct {
 	Openings    int     // circuit breakers that opened
 	BytesOut    int64
 	BytesIn     int64
+	HalfAnswers int // answers that came in half precision
 }
 
 // Totals gives the sums so far.

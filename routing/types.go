@@ -28,6 +28,7 @@ type Answer struct {
 	Compute           time.Duration // how long the holder worked on it, as the holder says
 	Waiting           int           // frames that waited at the holder when it answered
 	BytesOut, BytesIn int           // size of the two frames, as measured here
+	Half              bool          // it came in half precision, as was allowed
 }
 
 // Load is what a holder says about its queue.

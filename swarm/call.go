@@ -183,6 +183,9 @@ func (c *caller) callOnce(ctx context.Context, to routing.Peer, a routing.Ask) (
 	}
 	rows, sent := outputRows(a), len(b)
 	w := &awaited{kind: wire.KindReply, size: wire.ReplySize(rows, a.In.Dim), done: make(chan arrival, 1)}
+	if c.cfg.Half && !a.Sum {
+		w.or = wire.HalfReplySize(rows, a.In.Dim)
+	}
 	body, err := c.send(ctx, l, w, b)
 	if err != nil {
 		return routing.Answer{}, fmt.Errorf("call to %s: %w", to, err)
@@ -197,7 +200,7 @@ func (c *caller) callOnce(ctx context.Context, to routing.Peer, a routing.Ask) (
 
 // encode makes the frame of an ask.
 func (c *caller) encode(a routing.Ask) ([]byte, error) {
-	call := wire.Call{In: a.In, Calls: a.Calls, Sum: a.Sum}
+	call := wire.Call{In: a.In, Calls: a.Calls, Sum: a.Sum, Half: c.cfg.Half && !a.Sum}
 	if c.cfg.Coder != nil {
 		codes, _ := c.codes.Get().(*expert.Codes)
 		if codes == nil {

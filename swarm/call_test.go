@@ -362,3 +362,18 @@ func TestSlowHolder(t *testing.T) {
 		t.Errorf("slow, but alive: %v", err)
 	}
 }
+
+// TestHalfAnswers: a holder answers in half precision when it is asked to, and
+// the answer says so.
+func TestHalfAnswers(t *testing.T) {
+	p := startPair(t, "tcp", serverConfig{Apply: scale{}})
+	for _, half := range []bool{false, true} {
+		c := newCaller(p.asker, slog.New(slog.DiscardHandler), callerConfig{Half: half})
+		startRun(t, c.run)
+		a := testAsk(rand.New(rand.NewPCG(3, 5)), false)
+		got, err := c.Call(testContext(t), p.to, a)
+		if err != nil || got.Half != half {
+			t.Fatalf("asked for half precision: %v; came so: %v, %v", half, got.Half, err)
+		}
+	}
+}

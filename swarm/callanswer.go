@@ -42,6 +42,7 @@ func joinAnswers(a routing.Ask, parts []routing.Answer) routing.Answer {
 		all.Compute += p.Compute
 		all.BytesOut += p.BytesOut
 		all.BytesIn += p.BytesIn
+		all.Half = all.Half || p.Half
 	}
 	return all
 }
@@ -77,6 +78,7 @@ func toAnswer(a routing.Ask, rows int, body []byte) (routing.Answer, error) {
 		Waiting: r.Meter.Waiting,
 		Queued:  r.Meter.Queued,
 		Compute: r.Meter.Compute,
+		Half:    r.Half,
 	}
 	if a.Sum {
 		answer.Sum = spread(r.Out, a.In.Rows, wire.UsedRows(a.In.Rows, a.Calls))

@@ -50,6 +50,7 @@ type callerConfig struct {
 	InFlight    int
 	Idle, Tick  time.Duration
 	Coder       RowCoder // nil: rows travel as floats
+	Half        bool     // answers in half precision will do
 }
 
 func (c callerConfig) withDefaults() callerConfig {

@@ -55,6 +55,7 @@ type awaited struct {
 	id   uint64
 	kind wire.Kind
 	size int // of the only body that fits, or anySize
+	or   int // of another that would fit; 0: none
 	done chan arrival
 }
 
@@ -135,7 +136,7 @@ func (l *link) answer(r *wire.Reader, h wire.Header, w *awaited) error {
 		w.done <- arrival{err: refused(body, err)}
 		return err
 	}
-	if h.Kind != w.kind || w.size != anySize && h.Len != w.size {
+	if h.Kind != w.kind || w.size != anySize && h.Len != w.size && (w.or == 0 || h.Len != w.or) {
 		err := fmt.Errorf("%w: %v of %d bytes, want %v of %d", expert.ErrBadResult, h.Kind, h.Len, w.kind, w.size)
 		w.done <- arrival{err: err}
 		return err

@@ -52,6 +52,9 @@ type Config struct {
 	Threads int
 	// Coder makes rows small that are sent to peers; nil: they travel as floats.
 	Coder RowCoder
+	// HalfAnswers lets peers answer in half precision: half the bytes, but
+	// results are rounded, so that tokens may differ from a single machine's.
+	HalfAnswers bool
 	// Completer answers prompts; nil: the node does not gate.
 	Completer prompt.Completer
 	// Linger is closed when nothing else in this process needs the network:
@@ -110,6 +113,7 @@ type settings struct {
 	threads    int
 	linger     <-chan struct{}
 	coder      RowCoder
+	half       bool
 	completer  prompt.Completer
 	offers     *offered
 	log        *slog.Logger
@@ -117,7 +121,7 @@ type settings struct {
 
 // validate checks c and fills in defaults. It leaves c alone.
 func (c Config) validate() (settings, error) {
-	s := settings{mdns: c.MDNS, reach: c.Reach, serve: c.Serve, threads: c.Threads, coder: c.Coder, completer: c.Completer, linger: c.Linger, log: c.Log}
+	s := settings{mdns: c.MDNS, reach: c.Reach, serve: c.Serve, threads: c.Threads, coder: c.Coder, half: c.HalfAnswers, completer: c.Completer, linger: c.Linger, log: c.Log}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}

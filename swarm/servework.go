@@ -134,6 +134,9 @@ func (s *server) compute(j *job, began time.Time) ([]byte, error) {
 	if c.Sum {
 		return wire.AppendSum(s.memory.get(), j.id, meter, weightedSum(c, results))
 	}
+	if c.Half {
+		return wire.AppendHalfReply(s.memory.get(), j.id, meter, results)
+	}
 	return wire.AppendReply(s.memory.get(), j.id, meter, results)
 }
 

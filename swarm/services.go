@@ -17,7 +17,7 @@ type services struct {
 }
 
 func newServices(h host.Host, s settings, paused func() bool) *services {
-	v := &services{caller: newCaller(h, s.log, callerConfig{Coder: s.coder})}
+	v := &services{caller: newCaller(h, s.log, callerConfig{Coder: s.coder, Half: s.half})}
 	if s.serve != nil {
 		v.server = newServer(h, serverConfig{
 			Apply: s.serve,

@@ -43,6 +43,7 @@ type nodeFlags struct {
 	drafts       string
 	draft        string
 	sums         string
+	answersF16   bool
 	hedge        string
 	owner        ownerFlags
 	whileStdin   bool
@@ -85,6 +86,7 @@ func (p program) node(ctx context.Context, args []string) error {
 	fs.StringVar(&f.drafts, "drafts", "auto", "tokens to try ahead of time in each step of an answer, looked up in what it has so far: auto (as many as measured acceptance and step times say pay), off, or always a `number`; answers are the same")
 	fs.StringVar(&f.draft, "draft", "", "small model that drafts for those gated here, where there is nothing to look up: GGUF `file` with the same vocabulary, name of an imported model, or \"demo\"; all of it runs here")
 	fs.StringVar(&f.sums, "sums", "exact", "exact: one result per expert, tokens equal a single machine's; partial: holders add up their experts, fewer bytes, last bits not fixed")
+	fs.BoolVar(&f.answersF16, "answers-f16", false, "let holders answer in half precision: half the bytes on slow lines, but results are rounded, so tokens may differ from a single machine's; counted as answers_f16 in \"moeswarm status --json\"")
 	fs.StringVar(&f.hedge, "hedge", "auto", "when to duplicate expert calls that a peer has not answered, for 5 % of them at most: off, auto (after the p95 of that peer), or a `duration` such as 20ms")
 	f.owner.define(fs)
 	fs.BoolVar(&f.whileStdin, "while-stdin", false, "stop when standard input ends; for programs that start nodes")
@@ -207,6 +209,10 @@ func (p program) nodeConfig(f nodeFlags) (node.Config, error) {
 		if cfg.Reach.Key, err = swarm.ParseSwarmKey(text); err != nil {
 			return cfg, usagef("--swarm-key %s: %w", f.swarmKey, err)
 		}
+	}
+	cfg.HalfAnswers = f.answersF16
+	if f.answersF16 && f.sums == "partial" {
+		return cfg, usagef("--answers-f16 and --sums partial exclude each other")
 	}
 	switch f.sums {
 	case "exact":

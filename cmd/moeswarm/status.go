@@ -76,6 +76,9 @@ func (p program) showStatus(v node.View) {
 	r := v.Routing
 	fmt.Fprintf(out, "\nasked of peers: %d rounds (p50 %.2f ms, p99 %.2f ms), %d calls, %d failovers, %.1f MB out, %.1f MB in; computed here: %d calls\n",
 		r.Rounds, r.RoundP50ms, r.RoundP99ms, r.RemoteCalls, r.Failovers, float64(r.BytesOut)/1e6, float64(r.BytesIn)/1e6, r.LocalCalls)
+	if r.HalfAnswers > 0 {
+		fmt.Fprintf(out, "  %d of the peers' answers came in half precision (--answers-f16): tokens may differ from a single machine's\n", r.HalfAnswers)
+	}
 	if a := v.Audit; a != nil {
 		fmt.Fprintf(out, "checked: %d of %d answers of peers; %d right, %d wrong, %d open\n", a.Audited, a.Answers, a.Cleared, a.Guilty+a.Unproven, a.Undecided+a.Unable)
 		for _, l := range a.Liars {

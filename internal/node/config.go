@@ -33,6 +33,9 @@ type Config struct {
 	// PartialSums asks holders for weighted sums instead of one result per
 	// expert: fewer bytes, last bits not fixed.
 	PartialSums bool
+	// HalfAnswers lets holders answer in half precision: half the bytes,
+	// tokens may differ from a single machine's.
+	HalfAnswers bool
 	// Routing holds the numbers that the choice of peers depends on; zero
 	// fields mean their defaults.
 	Routing routing.Policy

@@ -160,7 +160,7 @@ func (n *Node) newNetwork(offers []swarm.Offer) (*swarm.Node, error) {
 		}
 	}
 	if slices.ContainsFunc(offers, func(o swarm.Offer) bool { return o.Gates }) {
-		cfg.Completer, cfg.Coder = n.gates, n.coder()
+		cfg.Completer, cfg.Coder, cfg.HalfAnswers = n.gates, n.coder(), n.cfg.HalfAnswers
 	}
 	return swarm.New(cfg)
 }

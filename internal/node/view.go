@@ -133,6 +133,7 @@ type RoutingView struct {
 	Openings    int     `json:"breaker_openings"`
 	BytesOut    int64   `json:"bytes_out"`
 	BytesIn     int64   `json:"bytes_in"`
+	HalfAnswers int     `json:"answers_f16"` // that came in half precision, as --answers-f16 allows
 }
 
 // GatingView sums up the answers this node has worked out, of all models.
@@ -192,7 +193,7 @@ func (n *Node) View() View {
 		LocalCalls: t.LocalCalls, RemoteCalls: t.RemoteCalls, Failovers: t.Failovers, Missing: t.Missing,
 		Hedges: t.Hedges, HedgedCalls: t.HedgedCalls, HedgesWon: t.HedgesWon, WastedRows: t.WastedRows,
 		Dropped: t.Dropped, DroppedMass: t.DroppedMass, Openings: t.Openings,
-		BytesOut: t.BytesOut, BytesIn: t.BytesIn,
+		BytesOut: t.BytesOut, BytesIn: t.BytesIn, HalfAnswers: t.HalfAnswers,
 	}
 	v.Audit, v.Gating = n.auditView(), n.gates.view()
 	for _, s := range n.net.Served() {

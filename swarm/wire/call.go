@@ -15,6 +15,8 @@ type Call struct {
 	// Codes stand for In and travel instead of its floats, unless they are
 	// empty.
 	Codes expert.Codes
+	// Half says that outputs in half precision will do. Not with Sum.
+	Half bool
 }
 
 const (
@@ -27,6 +29,12 @@ const (
 	formatFloat32   = 0
 	formatBlocks32  = 1 // codes that share an extreme by 32
 	formatBlocks256 = 2 // by 256
+)
+
+// What answers may come as; the formats of a reply.
+const (
+	answersFloat32 = 0
+	answersHalf    = 1 // half precision where it has room, else float32
 )
 
 // format is how the rows of c travel.
@@ -66,6 +74,9 @@ func AppendCall(b []byte, id uint64, c Call) ([]byte, error) {
 	if err := c.checkLimits(); err != nil {
 		return b, err
 	}
+	if c.Half && c.Sum {
+		return b, badCall("a sum in half precision")
+	}
 	if c.format() != formatFloat32 {
 		if c.Codes.Rows != c.In.Rows || c.Codes.Dim != c.In.Dim {
 			return b, badCall("codes of (%d, %d) for a batch of (%d, %d)", c.Codes.Rows, c.Codes.Dim, c.In.Rows, c.In.Dim)
@@ -94,7 +105,7 @@ func AppendCall(b []byte, id uint64, c Call) ([]byte, error) {
 	b = binary.LittleEndian.AppendUint32(b, uint32(rows))
 	b = binary.LittleEndian.AppendUint32(b, uint32(c.In.Dim))
 	b = binary.LittleEndian.AppendUint16(b, uint16(len(c.Calls)))
-	b = append(b, 0, 0)
+	b = append(b, answers(c.Half), 0)
 	b = c.appendCalls(b, used)
 	b, err := c.appendRows(b, used)
 	if err != nil {
@@ -249,6 +260,13 @@ func (c Call) checkLimits() error {
 		}
 	}
 	return nil
+}
+
+func answers(half bool) uint8 {
+	if half {
+		return answersHalf
+	}
+	return answersFloat32
 }
 
 func mode(sum bool) uint8 {

@@ -19,12 +19,12 @@ func ParseCall(body []byte, c *Call) error {
 	m, format := k.u8(), k.u8()
 	rows, dim := k.u32(), k.u32()
 	calls := int(k.u16())
-	reserved := k.u16()
+	half, reserved := k.u8(), k.u8()
 	switch {
 	case k.short:
 		return badCall("%d bytes are too few for a call", len(body))
-	case m > modeSum || reserved != 0:
-		return badCall("mode %d is unknown", m)
+	case m > modeSum || reserved != 0 || half > answersHalf || half == answersHalf && m == modeSum:
+		return badCall("mode %d, answers %d are unknown", m, half)
 	case format > formatBlocks256:
 		return badCall("row format %d is unknown", format)
 	case rows == 0 || rows > MaxRows || dim == 0 || dim > MaxDim:
@@ -32,7 +32,7 @@ func ParseCall(body []byte, c *Call) error {
 	case calls == 0 || calls > MaxCalls:
 		return badCall("%d calls in a frame, 1 to %d allowed", calls, MaxCalls)
 	}
-	c.Sum = m == modeSum
+	c.Sum, c.Half = m == modeSum, half == answersHalf
 	c.Calls = c.Calls[:0]
 	for i := range calls {
 		call, err := parseOneCall(&k, first, c.Sum)

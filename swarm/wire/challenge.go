@@ -36,7 +36,7 @@ const openingFixed = 16 + 8 + 32 + 32 + 64 // body bytes before the rows
 // AppendChallenge appends a challenge frame, which is a call frame of another
 // kind. Sum is not allowed. An error wraps [expert.ErrBadCall].
 func AppendChallenge(b []byte, id uint64, c Call) ([]byte, error) {
-	if c.Sum || c.pairs() > MaxChallengeRows || c.format() != formatFloat32 {
+	if c.Sum || c.pairs() > MaxChallengeRows || c.format() != formatFloat32 || c.Half {
 		return b, badCall("a challenge about %d rows, sum %v, format %d; at most %d, no sum, and floats", c.pairs(), c.Sum, c.format(), MaxChallengeRows)
 	}
 	start := len(b)
@@ -59,7 +59,7 @@ func ParseChallenge(body []byte, c *Call) error {
 	if err := ParseCall(body, c); err != nil {
 		return err
 	}
-	if c.Sum || c.pairs() > MaxChallengeRows || c.format() != formatFloat32 {
+	if c.Sum || c.pairs() > MaxChallengeRows || c.format() != formatFloat32 || c.Half {
 		return badCall("a challenge about %d rows, sum %v, format %d; at most %d, no sum, and floats", c.pairs(), c.Sum, c.format(), MaxChallengeRows)
 	}
 	return nil

@@ -27,7 +27,7 @@
 // and replies come in any order. On the other streams the id is 0.
 //
 //	1 Call        model [32] | layer u16 | mode u8 | format u8 | rows u32 | dim u32 |
-//	              calls u16 | reserved u16 | calls × call | rows × row
+//	              calls u16 | answers u8 | reserved u8 | calls × call | rows × row
 //	  row         format 0: dim × f32; format 1 and 2: dim/32 or dim/256 × extreme f32 |
 //	              dim × code i8
 //	  call        expert u16 | reserved u16 | n u32 | n × row u32 | mode 1: n × weight f32
@@ -35,8 +35,9 @@
 //	              sum per row. Only rows that some call names travel, each once; row
 //	              numbers count within the frame. Codes are what the expert's quantiser
 //	              gives; a block's extreme is its value of largest magnitude.
+//	              answers 1: outputs in half precision will do; not with mode 1
 //	2 Reply       mode u8 | format u8 | reserved u16 | waiting u32 | queued u32 |
-//	              compute u32 | rows u32 | dim u32 | rows × dim × f32
+//	              compute u32 | rows u32 | dim u32 | rows × dim × f32 or f16
 //	              mode 0: the outputs of call 0, then of call 1 …; mode 1: one row per
 //	              row sent. waiting counts frames; queued and compute are µs.
 //	3 Refusal     code u8 | wait u32 (µs until it is worth asking again) |

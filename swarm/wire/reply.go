@@ -21,6 +21,7 @@ type Meter struct {
 // Reply is the body of a reply frame.
 type Reply struct {
 	Sum   bool
+	Half  bool // the outputs came in half precision
 	Meter Meter
 	// Out holds the outputs: those of call 0, then those of call 1 …; for a
 	// sum, one row per row sent.
@@ -33,6 +34,21 @@ const replyFixed = 24 // body bytes before the outputs
 // fails when results hold an error or differ in width, which is the fault of
 // whoever computed them, and when the frame would be past [MaxFrame].
 func AppendReply(b []byte, id uint64, m Meter, results []expert.Result) ([]byte, error) {
+	return appendReply(b, id, answersFloat32, m, results)
+}
+
+// AppendHalfReply does so in half precision where that has room for all
+// outputs, for a call that allows it.
+func AppendHalfReply(b []byte, id uint64, m Meter, results []expert.Result) ([]byte, error) {
+	for _, r := range results {
+		if !fitsHalf(r.Out.Data) {
+			return AppendReply(b, id, m, results)
+		}
+	}
+	return appendReply(b, id, answersHalf, m, results)
+}
+
+func appendReply(b []byte, id uint64, format uint8, m Meter, results []expert.Result) ([]byte, error) {
 	var out expert.Batch // shape alone
 	for i, r := range results {
 		if r.Err != nil {
@@ -43,12 +59,16 @@ func AppendReply(b []byte, id uint64, m Meter, results []expert.Result) ([]byte,
 		}
 		out.Rows, out.Dim = out.Rows+r.Out.Rows, r.Out.Dim
 	}
-	b, err := appendReplyHead(b, id, modeEach, m, out)
+	b, err := appendReplyHead(b, id, modeEach, format, m, out)
 	if err != nil {
 		return b, err
 	}
 	for _, r := range results {
-		b = appendNumbers(b, r.Out.Data)
+		if format == answersHalf {
+			b = appendHalves(b, r.Out.Data)
+		} else {
+			b = appendNumbers(b, r.Out.Data)
+		}
 	}
 	return b, nil
 }
@@ -59,27 +79,38 @@ func AppendSum(b []byte, id uint64, m Meter, sum expert.Batch) ([]byte, error) {
 	if len(sum.Data) != sum.Rows*sum.Dim {
 		return b, fmt.Errorf("%w: shape (%d, %d) with %d values", expert.ErrBadResult, sum.Rows, sum.Dim, len(sum.Data))
 	}
-	b, err := appendReplyHead(b, id, modeSum, m, sum)
+	b, err := appendReplyHead(b, id, modeSum, answersFloat32, m, sum)
 	if err != nil {
 		return b, err
 	}
 	return appendNumbers(b, sum.Data), nil
 }
 
-func appendReplyHead(b []byte, id uint64, mode uint8, m Meter, out expert.Batch) ([]byte, error) {
-	size := replyFixed + 4*out.Rows*out.Dim
+func appendReplyHead(b []byte, id uint64, mode, format uint8, m Meter, out expert.Batch) ([]byte, error) {
+	size := replyFixed + valueSize(format)*out.Rows*out.Dim
 	if size > MaxBody(KindReply) {
 		return b, fmt.Errorf("%w: frame of %d bytes, at most %d allowed", ErrTooLarge, size, MaxFrame)
 	}
 	b = slices.Grow(b, HeaderLen+size)
 	b = appendHeader(b, KindReply, id, size)
-	b = append(b, mode, formatFloat32, 0, 0)
+	b = append(b, mode, format, 0, 0)
 	b = binary.LittleEndian.AppendUint32(b, saturate(int64(m.Waiting)))
 	b = binary.LittleEndian.AppendUint32(b, micros(m.Queued))
 	b = binary.LittleEndian.AppendUint32(b, micros(m.Compute))
 	b = binary.LittleEndian.AppendUint32(b, uint32(out.Rows))
 	return binary.LittleEndian.AppendUint32(b, uint32(out.Dim)), nil
 }
+
+// valueSize is the bytes of a value in a reply of this format.
+func valueSize(format uint8) int {
+	if format == answersHalf {
+		return 2
+	}
+	return 4
+}
+
+// HalfReplySize is the body length of a reply in half precision.
+func HalfReplySize(rows, dim int) int { return replyFixed + 2*rows*dim }
 
 // ReplySize is the body length of the one reply that fits a call: what a
 // receiver makes room for, and not a byte more.
@@ -94,16 +125,21 @@ func ParseReply(body []byte) (Reply, error) {
 	meter := Meter{Waiting: int(k.u32()), Queued: fromMicros(k.u32()), Compute: fromMicros(k.u32())}
 	rows, dim := k.u32(), k.u32()
 	switch {
-	case k.short || m > modeSum || format != formatFloat32 || reserved != 0:
+	case k.short || m > modeSum || format > answersHalf || reserved != 0:
 		return Reply{}, fmt.Errorf("%w: mode %d, format %d in %d bytes", expert.ErrBadResult, m, format, len(body))
-	case uint64(len(k.b)) != 4*uint64(rows)*uint64(dim) || rows > math.MaxInt32 || dim > MaxDim:
+	case uint64(len(k.b)) != uint64(valueSize(format))*uint64(rows)*uint64(dim) || rows > math.MaxInt32 || dim > MaxDim:
 		return Reply{}, fmt.Errorf("%w: %d bytes of outputs, shape (%d, %d)", expert.ErrBadResult, len(k.b), rows, dim)
 	}
-	out := expert.Batch{Rows: int(rows), Dim: int(dim), Data: numbers[float32](k.b)}
+	out := expert.Batch{Rows: int(rows), Dim: int(dim)}
+	if format == answersHalf {
+		out.Data = halves(k.b)
+	} else {
+		out.Data = numbers[float32](k.b)
+	}
 	if !Finite(out.Data) {
 		return Reply{}, fmt.Errorf("%w: NaN or infinity", expert.ErrBadResult)
 	}
-	return Reply{Sum: m == modeSum, Meter: meter, Out: out}, nil
+	return Reply{Sum: m == modeSum, Half: format == answersHalf, Meter: meter, Out: out}, nil
 }
 
 func micros(d time.Duration) uint32 { return saturate(d.Microseconds()) }
