@@ -512,6 +512,8 @@ func TestMistakes(t *testing.T) {
 		{1, "no node answers", []string{"status", "--node", "127.0.0.1:1"}},
 		{1, "scenario", []string{"bench", "nothing"}},
 		{2, "flags", []string{"bench", "local", "--tokens", "ten"}},
+		{2, "auto, off or a number from 1 to 32", []string{"node", "--ephemeral", "--drafts", "many"}},
+		{2, "add --gate", []string{"node", "--ephemeral", "--draft", "demo"}},
 	} {
 		out, errout, err := runBinary(t, c.args...)
 		var exit *exec.ExitError

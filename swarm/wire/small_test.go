@@ -190,6 +190,7 @@ func FuzzParsePrompt(f *testing.F) {
 
 func FuzzParseChunk(f *testing.F) {
 	f.Add(must(f)(AppendChunk(nil, prompt.Chunk{PromptTokens: 1, HasToken: true, Token: 3, Bytes: []byte("x")}))[HeaderLen:])
+	f.Add(must(f)(AppendChunk(nil, prompt.Chunk{PromptTokens: 1, HasToken: true, Token: 3, Bytes: []byte("x"), Drafts: prompt.Drafts{Drafted: 9, Accepted: 4}}))[HeaderLen:])
 	f.Fuzz(func(t *testing.T, body []byte) {
 		x, err := ParseChunk(body)
 		if err != nil {
