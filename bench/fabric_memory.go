@@ -136,9 +136,8 @@ func answer(ctx context.Context, tr *trunk.Trunk, c *checker, prompt []int32, n 
 	return tokens, steps, nil
 }
 
-// localAnswers are the greedy answers that one machine gives, which every
-// swarm must give too.
-func localAnswers(ctx context.Context, m *expert.Model, pool *ggml.Pool, prompts [][]int32, n int) ([][]int32, error) {
+// localTrunk is a trunk with all experts at home.
+func localTrunk(m *expert.Model, pool *ggml.Pool) (*trunk.Trunk, error) {
 	set, err := expert.NewSet(m, m.Manifest().IDs(), pool)
 	if err != nil {
 		return nil, err
@@ -147,7 +146,44 @@ func localAnswers(ctx context.Context, m *expert.Model, pool *ggml.Pool, prompts
 	if err != nil {
 		return nil, err
 	}
-	tr, err := trunk.New(trunk.Config{Model: m, Mixer: layer, Pool: pool})
+	return trunk.New(trunk.Config{Model: m, Mixer: layer, Pool: pool})
+}
+
+// localBatch is localAnswers with all answers decoded together: rows do not
+// depend on each other, and together they are done sooner.
+func localBatch(ctx context.Context, m *expert.Model, pool *ggml.Pool, prompts [][]int32, n int) ([][]int32, error) {
+	tr, err := localTrunk(m, pool)
+	if err != nil {
+		return nil, err
+	}
+	out := make([][]int32, len(prompts))
+	for len(out[0]) < n {
+		var s trunk.Step
+		for slot, p := range prompts {
+			rows, at := p, 0
+			if k := len(out[slot]); k > 0 {
+				rows, at = out[slot][k-1:], len(p)+k-1
+			}
+			for i, id := range rows {
+				s.Tokens, s.Positions, s.Slots = append(s.Tokens, id), append(s.Positions, at+i), append(s.Slots, slot)
+			}
+			s.Logits = append(s.Logits, len(s.Tokens)-1)
+		}
+		logits, err := tr.Forward(ctx, s)
+		if err != nil {
+			return nil, err
+		}
+		for slot := range prompts {
+			out[slot] = append(out[slot], argmax(logits.Row(slot)))
+		}
+	}
+	return out, nil
+}
+
+// localAnswers are the greedy answers that one machine gives, which every
+// swarm must give too.
+func localAnswers(ctx context.Context, m *expert.Model, pool *ggml.Pool, prompts [][]int32, n int) ([][]int32, error) {
+	tr, err := localTrunk(m, pool)
 	if err != nil {
 		return nil, err
 	}

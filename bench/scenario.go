@@ -21,6 +21,7 @@ func Scenarios() []Scenario {
 		{"loopback", "real processes on loopback that share out the experts, asked over HTTP", loopback},
 		{"profile", "one decode step, in one process and over libp2p on loopback: where each microsecond goes", profile},
 		{"wan", "one gating node, three holders, two replicas: networks from 0 to 30 ms", wan},
+		{"streams", "1 to 64 answers at once at one gating node, at RTTs of 1 to 100 ms", streams},
 		{"stale-map", "two replicas, near and far, swapped while in use: calls until it shows", staleMap},
 		{"failures", "calls that fail and holders that die: what is left of the rate", failures},
 		{"slow-replica", "one of three replicas ten times slower at random moments", slowReplica},

@@ -83,7 +83,9 @@ func (a *answer) readPrompt(r *wire.Reader) (prompt.Request, error) {
 	if err != nil {
 		return prompt.Request{}, fmt.Errorf("%w: %w", errAskerGone, err)
 	}
-	return wire.ParsePrompt(body)
+	req, err := wire.ParsePrompt(body)
+	req.User = string(routingPeer(a.stream.Conn().RemotePeer())) // whom it is fair between
+	return req, err
 }
 
 // complete sends the chunks of c's answer.
@@ -171,6 +173,9 @@ func (a *answer) end(why error) {
 	end := wire.PromptEnd{}
 	if why != nil {
 		end = wire.PromptEnd{Code: wire.PromptCode(why), Detail: why.Error()}
+		if busy, ok := errors.AsType[*prompt.BusyError](why); ok {
+			end.Wait, end.Detail = busy.Wait, busy.Detail
+		}
 	}
 	if a.writeLocked(wire.AppendPromptEnd(a.mu.b[:0], end)) == nil {
 		a.mu.ended = true

@@ -6,11 +6,14 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"net"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"github.com/dustin/go-humanize"
 
 	"github.com/moeswarm/moeswarm/expert"
 	"github.com/moeswarm/moeswarm/gating/engine"
@@ -42,6 +45,7 @@ type nodeFlags struct {
 	answers      int
 	drafts       string
 	draft        string
+	kvMemory     string
 	sums         string
 	answersF16   bool
 	hedge        string
@@ -82,7 +86,8 @@ func (p program) node(ctx context.Context, args []string) error {
 	fs.BoolVar(&f.gate, "gate", false, "run the models' trunks and complete prompts; experts that are not held here are asked of peers")
 	fs.StringVar(&f.audit, "audit", "auto", "how a gating node checks what peers answer: auto, by their standing; always; off")
 	fs.IntVar(&f.threads, "threads", 0, "`processors` to compute with (default: all)")
-	fs.IntVar(&f.answers, "answers", 0, "answers a gating node works on at a time per model; more wait (default 16)")
+	fs.IntVar(&f.answers, "answers", 0, "answers a gating node works on at a time per model; four times as many wait, in fair turns between users (default 16)")
+	fs.StringVar(&f.kvMemory, "kv-memory", "", "`size`, such as 8GiB, that a gating node's answers may take for their keys and values, those kept of earlier prompts included (default: a quarter of the machine's memory)")
 	fs.StringVar(&f.drafts, "drafts", "auto", "tokens to try ahead of time in each step of an answer, looked up in what it has so far: auto (as many as measured acceptance and step times say pay), off, or always a `number`; answers are the same")
 	fs.StringVar(&f.draft, "draft", "", "small model that drafts for those gated here, where there is nothing to look up: GGUF `file` with the same vocabulary, name of an imported model, or \"demo\"; all of it runs here")
 	fs.StringVar(&f.sums, "sums", "exact", "exact: one result per expert, tokens equal a single machine's; partial: holders add up their experts, fewer bytes, last bits not fixed")
@@ -240,6 +245,13 @@ func (p program) nodeConfig(f nodeFlags) (node.Config, error) {
 	case "auto", "always", "off":
 	default:
 		return cfg, usagef("--audit %q: want auto, always or off", f.audit)
+	}
+	if f.kvMemory != "" {
+		n, err := humanize.ParseBytes(f.kvMemory)
+		if err != nil || n == 0 || n > math.MaxInt64 {
+			return cfg, usagef("--kv-memory %q: want a size, such as 8GiB", f.kvMemory)
+		}
+		cfg.KVMemory = int64(n)
 	}
 	var err error
 	if cfg.Routing.Hedge, err = routing.ParseHedge(f.hedge); err != nil {

@@ -42,7 +42,7 @@ func TestDraftsDoNotMatter(t *testing.T) {
 	var all Stats
 	for range 60 {
 		f := quotingTrunk(t)
-		cfg := Config{MaxRunning: 1 + rng.IntN(5), MaxWaiting: 100, PrefillChunk: 1 + rng.IntN(70), Context: 60 + rng.IntN(100)}
+		cfg := Config{MaxRunning: 1 + rng.IntN(5), MaxWaiting: 100, PrefillChunk: 1 + rng.IntN(70), Context: 61 + rng.IntN(100)}
 		cfg.MaxRows = cfg.MaxRunning + 1 + rng.IntN(40)
 		cfg.Drafts = rng.IntN(10) // 0: as many as seem to pay
 		small := newFakeTrunk(t)

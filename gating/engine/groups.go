@@ -9,16 +9,20 @@ import (
 // costs remembers what steps took by their number of rows, by powers of two.
 type costs [16]cost
 
-// cost of a step, in seconds, averaged over the latest ones; zero is unknown.
+// cost of a step, in seconds; zero rows: unknown.
 type cost struct {
 	rows    float64
 	compute float64 // the trunk's own work
 	experts float64 // waiting for experts, the network's part of it taken off
 }
 
-// costWeight is the weight of the latest step in an average: some ten steps
-// make it forget.
-const costWeight = 0.2
+// Weights of the latest step in the averages. What is wanted is what a step
+// takes when nothing is in its way, and steps often are in each other's: so
+// less counts for more.
+const (
+	weightLess = 0.4
+	weightMore = 0.05
+)
 
 func costClass(rows int) int { return min(bits.Len(uint(max(rows, 1)))-1, len(costs{})-1) }
 
@@ -26,30 +30,41 @@ func costClass(rows int) int { return min(bits.Len(uint(max(rows, 1)))-1, len(co
 // experts, of which the network took away.
 func (c *costs) note(rows int, compute, experts, away time.Duration) {
 	k := &c[costClass(rows)]
-	w := costWeight
+	now := cost{float64(rows), compute.Seconds(), max(experts-away, 0).Seconds()}
 	if k.rows == 0 {
-		w = 1
+		*k = now
+		return
 	}
-	k.rows += w * (float64(rows) - k.rows)
-	k.compute += w * (compute.Seconds() - k.compute)
-	k.experts += w * (max(experts-away, 0).Seconds() - k.experts)
+	w := weightMore
+	if now.compute+now.experts < k.compute+k.experts {
+		w = weightLess
+	}
+	k.rows += w * (now.rows - k.rows)
+	k.compute += w * (now.compute - k.compute)
+	k.experts += w * (now.experts - k.experts)
 }
 
 // of is what a step of so many rows is expected to take. What was not measured
 // is taken from the nearest that was: half of that does not depend on rows
-// (weights are read once), half does. ok is false when nothing was measured.
+// (weights are read once), half does. Fewer rows never take longer than more
+// did. ok is false when nothing was measured.
 func (c *costs) of(rows int) (compute, experts float64, ok bool) {
 	at := costClass(rows)
-	for d := range len(c) {
-		for _, i := range [2]int{at - d, at + d} {
-			if i < 0 || i >= len(c) || c[i].rows == 0 {
+	for d := 0; d < len(c) && !ok; d++ {
+		for _, i := range [2]int{at + d, at - d} {
+			if i < 0 || i >= len(c) || c[i].rows == 0 || ok {
 				continue
 			}
 			f := (1 + float64(rows)/c[i].rows) / 2
-			return f * c[i].compute, f * c[i].experts, true
+			compute, experts, ok = f*c[i].compute, f*c[i].experts, true
 		}
 	}
-	return 0, 0, false
+	for _, k := range c[min(at+1, len(c)):] {
+		if k.rows > 0 {
+			compute, experts = min(compute, k.compute), min(experts, k.experts)
+		}
+	}
+	return compute, experts, ok
 }
 
 // mostGroups bounds the steps under way that decode.
@@ -57,7 +72,7 @@ const mostGroups = 32
 
 // gain is by how much more groups must be faster to be worth it: each further
 // one shares less of the work between rows.
-const gain = 0.04
+const gain = 0.02
 
 // groups says in how many groups n sequences that decode advance best, when
 // the network takes away of each step: as many as it takes to keep the trunk,

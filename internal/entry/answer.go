@@ -142,7 +142,11 @@ func (a *answer) giveUp(v verdict) error {
 	waited := a.patience(v.kind)
 	switch v.kind {
 	case busy:
-		return fmt.Errorf("%w: every gating node of model %s refused for %v; try again later", prompt.ErrBusy, a.request.Model.Short(), waited)
+		busy := &prompt.BusyError{Detail: fmt.Sprintf("every gating node of model %s refused for %v", a.request.Model.Short(), waited)}
+		if last, ok := errors.AsType[*prompt.BusyError](v.err); ok {
+			busy.Wait = last.Wait
+		}
+		return busy
 	case missingExperts:
 		return v.err
 	case broken:

@@ -48,6 +48,10 @@ func explain(err error) *apiError {
 		e.status, e.code, e.param = http.StatusNotFound, "model_not_found", "model"
 	case errors.Is(err, prompt.ErrBusy):
 		e.status, e.code, e.retry = http.StatusTooManyRequests, "busy", retryBusy
+		// The swarm is busy, not this client too quick.
+		if busy, ok := errors.AsType[*prompt.BusyError](err); ok {
+			e.status, e.retry = http.StatusServiceUnavailable, max(busy.Wait, time.Second)
+		}
 	case errors.Is(err, prompt.ErrNoGate):
 		e.code, e.retry = "no_gating_node", retrySwarm
 	case errors.Is(err, prompt.ErrMissingExperts):

@@ -42,6 +42,10 @@ type Config struct {
 	// Answers is how many answers a gating node works on at a time, per
 	// model; more wait. 0: the engine's default.
 	Answers int
+	// KVMemory bounds the bytes that the keys and values of answers take, those
+	// kept of earlier ones included, over all models gated. 0: a quarter of the
+	// machine's memory.
+	KVMemory int64
 
 	// Drafts is how many tokens ahead of their time gating nodes bring to a
 	// step: as many as pay (0), none (below 0), or always so many.
@@ -90,6 +94,9 @@ func (c Config) validate() (Config, error) {
 	}
 	if c.Answers < 0 {
 		return c, fmt.Errorf("answers %d: want a positive number, or 0 for the default", c.Answers)
+	}
+	if c.KVMemory < 0 {
+		return c, fmt.Errorf("%d bytes for keys and values: want a positive number, or 0 for the default", c.KVMemory)
 	}
 	if c.Audit != "" && c.Audit != "auto" && c.Audit != "always" && c.Audit != "off" {
 		return c, fmt.Errorf("audit %.20q: want auto, always or off", c.Audit)

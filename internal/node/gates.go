@@ -75,6 +75,6 @@ func newEngine(m Model, applier expert.Applier, pool *ggml.Pool, watch watcher, 
 		NewLane: func() engine.Forwarder { return t.NewLane() }, Slots: t,
 		Away:  func() time.Duration { return away() * time.Duration(len(m.Model.Shape().SparseLayers)) },
 		Vocab: m.Model.Shape().Vocab, Context: m.Model.Shape().Context,
-		MaxRunning: cfg.Answers, Drafts: cfg.Drafts, Small: small, Log: cfg.Log,
+		MaxRunning: cfg.Answers, Drafts: cfg.Drafts, Small: small, Memory: cfg.kvMemory(), Log: cfg.Log,
 	})
 }

@@ -4,13 +4,14 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"time"
 
 	"github.com/moeswarm/moeswarm/gating/prompt"
 )
 
 const (
 	chunkFixed     = 20
-	promptEndFixed = 1
+	promptEndFixed = 5
 
 	chunkHasToken = 1 // flag
 )
@@ -99,7 +100,8 @@ func finishOf(code uint8) prompt.Finish {
 // PromptEnd is the last frame of an answer.
 type PromptEnd struct {
 	Code   Code
-	Detail string // for people; cut to [MaxDetail] bytes
+	Wait   time.Duration // of a busy node: until an answer would begin; 0: not said
+	Detail string        // for people; cut to [MaxDetail] bytes
 }
 
 // AppendPromptEnd appends a prompt-end frame.
@@ -107,13 +109,14 @@ func AppendPromptEnd(b []byte, e PromptEnd) []byte {
 	detail := clip(e.Detail)
 	b = appendHeader(b, KindPromptEnd, 0, promptEndFixed+len(detail))
 	b = append(b, uint8(e.Code))
+	b = binary.LittleEndian.AppendUint32(b, micros(e.Wait))
 	return append(b, detail...)
 }
 
 // ParsePromptEnd reads a prompt-end frame's body. An error wraps [ErrFormat].
 func ParsePromptEnd(body []byte) (PromptEnd, error) {
 	k := cursor{b: body}
-	e := PromptEnd{Code: Code(k.u8())}
+	e := PromptEnd{Code: Code(k.u8()), Wait: fromMicros(k.u32())}
 	if k.short || len(k.b) > MaxDetail {
 		return PromptEnd{}, fmt.Errorf("%w: prompt end of %d bytes", ErrFormat, len(body))
 	}

@@ -57,7 +57,7 @@
 //	17 Chunk      prompt tokens u32 | flags u8 (1: has a token) | finish u8 | reserved u16 |
 //	              token i32 | dropped calls u32 | dropped mass f32 | bytes (to the end)
 //	              finish: 0 none, 1 stop, 2 length
-//	18 PromptEnd  code u8 (0: the answer ended well) | detail (UTF-8, to the end)
+//	18 PromptEnd  code u8 (0: the answer ended well) | wait µs u32 | detail (UTF-8, to the end)
 //	19 KeepAlive  (empty) says that the sender lives, both ways
 //	32 Announcement model [32] | flags u8 (1: gates, 2: leaving) | name length u8 |
 //	              layers u16 | experts a layer u16 | reserved u16 | waiting u32 |

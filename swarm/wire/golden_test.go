@@ -151,7 +151,7 @@ func TestGoldens(t *testing.T) {
 			Drafts: prompt.Drafts{Drafted: 258, Accepted: 3}})),
 			"26000000 02 11 0000000000000000 05000000 10 01 0000 02010000 00000000 00000000 02010000 03000000"},
 		{"prompt end", AppendPromptEnd(nil, PromptEnd{Code: CodeLost, Detail: "bye"}),
-			"0e000000 02 12 0000000000000000 23 627965"},
+			"12000000 02 12 0000000000000000 23 00000000 627965"},
 		{"keep-alive", AppendKeepAlive(nil), "0a000000 02 13 0000000000000000"},
 		{"announcement", ok(AppendAnnouncement(nil, sampleAnnouncement())),
 			"46000000 02 20 0000000000000000" + modelHex + "03 04 0200 0a00 0000 02000000 0504030201000000" +

@@ -39,7 +39,7 @@ func TestSmallKindsRoundTrip(t *testing.T) {
 			t.Errorf("chunk: %v, %v, want %v", got, err, c)
 		}
 	}
-	end := PromptEnd{Code: CodeBusy, Detail: "later"}
+	end := PromptEnd{Code: CodeBusy, Wait: 90 * time.Second, Detail: "later"}
 	if got, err := ParsePromptEnd(body(AppendPromptEnd(nil, end))); err != nil || got != end {
 		t.Errorf("prompt end: %v, %v", got, err)
 	}

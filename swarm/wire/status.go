@@ -149,5 +149,8 @@ func (e PromptEnd) Err() error {
 	if err == nil {
 		err = prompt.ErrLost
 	}
+	if e.Code == CodeBusy {
+		return &prompt.BusyError{Wait: e.Wait, Detail: e.Detail}
+	}
 	return fmt.Errorf("%w: ended with code %d: %q", err, e.Code, e.Detail)
 }
