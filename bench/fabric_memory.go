@@ -37,6 +37,8 @@ type askerConfig struct {
 	pool  *ggml.Pool
 	// over wraps what the layers call; nil: the router itself.
 	over func(expert.Applier) expert.Applier
+	// merge has calls of steps that come to a layer together made one.
+	merge bool
 }
 
 // startAsker starts a node; close must follow.
@@ -68,6 +70,13 @@ func (a *asker) gate(cfg askerConfig) error {
 	var applier expert.Applier = a.router
 	if cfg.over != nil {
 		applier = cfg.over(applier)
+	}
+	if cfg.merge {
+		var err error
+		applier, err = gating.NewMerger(gating.MergerConfig{Applier: applier, Window: func() time.Duration { return gating.MergeWindow(a.router.Away()) }})
+		if err != nil {
+			return err
+		}
 	}
 	layer, err := gating.NewLayer(gating.Config{Model: cfg.model.ID(), TopK: cfg.model.TopK(), Applier: applier})
 	if err != nil {

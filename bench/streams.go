@@ -155,7 +155,7 @@ func (b *streamBed) run(ctx context.Context, rtt time.Duration, n int) (streamRu
 		}
 		s.Join(simswarm.Holder{Name: holderName(i), Held: held, Apply: b.o.work(set, streamsWork)})
 	}
-	a, err := startAsker(askerConfig{swarm: s, model: b.m, pool: b.pool, policy: routing.Policy{Seed: b.o.Seed + 1}})
+	a, err := startAsker(askerConfig{swarm: s, model: b.m, pool: b.pool, merge: true, policy: routing.Policy{Seed: b.o.Seed + 1}})
 	if err != nil {
 		return streamRun{}, err
 	}

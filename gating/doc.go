@@ -14,6 +14,10 @@
 // may then do without their lightest experts, up to a share of their gate mass
 // each, if those are late. Rows without a share stay exact to the last bit.
 //
-// The package starts no goroutine and keeps no state between calls. It does
+// A [Merger] over the applier makes one of the calls of several steps that come
+// to a layer together.
+//
+// The package starts no goroutine and keeps no state between calls, but for a
+// Merger's steps under way. It does
 // not know who holds an expert; that is package routing's business.
 package gating

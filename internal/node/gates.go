@@ -13,6 +13,7 @@ import (
 	"github.com/moeswarm/moeswarm/gating/trunk"
 	"github.com/moeswarm/moeswarm/internal/ggml"
 	"github.com/moeswarm/moeswarm/internal/tokenizer"
+	"github.com/moeswarm/moeswarm/routing/audit"
 )
 
 // gates is the engines of the models this node gates, as one completer. It is
@@ -50,6 +51,12 @@ func (g *gates) has(m expert.ModelID) bool { return g.engines[m] != nil }
 // newEngine builds the gating stack of one model over an applier of experts.
 // away is how long a round lately waited for the network.
 func newEngine(m Model, applier expert.Applier, pool *ggml.Pool, watch watcher, away func() time.Duration, cfg Config) (*engine.Engine, error) {
+	if !cfg.PartialSums { // sums of several steps cannot be told apart again
+		var err error
+		if applier, err = merged(applier, away); err != nil {
+			return nil, err
+		}
+	}
 	layer, err := gating.NewLayer(gating.Config{
 		Model: m.Model.ID(), TopK: m.Model.TopK(), Applier: applier, PartialSums: cfg.PartialSums,
 	})
@@ -76,5 +83,13 @@ func newEngine(m Model, applier expert.Applier, pool *ggml.Pool, watch watcher, 
 		Away:  func() time.Duration { return away() * time.Duration(len(m.Model.Shape().SparseLayers)) },
 		Vocab: m.Model.Shape().Vocab, Context: m.Model.Shape().Context,
 		MaxRunning: cfg.Answers, Drafts: cfg.Drafts, Small: small, Memory: cfg.kvMemory(), Log: cfg.Log,
+	})
+}
+
+// merged makes one of the calls of steps that come to a layer together.
+func merged(applier expert.Applier, away func() time.Duration) (expert.Applier, error) {
+	return gating.NewMerger(gating.MergerConfig{
+		Applier: applier, Join: audit.Join,
+		Window: func() time.Duration { return gating.MergeWindow(away()) },
 	})
 }
