@@ -25,6 +25,11 @@ const (
 	streamsGain  = 6    // 8 streams at 30 ms, times one
 )
 
+const (
+	streamHolders  = 3
+	streamReplicas = 2
+)
+
 // streamsTime is how long a configuration decodes at least, where the network
 // decides.
 const streamsTime = 8 * time.Second
@@ -60,7 +65,7 @@ func streams(ctx context.Context, o Options) (Metrics, error) {
 	if err := b.prompts(ctx, most); err != nil {
 		return nil, err
 	}
-	out := Metrics{"layers": float64(len(m.Shape().SparseLayers)), "threads": float64(pool.Workers()), "holders": wanHolders}
+	out := Metrics{"layers": float64(len(m.Shape().SparseLayers)), "threads": float64(pool.Workers()), "holders": streamHolders}
 	rates := map[time.Duration]map[int]float64{}
 	left := leaks()
 	for _, rtt := range rtts {
@@ -148,7 +153,7 @@ type streamRun struct {
 
 func (b *streamBed) run(ctx context.Context, rtt time.Duration, n int) (streamRun, error) {
 	s := simswarm.New(simswarm.Config{Seed: b.o.Seed, Sleep: b.o.sleep(), Link: simswarm.Link{RTT: rtt}})
-	for i, held := range spread(b.m.Manifest().IDs(), wanHolders, wanReplicas) {
+	for i, held := range (simswarm.Cast{Holders: streamHolders, Replicas: streamReplicas}).Shares(b.m.Manifest().IDs()) {
 		set, err := expert.NewSet(b.m, held, ggml.NewPool(1))
 		if err != nil {
 			return streamRun{}, err
