@@ -43,6 +43,7 @@ func announcementOf(o Offer, ends time.Time, waiting uint32) wire.Announcement {
 		Waiting: waiting, Expires: ends,
 		Layers: len(o.Layers), Experts: slices.Max(o.Layers),
 	}
+	a.Dense, a.Skip = sparsity(o.Layers)
 	a.Held = wire.NewHeld(a.Layers, a.Experts)
 	for _, id := range o.Held {
 		a.Hold(int(id.Layer), int(id.Index))
@@ -73,10 +74,19 @@ func withDemand(a wire.Announcement, o Offer) wire.Announcement {
 	return a
 }
 
+// sparsity finds the first layer that has experts, and how many have none
+// until the next. Layers without a pattern, which no known model has, are
+// stated as far as the first two tell.
+func sparsity(layers []int) (dense, skip int) {
+	has := func(n int) bool { return n > 0 }
+	dense = slices.IndexFunc(layers, has)
+	return dense, max(slices.IndexFunc(layers[dense+1:], has), 0)
+}
+
 // brief is the announcement without shape and holdings, for those who only
 // want to know which models there are.
 func brief(a wire.Announcement) wire.Announcement {
-	a.Layers, a.Experts, a.Held, a.Wanted, a.Demand = 0, 0, nil, nil, nil
+	a.Layers, a.Experts, a.Dense, a.Skip, a.Held, a.Wanted, a.Demand = 0, 0, 0, 0, nil, nil, nil
 	return a
 }
 
@@ -107,7 +117,7 @@ func decode(frame []byte) (wire.Announcement, error) {
 func noticeOf(a wire.Announcement) notice {
 	n := notice{
 		model: a.Model, name: a.Name, gates: a.Gates, leaving: a.Leaving,
-		shape: shape{a.Layers, a.Experts}, waiting: int(a.Waiting),
+		shape: shape{a.Layers, a.Experts, a.Dense, a.Skip}, waiting: int(a.Waiting),
 		seq: a.Expires.UnixMilli(), paused: a.Paused, memory: int64(a.Memory) * wire.MemoryUnit, demand: a.Demand,
 	}
 	if a.Layers == 0 {

@@ -15,6 +15,33 @@ import (
 	"github.com/moeswarm/moeswarm/swarm/wire"
 )
 
+// TestDenseLayersAreNotMissing: whoever has no file of a model knows from the
+// announcements which of its layers have no experts at all.
+func TestDenseLayersAreNotMissing(t *testing.T) {
+	m := testModel()
+	for _, layers := range [][]int{{4, 4, 4}, {0, 4, 4}, {0, 0, 4}, {0, 4, 0, 4, 0, 4}, {4, 0, 0, 4, 0, 0}} {
+		o := Offer{Model: m, Layers: layers}
+		for l, n := range layers {
+			for x := range n {
+				o.Held = append(o.Held, expert.ID{Model: m, Layer: uint16(l), Index: uint16(x)})
+			}
+		}
+		frame, err := encode(announcementOf(o, time.UnixMilli(1_700_000_000_123), 0))
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, err := decode(frame)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tab := testTable()
+		mustAnnounce(t, tab, "a", noticeOf(a), time.Unix(100, 0))
+		if c := tab.coverage(m); !c.Complete() || c.Experts != len(o.Held) {
+			t.Errorf("layers of %v experts: %+v", layers, c)
+		}
+	}
+}
+
 func TestAnnouncementRoundTrip(t *testing.T) {
 	m := testModel()
 	o := Offer{Model: m, Name: "a model", Layers: []int{0, 10, 3}, Gates: true, Held: []expert.ID{
@@ -32,7 +59,7 @@ func TestAnnouncementRoundTrip(t *testing.T) {
 	n := noticeOf(a)
 	want := []slot{1 << 16, 1<<16 | 8, 1<<16 | 9, 2<<16 | 2}
 	if n.model != m || n.name != "a model" || !n.gates || n.leaving || n.waiting != 7 || n.seq != ends.UnixMilli() ||
-		n.shape != (shape{3, 10}) || !slices.Equal(n.held, want) {
+		n.shape != (shape{layers: 3, experts: 10, dense: 1}) || !slices.Equal(n.held, want) {
 		t.Errorf("got %+v", n)
 	}
 	if n := noticeOf(brief(a)); n.shape != (shape{}) || n.held != nil || !n.gates {

@@ -93,9 +93,9 @@ func (t *holdings) layers(model expert.ModelID) []int {
 		return nil
 	}
 	best := slices.MaxFunc(slices.Collect(maps.Keys(votes)), func(a, b shape) int {
-		return cmp.Or(votes[a]-votes[b], a.layers-b.layers, a.experts-b.experts)
+		return cmp.Or(votes[a]-votes[b], a.layers-b.layers, a.experts-b.experts, b.dense-a.dense, b.skip-a.skip)
 	})
-	return slices.Repeat([]int{best.experts}, best.layers)
+	return best.perLayer()
 }
 
 // byLayer groups ascending slots.

@@ -41,7 +41,19 @@ func (s slot) index() int { return int(s & 0xffff) }
 
 // shape is the number of layers of a model, counted over all of them, and of
 // the experts a layer has.
-type shape struct{ layers, experts int }
+type shape struct {
+	layers, experts int
+	dense, skip     int // as in wire.Announcement
+}
+
+// perLayer is how many experts each layer has.
+func (s shape) perLayer() []int {
+	n := make([]int, s.layers)
+	for l := s.dense; l < len(n); l += s.skip + 1 {
+		n[l] = s.experts
+	}
+	return n
+}
 
 // claim is what one peer is known to serve of one model.
 type claim struct {

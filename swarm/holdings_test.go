@@ -18,7 +18,7 @@ const selfPeer routing.Peer = "self"
 func testTable(offers ...Offer) *holdings { return newHoldings(selfPeer, offers) }
 
 func testNotice(m expert.ModelID, seq int64, held ...slot) notice {
-	return notice{model: m, name: "m", shape: shape{4, 8}, held: held, seq: seq}
+	return notice{model: m, name: "m", shape: shape{layers: 4, experts: 8}, held: held, seq: seq}
 }
 
 func idOf(m expert.ModelID, s slot) expert.ID {
@@ -261,7 +261,7 @@ func TestTableAgainstObviousVersion(t *testing.T) {
 		case 0, 1, 2:
 			n := notice{model: m, seq: int64(rnd.IntN(step + 10)), gates: rnd.IntN(2) == 0, leaving: rnd.IntN(6) == 0}
 			if rnd.IntN(3) > 0 {
-				n.shape = shape{4, 8}
+				n.shape = shape{layers: 4, experts: 8}
 				for s := range 32 {
 					if rnd.IntN(4) == 0 {
 						n.held = append(n.held, slot(s/8)<<16|slot(s%8))
@@ -481,7 +481,7 @@ func BenchmarkHolders(b *testing.B) {
 	d := newDirectory(selfPeer, nil, time.Now)
 	m := expert.ModelID{1}
 	for i := range 32 {
-		n := notice{model: m, shape: shape{48, 128}, seq: 1}
+		n := notice{model: m, shape: shape{layers: 48, experts: 128}, seq: 1}
 		for l := range 48 {
 			for x := range 128 {
 				n.held = append(n.held, slot(l)<<16|slot(x))

@@ -18,12 +18,12 @@ func TestCoverage(t *testing.T) {
 	if c := tab.coverage(other); c.Known || c.Complete() {
 		t.Errorf("a model nobody spoke of: %+v", c)
 	}
-	mustAnnounce(t, tab, "a", notice{model: testModel(), shape: shape{3, 4}, held: []slot{1 << 16, 1<<16 | 2, 2 << 16}, seq: 1}, now)
+	mustAnnounce(t, tab, "a", notice{model: testModel(), shape: shape{layers: 3, experts: 4}, held: []slot{1 << 16, 1<<16 | 2, 2 << 16}, seq: 1}, now)
 	c := tab.coverage(testModel())
 	if got := fmt.Sprint(c); got != "{true 6 4 [{1 [1]} {2 [1]}] [{1 [0 2 3]} {2 [0]}]}" {
 		t.Errorf("coverage %s", got)
 	}
-	mustAnnounce(t, tab, "b", notice{model: testModel(), shape: shape{3, 4}, held: []slot{1<<16 | 1, 2<<16 | 1}, seq: 1}, now)
+	mustAnnounce(t, tab, "b", notice{model: testModel(), shape: shape{layers: 3, experts: 4}, held: []slot{1<<16 | 1, 2<<16 | 1}, seq: 1}, now)
 	if !tab.coverage(testModel()).Complete() {
 		t.Error("not complete")
 	}
@@ -32,7 +32,7 @@ func TestCoverage(t *testing.T) {
 		t.Error("a lost peer counts as a holder")
 	}
 	// Of a model that is not ours the shape is what most say.
-	for i, s := range []shape{{2, 2}, {1, 9}, {2, 2}} {
+	for i, s := range []shape{{layers: 2, experts: 2}, {layers: 1, experts: 9}, {layers: 2, experts: 2}} {
 		mustAnnounce(t, tab, routing.Peer(fmt.Sprint("p", i)), notice{model: other, name: fmt.Sprint("n", i/2), shape: s, held: []slot{slot(i)}, seq: 1}, now)
 	}
 	if c := tab.coverage(other); c.Experts != 4 || c.Held != 2 {
@@ -46,7 +46,7 @@ func TestModelViews(t *testing.T) {
 	other, empty := expert.ModelID{7}, expert.ModelID{8}
 	for i, name := range []string{"b", "a", "a"} {
 		p := routing.Peer(fmt.Sprint("p", i))
-		mustAnnounce(t, tab, p, notice{model: other, name: name, gates: i == 0, shape: shape{1, 2}, held: []slot{slot(i % 2)}, seq: 1}, now)
+		mustAnnounce(t, tab, p, notice{model: other, name: name, gates: i == 0, shape: shape{layers: 1, experts: 2}, held: []slot{slot(i % 2)}, seq: 1}, now)
 		mustAnnounce(t, tab, p, notice{model: empty, seq: 1}, now)
 	}
 	tab.unreachable("p2")

@@ -26,6 +26,10 @@ type Announcement struct {
 	// Layers and Experts are the model's shape: layers over all, experts a
 	// layer. Both are 0 for a node that says nothing about holdings.
 	Layers, Experts int
+	// Dense is how many layers come before the first that has experts, and
+	// Skip how many lie between one that has and the next: 0 in nearly all
+	// models.
+	Dense, Skip int
 	// Memory is what the node gives to experts that it chooses itself, in
 	// units of [MemoryUnit] bytes; 0: it does not choose.
 	Memory uint16
@@ -63,12 +67,15 @@ func DemandOf(code uint8) float64 {
 const (
 	announcementFixed = 32 + 1 + 1 + 2 + 2 + 2 + 4 + 8
 
+	maxDense = 255 // Dense and Skip are a byte each
+
 	announceGates   = 1 // flags
 	announceLeaving = 2
 	announcePaused  = 4
 	announceWanted  = 8
 	announceDemand  = 16
-	announceFlags   = 31
+	announceDense   = 32
+	announceFlags   = 63
 )
 
 // NewHeld returns an empty bitmap for a model of that shape.
@@ -120,7 +127,12 @@ func AppendAnnouncement(b []byte, a Announcement) ([]byte, error) {
 	if a.Demand != nil {
 		flags |= announceDemand
 	}
-	size := announcementFixed + len(a.Name) + len(a.Held) + len(a.Wanted) + len(a.Demand)
+	var dense []byte
+	if a.Dense+a.Skip > 0 {
+		flags |= announceDense
+		dense = []byte{uint8(a.Dense), uint8(a.Skip)}
+	}
+	size := announcementFixed + len(a.Name) + len(a.Held) + len(a.Wanted) + len(a.Demand) + len(dense)
 	b = slices.Grow(b, HeaderLen+size)
 	b = appendHeader(b, KindAnnouncement, 0, size)
 	b = append(b, a.Model[:]...)
@@ -133,7 +145,8 @@ func AppendAnnouncement(b []byte, a Announcement) ([]byte, error) {
 	b = append(b, a.Name...)
 	b = append(b, a.Held...)
 	b = append(b, a.Wanted...)
-	return append(b, a.Demand...), nil
+	b = append(b, a.Demand...)
+	return append(b, dense...), nil
 }
 
 // ParseAnnouncement reads an announcement frame's body. It shares no memory
@@ -160,6 +173,10 @@ func ParseAnnouncement(body []byte) (Announcement, error) {
 	if flags&announceDemand != 0 {
 		a.Demand = k.take(a.Layers * a.Experts)
 	}
+	if flags&announceDense != 0 {
+		a.Dense, a.Skip = int(k.u8()), int(k.u8())
+		k.short = k.short || a.Dense+a.Skip == 0
+	}
 	if k.short || len(k.b) > 0 {
 		return Announcement{}, fmt.Errorf("%w: announcement of %d bytes", ErrFormat, len(body))
 	}
@@ -180,6 +197,8 @@ func (a *Announcement) check() error {
 		return fmt.Errorf("%w: model name of %d bytes, at most %d printable ones allowed", ErrFormat, len(a.Name), MaxName)
 	case a.Layers < 0 || a.Layers > MaxLayers || a.Experts < 0 || a.Experts > MaxExperts || (a.Layers == 0) != (a.Experts == 0):
 		return fmt.Errorf("%w: %d layers of %d experts, at most %d of %d allowed", ErrFormat, a.Layers, a.Experts, MaxLayers, MaxExperts)
+	case a.Dense < 0 || a.Dense > maxDense || a.Skip < 0 || a.Skip > maxDense || a.Dense+a.Skip > 0 && a.Dense+a.Skip >= a.Layers:
+		return fmt.Errorf("%w: %d layers, of which %d and then %d at a time have no experts", ErrFormat, a.Layers, a.Dense, a.Skip)
 	case len(a.Held) != a.Layers*stride(a.Experts):
 		return fmt.Errorf("%w: bitmap of %d bytes for %d layers of %d experts", ErrFormat, len(a.Held), a.Layers, a.Experts)
 	case a.Wanted != nil && (a.Layers == 0 || len(a.Wanted) != len(a.Held)):

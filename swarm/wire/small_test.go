@@ -127,6 +127,8 @@ func TestAnnouncementRefuses(t *testing.T) {
 		"short wanted":   func(a *Announcement) { a.Wanted = NewHeld(1, 10) },
 		"wanted past it": func(a *Announcement) { a.Wanted = NewHeld(2, 10); a.Wanted[3] |= 4 },
 		"short demand":   func(a *Announcement) { a.Demand = make([]byte, 19) },
+		"all dense":      func(a *Announcement) { a.Dense = 2 },
+		"skips too many": func(a *Announcement) { a.Dense, a.Skip = 1, 1 },
 		"before 1970":    func(a *Announcement) { a.Expires = time.UnixMilli(-1) },
 	} {
 		a := sampleAnnouncement()
