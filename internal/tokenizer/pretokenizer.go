@@ -19,7 +19,8 @@ type pretokenizer struct {
 
 // The regular expressions, from the tokenizer.json files of the models as
 // llama.cpp's llama-vocab.cpp quotes them. llama.cpp itself simplifies some:
-// for tekken and gpt-4o it knows the case of ASCII letters only, for
+// for tekken, gpt-4o and kimi-k2 it knows the case of ASCII letters only and no
+// marks within words, and takes kimi-k2's "CamelCase" for one word; for
 // deepseek-llm and deepseek-coder white space of ASCII only, and for
 // deepseek-v3 it does not count "~" as a symbol; on these characters it cuts
 // otherwise than the models were trained. The contractions are spelt out in
@@ -46,6 +47,13 @@ const (
 
 	gpt4oRule = `[^\r\n\p{L}\p{N}]?` + upper + `*` + lower + `+(?:` + contractions + `)?|[^\r\n\p{L}\p{N}]?` + upper + `+` + lower + `*(?:` + contractions + `)?|\p{N}{1,3}` +
 		`| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+`
+
+	// Han by itself; elsewhere as gpt-4o, with letters that are not Han.
+	upperNoHan = `[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}-[\p{Han}]]`
+	lowerNoHan = `[\p{Ll}\p{Lm}\p{Lo}\p{M}-[\p{Han}]]`
+
+	kimiRule = `\p{Han}+|[^\r\n\p{L}\p{N}]?` + upperNoHan + `*` + lowerNoHan + `+(?:` + contractions + `)?|[^\r\n\p{L}\p{N}]?` + upperNoHan + `+` + lowerNoHan + `*(?:` + contractions + `)?|\p{N}{1,3}` +
+		`| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`
 
 	deepseek3Rule = "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+" +
 		`|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`
@@ -124,6 +132,8 @@ func preRules(name string) ([]string, error) {
 		return []string{tekkenRule}, nil
 	case "gpt-4o", "llama4", "minimax-m2":
 		return []string{gpt4oRule}, nil
+	case "kimi-k2":
+		return []string{kimiRule}, nil
 	case "poro-chat", "bloom", "gpt3-finnish":
 		return []string{bloomRule}, nil
 	case "viking":

@@ -212,7 +212,7 @@ func TestNewRefuses(t *testing.T) {
 		{"token 0 has 1025 bytes", bpe.with("tokens", []string{strings.Repeat("a", MaxTokenBytes+1)})},
 		{`tokens 0 and 2 are both "a"`, bpe.with("tokens", []string{"a", "b", "a"})},
 		{"token_type has 1 entries for 257", bpe.with("token_type", []int64{1})},
-		{`pre-tokeniser "kimi-k2" is not known`, bpe.with("pre", "kimi-k2")},
+		{`pre-tokeniser "afmoe" is not known`, bpe.with("pre", "afmoe")},
 		{"merges is missing", bpe.with("merges", nil)},
 		{"merges has 2097153", bpe.with("merges", make([]string, MaxMerges+1))},
 		{`merge 0 is ""`, bpe.with("merges", []string{""})},
