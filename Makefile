@@ -8,7 +8,7 @@ export CGO_CXXFLAGS = -O3 -march=$(ARCH)
 
 PROMPT ?= func main() {
 
-.PHONY: build run test race check fuzz bench install release clean
+.PHONY: build run test race check fuzz bench oracle install release clean
 
 build: ## bin/moeswarm
 	@mkdir -p bin
@@ -38,6 +38,10 @@ fuzz: ## each fuzz target for FUZZTIME
 	    echo "$$pkg $$f"; go test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$pkg || exit 1; \
 	  done; \
 	done
+
+oracle: ## ask llama.cpp again what the tests compare with (needs node and npm)
+	cd internal/oracle && npm install --ignore-scripts
+	go test ./internal/oracle ./internal/tokenizer -run TestRenew -renew -timeout 30m
 
 bench: build ## the scenarios, on the demo model
 	./bin/moeswarm bench local

@@ -48,6 +48,7 @@ var arrows = map[string][]string{
 	// and the network meet.
 	"internal/node": {"expert", "gating", "gating/engine", "gating/prompt", "gating/trunk", "internal/entry",
 		"internal/ggml", "internal/gguf", "internal/httpapi", "internal/owner", "internal/placement", "internal/tokenizer", "routing", "routing/audit", "swarm"},
+	"internal/oracle":        {"expert", "expert/synth"},
 	"internal/demo/demotest": {"expert", "internal/demo"},
 }
 

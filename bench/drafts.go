@@ -193,7 +193,7 @@ type drafting struct {
 
 // trunkOver is a model's trunk over some experts.
 func trunkOver(m *expert.Model, experts expert.Applier, pool *ggml.Pool) (*trunk.Trunk, error) {
-	layer, err := gating.NewLayer(gating.Config{Model: m.ID(), TopK: m.TopK(), Applier: experts})
+	layer, err := gating.NewLayer(gating.Config{Model: m.ID(), Rule: gating.RuleOf(m), Applier: experts})
 	if err != nil {
 		return nil, err
 	}

@@ -78,7 +78,7 @@ func (a *asker) gate(cfg askerConfig) error {
 			return err
 		}
 	}
-	layer, err := gating.NewLayer(gating.Config{Model: cfg.model.ID(), TopK: cfg.model.TopK(), Applier: applier})
+	layer, err := gating.NewLayer(gating.Config{Model: cfg.model.ID(), Rule: gating.RuleOf(cfg.model), Applier: applier})
 	if err != nil {
 		return err
 	}
@@ -151,7 +151,7 @@ func localTrunk(m *expert.Model, pool *ggml.Pool) (*trunk.Trunk, error) {
 	if err != nil {
 		return nil, err
 	}
-	layer, err := gating.NewLayer(gating.Config{Model: m.ID(), TopK: m.TopK(), Applier: set})
+	layer, err := gating.NewLayer(gating.Config{Model: m.ID(), Rule: gating.RuleOf(m), Applier: set})
 	if err != nil {
 		return nil, err
 	}

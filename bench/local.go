@@ -45,7 +45,7 @@ func local(ctx context.Context, o Options) (Metrics, error) {
 	if err != nil {
 		return nil, err
 	}
-	layer, err := gating.NewLayer(gating.Config{Model: m.ID(), TopK: m.TopK(), Applier: set})
+	layer, err := gating.NewLayer(gating.Config{Model: m.ID(), Rule: gating.RuleOf(m), Applier: set})
 	if err != nil {
 		return nil, err
 	}

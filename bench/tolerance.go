@@ -160,7 +160,7 @@ type captured struct {
 }
 
 func (c *captured) Mix(ctx context.Context, layer int, h, scores expert.Batch) (expert.Batch, error) {
-	for _, call := range gating.Calls(c.model.ID(), layer, gating.TopK(scores, c.model.TopK())) {
+	for _, call := range gating.Calls(c.model.ID(), layer, gating.RuleOf(c.model).Pick(layer, scores)) {
 		for rows := range slices.Chunk(call.Rows, toleranceRows) {
 			if len(rows) < toleranceRows {
 				break
@@ -178,7 +178,7 @@ func (c *captured) Mix(ctx context.Context, layer int, h, scores expert.Batch) (
 // capture runs random tokens through the model and returns samples of what its
 // experts were given; to every fourth of random weights, outliers are added.
 func capture(ctx context.Context, m *expert.Model, set *expert.Set, pool *ggml.Pool, seed uint64) ([]audit.Sample, error) {
-	layer, err := gating.NewLayer(gating.Config{Model: m.ID(), TopK: m.TopK(), Applier: set})
+	layer, err := gating.NewLayer(gating.Config{Model: m.ID(), Rule: gating.RuleOf(m), Applier: set})
 	if err != nil {
 		return nil, err
 	}

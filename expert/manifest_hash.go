@@ -55,25 +55,15 @@ func hashModel(ctx context.Context, m *Model, p Progress) (*Manifest, error) {
 
 // trunk lists the tensors that hold no experts, by name.
 func (m *Model) trunk() []Tensor {
-	stacked := m.stacked()
 	var trunk []Tensor
 	for _, t := range m.file.Tensors {
-		if !stacked[t.Name] {
+		if !m.experts[t.Name] {
 			tensor, _ := m.Tensor(t.Name)
 			trunk = append(trunk, tensor)
 		}
 	}
 	slices.SortFunc(trunk, func(a, b Tensor) int { return cmp.Compare(a.Name, b.Name) })
 	return trunk
-}
-
-// stacked names the tensors that hold a layer's experts, one behind another.
-func (m *Model) stacked() map[string]bool {
-	stacked := make(map[string]bool)
-	for _, l := range m.shape.SparseLayers {
-		stacked[w1Name(l)], stacked[w2Name(l)], stacked[w3Name(l)] = true, true, true
-	}
-	return stacked
 }
 
 // hashWork is a list of blobs to be hashed on all processors.

@@ -1,7 +1,6 @@
 package expert
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -24,15 +23,20 @@ type Options struct {
 	// Known is the manifest, when the caller knows that it belongs to these
 	// bytes. Nothing is hashed then. It is checked against the file's shape.
 	Known *Manifest
+	// Dense accepts a model without experts, which one node computes alone;
+	// otherwise opening one fails with [ErrDense].
+	Dense bool
 }
 
-// Model is a GGUF file opened in place, or the parts of one. Its methods may be called by several
-// goroutines at once.
+// Model is a GGUF file opened in place, or the parts of one. Its methods may be
+// called by several goroutines at once.
 type Model struct {
 	name    string
 	file    *gguf.File
-	data    []byte // of file
+	data    [][]byte // of file, by part
 	shape   Shape
+	design  Design
+	experts map[string]bool // names of the tensors that hold experts
 	release func() error
 	parts   *parts // nil: all experts are in the file
 	blobs   blobs
@@ -55,9 +59,10 @@ type Tensor struct {
 // OpenModel maps the GGUF file at path read-only and checks it. Pages are
 // read from disk when they are used, and belong to the operating system, which
 // drops them when memory is short. The file must not shrink while it is open:
-// touching a page that is gone ends the process.
+// touching a page that is gone ends the process. For a model split into several
+// files it is enough to name one; the others lie beside it.
 func OpenModel(path string, o Options) (*Model, error) {
-	data, release, err := mapFile(path)
+	data, release, err := mapModel(path)
 	if err != nil {
 		return nil, fmt.Errorf("open model: %w", err)
 	}
@@ -73,10 +78,10 @@ func OpenModel(path string, o Options) (*Model, error) {
 // any more. They are used in place when they begin at a multiple of 32 bytes
 // in memory, and copied once otherwise.
 func NewModel(name string, data []byte, o Options) (*Model, error) {
-	return newModel(name, aligned(data), o)
+	return newModel(name, [][]byte{aligned(data)}, o)
 }
 
-func newModel(name string, data []byte, o Options) (*Model, error) {
+func newModel(name string, data [][]byte, o Options) (*Model, error) {
 	m := &Model{name: name, data: data, release: func() error { return nil }}
 	if err := m.read(o); err != nil {
 		if errors.Is(err, gguf.ErrTruncated) {
@@ -88,18 +93,24 @@ func newModel(name string, data []byte, o Options) (*Model, error) {
 }
 
 func (m *Model) read(o Options) error {
-	f, err := gguf.Parse(bytes.NewReader(m.data), int64(len(m.data)))
+	f, err := parseModel(m.data)
 	if err != nil {
 		return err
 	}
-	l, err := layoutOf(f)
+	l, err := layoutOf(f, o.Dense)
 	if err != nil {
 		return err
 	}
 	if err := checkTensors(f, l.tensors, o.supported()); err != nil {
 		return err
 	}
-	m.file, m.shape = f, l.shape
+	m.file, m.shape, m.design = f, l.shape, l.design
+	m.experts = make(map[string]bool)
+	for _, w := range l.tensors {
+		if w.experts {
+			m.experts[w.name] = true
+		}
+	}
 	if o.Known == nil {
 		return nil
 	}
@@ -142,6 +153,9 @@ func (m *Model) Shape() Shape {
 	return s
 }
 
+// Design says how the model computes. It is shared: read only.
+func (m *Model) Design() Design { return m.design }
+
 // Layers is the number of layers, sparse or not.
 func (m *Model) Layers() int { return m.shape.Layers }
 
@@ -164,7 +178,7 @@ func (m *Model) Tensor(name string) (Tensor, bool) {
 		return Tensor{}, false
 	}
 	end := t.Offset + t.Size
-	return Tensor{Name: t.Name, Type: t.Type, Shape: slices.Clone(t.Shape), Data: m.data[t.Offset:end:end]}, true
+	return Tensor{Name: t.Name, Type: t.Type, Shape: slices.Clone(t.Shape), Data: m.data[t.Part][t.Offset:end:end]}, true
 }
 
 // Weights returns one expert, as slices of the mapped file. The error wraps
@@ -183,18 +197,42 @@ func (m *Model) weights(layer, index int) (Weights, error) {
 	if m.parts != nil {
 		return m.parts.weights(Slot{layer, index})
 	}
-	return Weights{
-		W1: m.part(w1Name(layer), index), W2: m.part(w2Name(layer), index), W3: m.part(w3Name(layer), index),
-	}, nil
+	var w Weights
+	if m.experts[biasName("gate", layer)] {
+		w.B1, w.B2, w.B3 = m.part(biasName("gate", layer), 1, index), m.part(biasName("down", layer), 1, index), m.part(biasName("up", layer), 1, index)
+	}
+	switch {
+	case m.experts[w1Name(layer)]:
+		w.W1, w.W2, w.W3 = m.part(w1Name(layer), 2, index), m.part(w2Name(layer), 2, index), m.part(w3Name(layer), 2, index)
+	case m.experts[fusedName(layer)]:
+		w.W1, w.W3 = m.part(fusedName(layer), 2, index).halves()
+		w.W2 = m.part(w2Name(layer), 2, index)
+	default:
+		w.W1, _ = m.Tensor(oneName("gate", layer, index))
+		w.W2, _ = m.Tensor(oneName("down", layer, index))
+		w.W3, _ = m.Tensor(oneName("up", layer, index))
+	}
+	return w, nil
 }
 
-// part cuts one expert's matrix out of a stacked tensor.
-func (m *Model) part(name string, index int) Tensor {
+// part cuts one expert's matrix, of two dimensions, or bias, of one, out of a
+// stacked tensor.
+func (m *Model) part(name string, dims, index int) Tensor {
 	t, _ := m.Tensor(name)
 	size := len(t.Data) / m.shape.Experts
 	t.Data = t.Data[index*size : (index+1)*size : (index+1)*size]
-	t.Shape = t.Shape[:2:2]
+	t.Shape = t.Shape[:dims:dims]
 	return t
+}
+
+// halves cuts a matrix in two of half as many rows.
+func (t Tensor) halves() (first, second Tensor) {
+	middle := len(t.Data) / 2
+	first, second = t, t
+	first.Data, second.Data = t.Data[:middle:middle], t.Data[middle:]
+	first.Shape = []int{t.Shape[0], t.Shape[1] / 2}
+	second.Shape = slices.Clone(first.Shape)
+	return first, second
 }
 
 // Identify hashes the file, on all processors, unless that was done before.

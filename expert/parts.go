@@ -42,19 +42,18 @@ func (m *Model) readTrunk(data []byte, o Options) error {
 	if err != nil {
 		return err
 	}
-	l, err := layoutOf(f)
+	l, err := layoutOf(f, false)
 	if err != nil {
 		return err
 	}
 	if !l.shape.equal(m.shape) {
 		return errors.New("the manifest describes another model")
 	}
-	stacked := m.stacked()
-	want := slices.DeleteFunc(l.tensors, func(w wantTensor) bool { return stacked[w.name] })
+	want := slices.DeleteFunc(l.tensors, func(w wantTensor) bool { return w.experts })
 	if err := checkTensors(f, want, o.supported()); err != nil {
 		return err
 	}
-	m.file, m.data = f, data
+	m.file, m.data, m.design = f, [][]byte{data}, l.design
 	return nil
 }
 

@@ -119,7 +119,7 @@ func ffnOf(m *Model, id ID) (f ggml.FFN, bytes int64, err error) {
 		}
 	}
 	if w.biased() {
-		f.B1, f.B2, f.B3 = w.B1.floats(), w.B2.floats(), w.B3.floats()
+		f.B1, f.B2, f.B3 = w.B1.Floats(), w.B2.Floats(), w.B3.Floats()
 	}
 	if _, same := f.Activations(); !same {
 		return f, 0, fmt.Errorf("%w: %v: W1 is %v and W3 is %v, which take different activations", ErrUnsupported, id, w.W1.Type, w.W3.Type)

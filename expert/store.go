@@ -25,8 +25,8 @@ type Store struct{ dir string }
 
 // Entry is one imported file.
 type Entry struct {
-	Name    string    `json:"name"` // the file's name without .gguf
-	Path    string    `json:"path"` // absolute
+	Name    string    `json:"name"` // the file's name without .gguf and the number of a part
+	Path    string    `json:"path"` // absolute; of the first part, if there are several
 	Size    int64     `json:"size"`
 	ModTime time.Time `json:"mtime"`
 	Model   ModelID   `json:"model"`
@@ -61,13 +61,14 @@ func (s *Store) importFile(ctx context.Context, path string, p Progress) (Entry,
 	if err != nil {
 		return Entry{}, nil, err
 	}
-	info, err := os.Stat(path)
+	path = splitPaths(path)[0]
+	size, changed, err := statModel(path)
 	if err != nil {
 		return Entry{}, nil, err
 	}
 	old, err := s.readEntry(entryName(path))
 	known := err == nil && old.Path == path
-	same := known && old.Size == info.Size() && old.ModTime.Equal(info.ModTime())
+	same := known && old.Size == size && old.ModTime.Equal(changed)
 	if same {
 		if m, err := s.manifest(old.Model); err == nil {
 			return old, m, nil
@@ -81,7 +82,7 @@ func (s *Store) importFile(ctx context.Context, path string, p Progress) (Entry,
 	if err = errors.Join(err, model.Close()); err != nil {
 		return Entry{}, nil, err
 	}
-	e := Entry{Name: modelName(path), Path: path, Size: info.Size(), ModTime: info.ModTime(), Model: m.ID()}
+	e := Entry{Name: modelName(path), Path: path, Size: size, ModTime: changed, Model: m.ID()}
 	switch {
 	case known && !same && old.Model == e.Model:
 		e.Note = "the file was touched since it was imported; it is still the same model"

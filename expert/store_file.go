@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 )
 
@@ -20,7 +21,12 @@ const (
 	maxEntry = 64 << 10
 )
 
-func modelName(path string) string { return strings.TrimSuffix(filepath.Base(path), ggufSuffix) }
+func modelName(path string) string {
+	if m := regexp.MustCompile(splitName).FindStringSubmatch(path); m != nil {
+		return filepath.Base(m[1])
+	}
+	return strings.TrimSuffix(filepath.Base(path), ggufSuffix)
+}
 
 // entryName is the file name of the entry of a path. Digits of a hash keep
 // any path within a file name; 64 bits of it are plenty for one node.

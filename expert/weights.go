@@ -40,15 +40,15 @@ type Activation = ggml.Activation
 // Activation is that of the architecture's experts. It is no part of a file's
 // metadata: the architecture's name stands for it.
 func (s Shape) Activation() Activation {
-	if s.Arch == "gpt-oss" {
+	if s.Arch == archGPTOSS {
 		return ggml.SwiGLUClamped
 	}
 	return ggml.SwiGLU
 }
 
-// floats copies the values of an F32 tensor, so that they are aligned
-// wherever a bias lies in its stacked tensor.
-func (t Tensor) floats() []float32 {
+// Floats copies the values of an F32 tensor, so that they are aligned
+// wherever it lies in the file.
+func (t Tensor) Floats() []float32 {
 	v := make([]float32, len(t.Data)/4)
 	for i := range v {
 		v[i] = math.Float32frombits(binary.LittleEndian.Uint32(t.Data[4*i:]))

@@ -24,7 +24,7 @@ type BestEffort struct {
 // Dropped is what a row did without.
 type Dropped struct {
 	Calls int
-	Mass  float64 // of the gate weights: each layer has 1 in all
+	Mass  float64 // of the gate weights, as a share: each layer has 1 in all
 }
 
 type bestEffortKey struct{}
@@ -69,10 +69,13 @@ func (b *BestEffort) mark(rows int, calls []expert.Call) {
 	for r, picks := range byRow {
 		// By weight, then by expert, so that the choice is the same everywhere.
 		slices.SortStableFunc(picks, func(x, y pick) int { return cmp.Compare(x.weight, y.weight) })
-		var mass float32
+		var mass, whole float32
+		for _, p := range picks {
+			whole += p.weight
+		}
 		for i, p := range picks {
 			// One expert is always left, whatever the share.
-			if mass += p.weight; !(mass < b.share(r)) || i == len(picks)-1 {
+			if mass += p.weight; !(mass < b.share(r)*whole) || i == len(picks)-1 {
 				break
 			}
 			allow[p.call]++
@@ -120,6 +123,11 @@ func CombineLeaving(h expert.Batch, calls []expert.Call, results []expert.Result
 			}
 		}
 		kept[c].Weights = weights
+	}
+	for r := range dropped {
+		if dropped[r].Calls > 0 {
+			dropped[r].Mass /= whole[r]
+		}
 	}
 	out, err := Combine(h, kept, keptResult)
 	return out, dropped, err

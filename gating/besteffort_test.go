@@ -33,7 +33,7 @@ func (s shaky) Apply(ctx context.Context, in expert.Batch, calls []expert.Call) 
 
 func effortLayer(t *testing.T, fail func(expert.Call) error) *Layer {
 	ids := experttest.IDs(expert.ModelID{1}, 0, 16)
-	l, err := NewLayer(Config{Model: expert.ModelID{1}, TopK: 4, Applier: shaky{experttest.NewFake(3, effortDim, ids...), fail}})
+	l, err := NewLayer(Config{Model: expert.ModelID{1}, Rule: Rule{TopK: 4, Gate: usual}, Applier: shaky{experttest.NewFake(3, effortDim, ids...), fail}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,7 +105,7 @@ func TestRenormalised(t *testing.T) {
 	calls[1].Optional = true
 	results[1] = expert.Result{Err: expert.ErrNoHolder}
 	got, dropped, err := CombineLeaving(h, calls, results)
-	if err != nil || len(dropped) != 1 || dropped[0].Calls != 1 || dropped[0].Mass != float64(calls[1].Weights[0]) {
+	if err != nil || len(dropped) != 1 || dropped[0].Calls != 1 || math.Abs(dropped[0].Mass-float64(calls[1].Weights[0])) > 1e-6 {
 		t.Fatalf("dropped %+v, %v", dropped, err)
 	}
 	for d := range effortDim {

@@ -12,6 +12,9 @@ import (
 	"github.com/moeswarm/moeswarm/expert/experttest"
 )
 
+// usual is the gate that [TopK] is.
+var usual = expert.Gate{Normalise: true, Scale: 1}
+
 // obvious is top-k by sorting: softmax over all scores, the k best kept,
 // renormalised.
 func obvious(scores []float32, k int) (chosen []int, weights map[int]float64) {
@@ -100,7 +103,7 @@ func TestMix(t *testing.T) {
 	fake := experttest.NewFake(1, 8, ids...)
 	h, scores := experttest.Batch(2, 4, 8), experttest.Batch(3, 4, 6)
 	for _, partial := range []bool{false, true} {
-		l, err := NewLayer(Config{Model: ids[0].Model, TopK: 2, Applier: fake, PartialSums: partial})
+		l, err := NewLayer(Config{Model: ids[0].Model, Rule: Rule{TopK: 2, Gate: usual}, Applier: fake, PartialSums: partial})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -131,7 +134,7 @@ func TestMix(t *testing.T) {
 func TestNothingIsDropped(t *testing.T) {
 	ids := experttest.IDs(expert.ModelID{1}, 0, 4)
 	fake := experttest.NewFake(1, 8, ids[:3]...)
-	l, err := NewLayer(Config{Model: ids[0].Model, TopK: 4, Applier: fake})
+	l, err := NewLayer(Config{Model: ids[0].Model, Rule: Rule{TopK: 4, Gate: usual}, Applier: fake})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,7 +156,7 @@ func TestNothingIsDropped(t *testing.T) {
 
 func TestNewLayerRefuses(t *testing.T) {
 	only := applier{}
-	for _, c := range []Config{{TopK: 1}, {Applier: only}, {Applier: only, TopK: 1, PartialSums: true}} {
+	for _, c := range []Config{{Rule: Rule{TopK: 1}}, {Applier: only}, {Applier: only, Rule: Rule{TopK: 1, Gate: usual}, PartialSums: true}} {
 		if _, err := NewLayer(c); err == nil {
 			t.Errorf("%+v was accepted", c)
 		}

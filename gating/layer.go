@@ -11,7 +11,7 @@ import (
 // Config of a [Layer].
 type Config struct {
 	Model   expert.ModelID
-	TopK    int
+	Rule    Rule
 	Applier expert.Applier
 	// PartialSums asks holders for the gate-weighted sum over the experts
 	// they hold, instead of one result per expert. It saves bytes, but the
@@ -31,8 +31,8 @@ func NewLayer(cfg Config) (*Layer, error) {
 	if cfg.Applier == nil {
 		return nil, errors.New("gating: no applier")
 	}
-	if cfg.TopK < 1 {
-		return nil, fmt.Errorf("gating: top-k of %d; at least 1", cfg.TopK)
+	if cfg.Rule.TopK < 1 {
+		return nil, fmt.Errorf("gating: top-k of %d; at least 1", cfg.Rule.TopK)
 	}
 	l := &Layer{cfg: cfg}
 	if cfg.PartialSums {
@@ -51,7 +51,7 @@ func NewLayer(cfg Config) (*Layer, error) {
 // rows whose [BestEffort] the context carries. Partial sums are always whole,
 // since a sum cannot tell what it left out.
 func (l *Layer) Mix(ctx context.Context, layer int, h, scores expert.Batch) (expert.Batch, error) {
-	calls := Calls(l.cfg.Model, layer, TopK(scores, l.cfg.TopK))
+	calls := Calls(l.cfg.Model, layer, l.cfg.Rule.Pick(layer, scores))
 	if l.sum != nil {
 		return l.sum.Sum(ctx, h, calls)
 	}

@@ -10,7 +10,7 @@ import (
 type Pick struct {
 	Expert  uint16
 	Rows    []int32   // ascending
-	Weights []float32 // one per row, > 0; the weights of a row's picks add up to 1
+	Weights []float32 // one per row
 }
 
 // TopK keeps the k best experts of each row of scores, which is (Rows,

@@ -80,7 +80,7 @@ func reference(t testing.TB, prompt string, n int) []int32 {
 	if err != nil {
 		t.Fatal(err)
 	}
-	mix, err := gating.NewLayer(gating.Config{Model: m.ID(), TopK: m.TopK(), Applier: set})
+	mix, err := gating.NewLayer(gating.Config{Model: m.ID(), Rule: gating.RuleOf(m), Applier: set})
 	if err != nil {
 		t.Fatal(err)
 	}

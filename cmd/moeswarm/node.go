@@ -89,7 +89,7 @@ func (p program) node(ctx context.Context, args []string) error {
 	fs.IntVar(&f.answers, "answers", 0, "answers a gating node works on at a time per model; four times as many wait, in fair turns between users (default 16)")
 	fs.StringVar(&f.kvMemory, "kv-memory", "", "`size`, such as 8GiB, that a gating node's answers may take for their keys and values, those kept of earlier prompts included (default: a quarter of the machine's memory)")
 	fs.StringVar(&f.drafts, "drafts", "auto", "tokens to try ahead of time in each step of an answer, looked up in what it has so far: auto (as many as measured acceptance and step times say pay), off, or always a `number`; answers are the same")
-	fs.StringVar(&f.draft, "draft", "", "small model that drafts for those gated here, where there is nothing to look up: GGUF `file` with the same vocabulary, name of an imported model, or \"demo\"; all of it runs here")
+	fs.StringVar(&f.draft, "draft", "", "small model that drafts for those gated here, where there is nothing to look up: GGUF `file` with the same vocabulary, with experts or without, name of an imported model, or \"demo\"; all of it runs here")
 	fs.StringVar(&f.sums, "sums", "exact", "exact: one result per expert, tokens equal a single machine's; partial: holders add up their experts, fewer bytes, last bits not fixed")
 	fs.BoolVar(&f.answersF16, "answers-f16", false, "let holders answer in half precision: half the bytes on slow lines, but results are rounded, so tokens may differ from a single machine's; counted as answers_f16 in \"moeswarm status --json\"")
 	fs.StringVar(&f.hedge, "hedge", "auto", "when to duplicate expert calls that a peer has not answered, for 5 % of them at most: off, auto (after the p95 of that peer), or a `duration` such as 20ms")
@@ -157,7 +157,7 @@ func (p program) runNode(ctx context.Context, f nodeFlags) error {
 		return err
 	}
 	if f.draft != "" {
-		if cfg.Draft, err = p.openModel(ctx, store, f.draft); err != nil {
+		if cfg.Draft, err = p.openDraft(ctx, store, f.draft); err != nil {
 			return fmt.Errorf("--draft: %w", err)
 		}
 		defer cfg.Draft.Model.Close()
@@ -315,6 +315,23 @@ func (p program) openModel(ctx context.Context, store *expert.Store, name string
 		return node.Model{}, errors.Join(err, m.Close())
 	}
 	return node.Model{Name: strings.TrimSuffix(filepath.Base(name), ".gguf"), Model: m}, nil
+}
+
+// openDraft is openModel for a model that is computed here alone: it may also
+// be a file without experts.
+func (p program) openDraft(ctx context.Context, store *expert.Store, name string) (node.Model, error) {
+	m, err := p.openModel(ctx, store, name)
+	if !errors.Is(err, expert.ErrDense) {
+		return m, err
+	}
+	dense, err := expert.OpenModel(name, expert.Options{Dense: true})
+	if err != nil {
+		return node.Model{}, err
+	}
+	if _, err := dense.Identify(ctx, p.progress("reading "+name)); err != nil {
+		return node.Model{}, errors.Join(err, dense.Close())
+	}
+	return node.Model{Name: strings.TrimSuffix(filepath.Base(name), ".gguf"), Model: dense}, nil
 }
 
 // autoMemory checks --experts auto and --memory, which belong together.

@@ -18,9 +18,13 @@ func fill(b []byte, t gguf.Type, sigma float64, r *rand.PCG) {
 		return
 	}
 	fillBits(b, r)
-	size := t.TypeSize()
+	size, layouts := t.TypeSize(), bitLayouts()
 	for at := 0; at < len(b); at += size {
 		block := b[at : at+size]
+		if l, ok := layouts[t]; ok {
+			l.scale(block, sigma)
+			continue
+		}
 		switch t {
 		case gguf.Q4_0:
 			q4_0(block, sigma)
@@ -30,6 +34,10 @@ func fill(b []byte, t gguf.Type, sigma float64, r *rand.PCG) {
 			q4K(block, sigma)
 		case gguf.Q6_K:
 			q6K(block, sigma)
+		case gguf.IQ1M:
+			iq1M(block, sigma)
+		case gguf.MXFP4:
+			mxfp4(block, sigma)
 		default:
 			panic("synth: no random blocks of type " + t.String()) // mixOf names no other
 		}

@@ -12,9 +12,13 @@ import (
 
 // Config says which model to write.
 type Config struct {
-	Shape expert.Shape // every field is used but Arch and SparseLayers: the file is qwen3moe, all layers sparse
-	Quant string       // one of [Quants]
-	Seed  uint64
+	Family string       // one of [Families]; empty: qwen3moe
+	Shape  expert.Shape // every field is used but Arch and SparseLayers, which follow from the family
+	Quant  string       // one of [Quants]
+	Seed   uint64
+	// Probe makes a model to compare programs by: norms are no ones, and
+	// scores and logits so far apart that rounding decides nothing.
+	Probe bool
 }
 
 // Names lists the shapes that [Named] knows.
@@ -53,33 +57,71 @@ func (c Config) Cut(layers int) (Config, error) {
 	return c, nil
 }
 
-// Quants lists the known quantisations.
-func Quants() []string { return []string{"F32", "F16", "BF16", "Q4_0", "Q8_0", "Q4_K_M"} }
+// Types lists the types of matrices that can be written: all that ggml's CPU
+// kernels multiply.
+func Types() []gguf.Type {
+	return []gguf.Type{
+		gguf.F32, gguf.F16, gguf.BF16, gguf.Q4_0, gguf.Q4_1, gguf.Q5_0, gguf.Q5_1, gguf.Q8_0,
+		gguf.Q2_K, gguf.Q3_K, gguf.Q4_K, gguf.Q5_K, gguf.Q6_K,
+		gguf.IQ1S, gguf.IQ1M, gguf.IQ2XXS, gguf.IQ2XS, gguf.IQ2S, gguf.IQ3XXS, gguf.IQ3S, gguf.IQ4NL, gguf.IQ4XS,
+		gguf.TQ1_0, gguf.TQ2_0, gguf.MXFP4,
+	}
+}
+
+// Quants lists the known quantisations: each type by itself, and the mixtures
+// that people download.
+func Quants() []string {
+	var names []string
+	for _, t := range Types() {
+		names = append(names, t.String())
+	}
+	return append(names, "Q4_K_M", "MXFP4_MOE")
+}
 
 // mix is how a quantisation stores the matrices. Norms and the matrices that
 // score experts are F32 always.
 type mix struct {
-	fileType uint32    // llama.cpp's number for it
-	most     gguf.Type // all matrices but the next ones
-	careful  gguf.Type // output, attention's v and the experts' W2
+	most    gguf.Type // all matrices but the next ones
+	careful gguf.Type // output, attention's v and the experts' W2
+	experts gguf.Type // the experts' W1 and W3
 }
 
 func mixOf(quant string) (mix, error) {
 	switch quant {
-	case "F32":
-		return mix{0, gguf.F32, gguf.F32}, nil
-	case "F16":
-		return mix{1, gguf.F16, gguf.F16}, nil
-	case "BF16":
-		return mix{32, gguf.BF16, gguf.BF16}, nil
-	case "Q4_0":
-		return mix{2, gguf.Q4_0, gguf.Q4_0}, nil
-	case "Q8_0":
-		return mix{7, gguf.Q8_0, gguf.Q8_0}, nil
 	case "Q4_K_M":
-		return mix{15, gguf.Q4_K, gguf.Q6_K}, nil
+		return mix{gguf.Q4_K, gguf.Q6_K, gguf.Q4_K}, nil
+	case "MXFP4_MOE": // gpt-oss's; W2 is MXFP4 there too
+		return mix{gguf.Q8_0, gguf.Q8_0, gguf.MXFP4}, nil
+	}
+	for _, t := range Types() {
+		if t.String() == quant {
+			return mix{t, t, t}, nil
+		}
 	}
 	return mix{}, fmt.Errorf("quantisation %.40q is unknown; there are %s", quant, strings.Join(Quants(), ", "))
+}
+
+// fileTypes are llama.cpp's numbers for the mixtures that file names stand
+// for; others are near enough to the type's own.
+func fileType(quant string) uint32 {
+	n, ok := map[string]uint32{"F32": 0, "F16": 1, "Q4_0": 2, "Q4_1": 3, "Q8_0": 7, "Q5_0": 8, "Q5_1": 9, "Q2_K": 10, "Q3_K": 12,
+		"Q4_K": 15, "Q4_K_M": 15, "Q5_K": 17, "Q6_K": 18, "IQ2_XXS": 19, "IQ2_XS": 20, "IQ3_XXS": 23, "IQ1_S": 24, "IQ4_NL": 25,
+		"IQ3_S": 26, "IQ2_S": 28, "IQ4_XS": 30, "IQ1_M": 31, "BF16": 32, "TQ1_0": 36, "TQ2_0": 37, "MXFP4": 38, "MXFP4_MOE": 38}[quant]
+	if !ok {
+		return 1024 // guessed
+	}
+	return n
+}
+
+// fit is t if rows of n values can be of that type, else the next best, as
+// llama.cpp's quantiser chooses for odd rows.
+func fit(t gguf.Type, n int) gguf.Type {
+	for _, t := range []gguf.Type{t, gguf.Q8_0, gguf.F16} {
+		if n%t.BlockSize() == 0 {
+			return t
+		}
+	}
+	return gguf.F32
 }
 
 // validate reports a shape that the file or its tokenizer cannot have.
@@ -100,8 +142,11 @@ func (c Config) validate() error {
 	if err != nil {
 		return err
 	}
+	if _, err := familyOf(c.Family); err != nil {
+		return err
+	}
 	rows := []int{s.Dim, s.FF, s.Heads * s.HeadDim}
-	for _, t := range []gguf.Type{m.most, m.careful} {
+	for _, t := range []gguf.Type{m.most, m.careful, m.experts} {
 		if i := slices.IndexFunc(rows, func(n int) bool { return n%t.BlockSize() != 0 }); i >= 0 {
 			return fmt.Errorf("rows of %d values: %v needs a multiple of %d", rows[i], t, t.BlockSize())
 		}

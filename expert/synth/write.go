@@ -7,10 +7,10 @@ import (
 	"fmt"
 	"hash/fnv"
 	"io"
-	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/moeswarm/moeswarm/expert"
 	"github.com/moeswarm/moeswarm/internal/gguf"
@@ -78,32 +78,63 @@ func rows(shape []int) int64 {
 
 func (c Config) kvs() []gguf.KV {
 	s := c.Shape
-	m, _ := mixOf(c.Quant) // validated
-	const arch = "qwen3moe"
+	f, _ := familyOf(c.Family) // validated
+	arch := c.arch()
 	u := func(key string, n int) gguf.KV { return gguf.KV{Key: arch + "." + key, Value: uint32(n)} }
 	kvs := []gguf.KV{
 		{Key: "general.architecture", Value: arch},
 		{Key: "general.type", Value: "model"},
 		{Key: "general.name", Value: "random weights"},
 		{Key: "general.description", Value: fmt.Sprintf("Random weights of seed %d, for trying speed. Its text means nothing.", c.Seed)},
-		{Key: "general.file_type", Value: m.fileType},
+		{Key: "general.file_type", Value: fileType(c.Quant)},
 		{Key: "general.quantization_version", Value: uint32(2)},
-		u("block_count", s.Layers),
+		u("block_count", s.Layers+f.predicting),
 		u("context_length", s.Context),
 		u("embedding_length", s.Dim),
-		u("feed_forward_length", s.FF*s.TopK),
+		u("feed_forward_length", c.layerWidth(f)),
 		u("attention.head_count", s.Heads),
-		u("attention.head_count_kv", s.KVHeads),
-		u("attention.key_length", s.HeadDim),
-		u("attention.value_length", s.HeadDim),
 		{Key: arch + ".attention.layer_norm_rms_epsilon", Value: s.NormEps},
 		{Key: arch + ".rope.freq_base", Value: s.RopeBase},
-		u("expert_count", s.Experts),
-		u("expert_used_count", s.TopK),
-		u("expert_feed_forward_length", s.FF),
 		u("vocab_size", s.Vocab),
 	}
+	switch {
+	case f.latent && f.absorbed:
+		kvs = append(kvs, u("attention.head_count_kv", 1))
+	case f.latent:
+		kvs = append(kvs, u("attention.head_count_kv", s.Heads))
+	default:
+		kvs = append(kvs, u("attention.head_count_kv", s.KVHeads), u("attention.key_length", s.HeadDim), u("attention.value_length", s.HeadDim))
+	}
+	if !f.dense {
+		kvs = append(kvs, u("expert_count", s.Experts), u("expert_used_count", s.TopK), u("expert_feed_forward_length", s.FF))
+	}
+	if f.shared && !f.latent {
+		kvs = append(kvs, u("expert_shared_feed_forward_length", s.FF))
+	}
+	if f.kvs != nil {
+		for _, kv := range f.kvs(c) {
+			kvs = append(kvs, gguf.KV{Key: arch + "." + kv.Key, Value: kv.Value})
+		}
+	}
 	return append(kvs, vocabKVs(s.Vocab)...)
+}
+
+// arch is the architecture's name: the family's without the variant.
+func (c Config) arch() string {
+	if c.Family == "" {
+		return "qwen3moe"
+	}
+	name, _, _ := strings.Cut(c.Family, "+")
+	return name
+}
+
+// layerWidth is feed_forward_length: of a dense layer, or, in architectures
+// that have no other key for it, of an expert.
+func (c Config) layerWidth(f family) int {
+	if a := c.arch(); !f.dense && (a == "llama" || a == "olmoe" || a == "granitemoe") {
+		return c.Shape.FF
+	}
+	return c.Shape.FF * max(c.Shape.TopK, 1)
 }
 
 // generator makes the tensors' data. Each tensor has its own random numbers,
@@ -113,41 +144,6 @@ type generator struct {
 	c           Config
 	progress    expert.Progress
 	done, total int64
-}
-
-// tensors lists the file's tensors. Rows of n values get weights of size
-// 1/√n, so that a matrix keeps the size of what it multiplies; matrices that
-// write to the residual stream get less, so that it stays small over all
-// layers.
-func (g *generator) tensors() []gguf.TensorSpec {
-	s := g.c.Shape
-	m, _ := mixOf(g.c.Quant) // validated
-	fan := func(n int) float64 { return 1 / math.Sqrt(float64(n)) }
-	residual := fan(2 * s.Layers)
-	q, kv := s.Heads*s.HeadDim, s.KVHeads*s.HeadDim
-	out := []gguf.TensorSpec{
-		g.matrix("token_embd", m.most, 1, s.Dim, s.Vocab),
-		g.ones("output_norm", s.Dim),
-		g.head("output", m.careful, fan(s.Dim), s.Dim, s.Vocab),
-	}
-	for l := range s.Layers {
-		name := func(part string) string { return fmt.Sprintf("blk.%d.%s", l, part) }
-		out = append(out,
-			g.ones(name("attn_norm"), s.Dim),
-			g.matrix(name("attn_q"), m.most, fan(s.Dim), s.Dim, q),
-			g.matrix(name("attn_k"), m.most, fan(s.Dim), s.Dim, kv),
-			g.matrix(name("attn_v"), m.careful, fan(s.Dim), s.Dim, kv),
-			g.matrix(name("attn_output"), m.most, fan(q)*residual, q, s.Dim),
-			g.ones(name("attn_q_norm"), s.HeadDim),
-			g.ones(name("attn_k_norm"), s.HeadDim),
-			g.ones(name("ffn_norm"), s.Dim),
-			g.normal(name("ffn_gate_inp"), fan(s.Dim), s.Dim, s.Experts),
-			g.matrix(name("ffn_gate_exps"), m.most, fan(s.Dim), s.Dim, s.FF, s.Experts),
-			g.matrix(name("ffn_up_exps"), m.most, fan(s.Dim), s.Dim, s.FF, s.Experts),
-			g.matrix(name("ffn_down_exps"), m.careful, fan(s.FF)*residual, s.FF, s.Dim, s.Experts),
-		)
-	}
-	return out
 }
 
 // matrix has random blocks of the given standard deviation.
@@ -176,6 +172,16 @@ func (g *generator) normal(name string, sigma float64, shape ...int) gguf.Tensor
 	return g.spec(name, gguf.F32, shape, func(b []byte, _ int64) {
 		for i := 0; i < len(b); i += 4 {
 			putFloat(b[i:], float32(r.NormFloat64()*sigma))
+		}
+	})
+}
+
+// offset has F32 values of a normal distribution about a mean.
+func (g *generator) offset(name string, mean, sigma float64, n int) gguf.TensorSpec {
+	r := rand.New(g.source(name))
+	return g.spec(name, gguf.F32, []int{n}, func(b []byte, _ int64) {
+		for i := 0; i < len(b); i += 4 {
+			putFloat(b[i:], float32(mean+r.NormFloat64()*sigma))
 		}
 	})
 }

@@ -52,7 +52,7 @@ func demoTrunk(t *testing.T, quant string) (*expert.Model, *trunk.Trunk) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	mix, err := gating.NewLayer(gating.Config{Model: m.ID(), TopK: m.TopK(), Applier: set})
+	mix, err := gating.NewLayer(gating.Config{Model: m.ID(), Rule: gating.RuleOf(m), Applier: set})
 	if err != nil {
 		t.Fatal(err)
 	}

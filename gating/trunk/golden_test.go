@@ -20,7 +20,7 @@ func local(t testing.TB, m *expert.Model, workers int) *trunk.Trunk {
 	if err != nil {
 		t.Fatal(err)
 	}
-	mix, err := gating.NewLayer(gating.Config{Model: m.ID(), TopK: m.TopK(), Applier: set})
+	mix, err := gating.NewLayer(gating.Config{Model: m.ID(), Rule: gating.RuleOf(m), Applier: set})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,15 +7,16 @@ import (
 
 // cache holds the keys and values of all sequences.
 type cache struct {
-	layers, width int // width: floats per position and layer, KVHeads·HeadDim
-	context       int // positions a sequence may have
+	layers       int
+	keys, values int // floats per position and layer; 0 values: they are part of the keys
+	context      int // positions a sequence may have
 
 	mu    sync.Mutex
 	slots map[int]*sequence // guarded by mu; a sequence belongs to its slot's user
 }
 
-// sequence is what one slot holds: per layer, (room, width) keys and values,
-// contiguous so that a head's vectors are width floats apart.
+// sequence is what one slot holds: per layer, (room, keys) keys and (room,
+// values) values, contiguous so that a head's vectors are that far apart.
 type sequence struct {
 	length int // positions stored in every layer
 	room   int // positions there is memory for
@@ -34,13 +35,13 @@ func (c *cache) roomFor(n int) int {
 	return min((n+grain-1)/grain*grain, c.context)
 }
 
-func newCache(layers, width, context int) cache {
-	return cache{layers: layers, width: width, context: context, slots: map[int]*sequence{}}
+func newCache(layers, keys, values, context int) cache {
+	return cache{layers: layers, keys: keys, values: values, context: context, slots: map[int]*sequence{}}
 }
 
 // bytes is the memory of a sequence of n positions.
 func (c *cache) bytes(n int) int64 {
-	return int64(c.roomFor(n)) * int64(c.layers) * int64(c.width) * 2 * 4
+	return int64(c.roomFor(n)) * int64(c.layers) * int64(c.keys+c.values) * 4
 }
 
 func (c *cache) get(slot int) *sequence {
@@ -94,8 +95,8 @@ func (c *cache) copy(from, to, n int) int {
 	dst.length = 0
 	dst.grow(n, c)
 	for l := range dst.k {
-		copy(dst.k[l], src.k[l][:n*c.width])
-		copy(dst.v[l], src.v[l][:n*c.width])
+		copy(dst.k[l], src.k[l][:n*c.keys])
+		copy(dst.v[l], src.v[l][:n*c.values])
 	}
 	dst.length = n
 	return n
@@ -138,9 +139,9 @@ func (q *sequence) grow(n int, c *cache) {
 	}
 	room := c.roomFor(n)
 	for l := range q.k {
-		k, v := make([]float32, room*c.width), make([]float32, room*c.width)
-		copy(k, q.k[l][:q.length*c.width])
-		copy(v, q.v[l][:q.length*c.width])
+		k, v := make([]float32, room*c.keys), make([]float32, room*c.values)
+		copy(k, q.k[l][:q.length*c.keys])
+		copy(v, q.v[l][:q.length*c.values])
 		q.k[l], q.v[l] = k, v
 	}
 	q.room = room

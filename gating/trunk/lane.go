@@ -23,16 +23,23 @@ type Lane struct {
 
 	// Scratch of one step, all row-major; Rows is the step's. It grows to the
 	// largest step and is then reused.
-	x, h    []float32 // (Rows, Dim): residual stream; normed
-	q, att  []float32 // (Rows, Heads·HeadDim): queries; attention's answer
-	k, v    []float32 // (Rows, KVHeads·HeadDim)
-	scores  []float32 // (Rows, Experts)
-	logits  []float32 // (len(Step.Logits), Vocab)
-	angles  angles    // of the rows' positions
-	seqs    []*sequence
-	quant   ggml.Rows // the activations of the product at hand
-	pending []product
-	runPart func(*ggml.Scratch, int) // see run
+	x, h   []float32 // (Rows, Dim): residual stream; normed
+	q      []float32 // (Rows, Heads·HeadDim): queries
+	k, v   []float32 // (Rows, KVHeads·HeadDim)
+	att    []float32 // (Rows, Heads·ValueDim): attention's answer
+	scores []float32 // (Rows, Experts)
+	wide   []float32 // (Rows, Dim): the answer of a network of the trunk
+	// sharedScores are what weighs the shared expert, one for each row.
+	sharedScores []float32
+	logits       []float32 // (len(Step.Logits), Vocab)
+	angles       angles    // of the rows' positions
+	seqs         []*sequence
+	quant        ggml.Rows // the activations of the product at hand
+	pending      []product
+	runPart      func(*ggml.Scratch, int) // see run
+	split        ggml.Split               // the work of a network at hand
+	order        []int32                  // 0, 1, 2 ...
+	latentAt     latentScratch
 
 	compute, experts time.Duration // of the last step
 	since            time.Time     // when the lane's turn began
@@ -60,12 +67,13 @@ func (t *Lane) Forward(ctx context.Context, s Step) (expert.Batch, error) {
 	for i, token := range s.Tokens {
 		t.w.embed.Dequantize(int(token), t.x[i*dim:(i+1)*dim])
 	}
+	scale(t.design.EmbedScale, t.x[:s.Rows()*dim])
 	for l := range t.w.layers {
 		if err := ctx.Err(); err != nil {
 			return expert.Batch{}, err
 		}
 		t.attention(l, s)
-		if err := t.sparse(ctx, l, s.Rows()); err != nil {
+		if err := t.networks(ctx, l, s.Rows()); err != nil {
 			return expert.Batch{}, fmt.Errorf("layer %d: %w", l, err)
 		}
 	}
@@ -105,34 +113,26 @@ func (t *Lane) check(s Step) error {
 }
 
 func (t *Lane) reserve(rows int) {
-	s := t.shape
-	t.x, t.h = grow(t.x, rows*s.Dim), grow(t.h, rows*s.Dim)
-	t.q, t.att = grow(t.q, rows*s.Heads*s.HeadDim), grow(t.att, rows*s.Heads*s.HeadDim)
-	t.k, t.v = grow(t.k, rows*s.KVHeads*s.HeadDim), grow(t.v, rows*s.KVHeads*s.HeadDim)
-	t.scores = grow(t.scores, rows*s.Experts)
+	s, d := t.shape, t.design.Attention.Latent
+	t.x, t.h, t.wide = grow(t.x, rows*s.Dim), grow(t.h, rows*s.Dim), grow(t.wide, rows*s.Dim)
+	value := s.HeadDim
+	if d != nil {
+		value = d.ValueDim
+	}
+	t.q, t.att = grow(t.q, rows*s.Heads*s.HeadDim), grow(t.att, rows*s.Heads*value)
+	t.k, t.v = grow(t.k, rows*t.kv.keys), grow(t.v, rows*t.kv.values)
+	t.scores, t.sharedScores = grow(t.scores, rows*s.Experts), grow(t.sharedScores, rows)
+	t.reserveLatent(rows)
 }
 
-// sparse adds the experts' answer to the residual stream. While it waits for
-// them, other lanes compute.
-func (t *Lane) sparse(ctx context.Context, l, rows int) error {
-	w, dim := &t.w.layers[l], t.shape.Dim
-	t.norm(w.ffnNorm, t.x, t.h, rows)
-	t.multiply(t.h, rows, product{w.gate, t.scores})
-	t.give()
-	began := time.Now()
-	out, err := t.mixer.Mix(ctx, l,
-		expert.Batch{Rows: rows, Dim: dim, Data: t.h[:rows*dim]},
-		expert.Batch{Rows: rows, Dim: t.shape.Experts, Data: t.scores[:rows*t.shape.Experts]})
-	t.experts += time.Since(began)
-	t.take()
-	if err != nil {
-		return err
+// scale multiplies values by a factor.
+func scale(a float32, x []float32) {
+	if a == 1 {
+		return
 	}
-	if out.Rows != rows || out.Dim != dim || len(out.Data) != rows*dim {
-		return fmt.Errorf("trunk: mixed rows are (%d, %d), want (%d, %d)", out.Rows, out.Dim, rows, dim)
+	for i := range x {
+		x[i] *= a
 	}
-	ggml.AddScaled(1, out.Data, t.x)
-	return nil
 }
 
 // headLogits takes the rows that want logits through the last norm and the
@@ -145,6 +145,7 @@ func (t *Lane) headLogits(s Step) expert.Batch {
 	}
 	if n > 0 {
 		t.multiply(t.h, n, product{t.w.head, t.logits})
+		scale(t.design.LogitScale, t.logits)
 	}
 	return expert.Batch{Rows: n, Dim: vocab, Data: t.logits[:n*vocab]}
 }

@@ -38,7 +38,7 @@ func TestLanesDoNotMatter(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	mix, err := gating.NewLayer(gating.Config{Model: m.ID(), TopK: m.TopK(), Applier: set})
+	mix, err := gating.NewLayer(gating.Config{Model: m.ID(), Rule: gating.RuleOf(m), Applier: set})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,7 +3,6 @@ package trunk
 import (
 	"context"
 	"errors"
-	"math"
 
 	"github.com/moeswarm/moeswarm/expert"
 	"github.com/moeswarm/moeswarm/internal/ggml"
@@ -19,19 +18,20 @@ type Mixer interface {
 // Config of a [Trunk].
 type Config struct {
 	Model *expert.Model // stays open as long as the trunk is used
-	Mixer Mixer
+	Mixer Mixer         // may be nil for a model without experts
 	Pool  *ggml.Pool
 }
 
 // Trunk is the dense part of one model with the keys and values of its
 // sequences.
 type Trunk struct {
-	shape expert.Shape
-	w     weights
-	mixer Mixer
-	pool  *ggml.Pool
-	rope  rope
-	kv    cache
+	shape  expert.Shape
+	design expert.Design
+	w      weights
+	mixer  Mixer
+	pool   *ggml.Pool
+	rope   rope
+	kv     cache
 	// turn is held by the lane that computes. It has room for one.
 	turn chan struct{}
 	own  *Lane // of Forward
@@ -39,18 +39,19 @@ type Trunk struct {
 
 // New checks the configuration and finds the trunk's tensors.
 func New(cfg Config) (*Trunk, error) {
-	if cfg.Model == nil || cfg.Mixer == nil || cfg.Pool == nil {
+	if cfg.Model == nil || cfg.Pool == nil || cfg.Mixer == nil && len(cfg.Model.Shape().SparseLayers) > 0 {
 		return nil, errors.New("trunk: needs a model, a mixer and a pool")
 	}
 	w, err := load(cfg.Model)
 	if err != nil {
 		return nil, err
 	}
-	s := cfg.Model.Shape()
+	s, d := cfg.Model.Shape(), cfg.Model.Design()
+	keys, values := stored(s, d)
 	t := &Trunk{
-		shape: s, w: w, mixer: cfg.Mixer, pool: cfg.Pool,
-		rope: newRope(s.HeadDim, float64(s.RopeBase)),
-		kv:   newCache(s.Layers, s.KVHeads*s.HeadDim, s.Context),
+		shape: s, design: d, w: w, mixer: cfg.Mixer, pool: cfg.Pool,
+		rope: newRope(d.Rope, w.frequencies),
+		kv:   newCache(s.Layers, keys, values, s.Context),
 		turn: make(chan struct{}, 1),
 	}
 	t.own = t.NewLane()
@@ -81,7 +82,14 @@ func (t *Trunk) Held(slot int) int { return t.kv.held(slot) }
 // Bytes is the memory that a slot of n positions takes.
 func (t *Trunk) Bytes(n int) int64 { return t.kv.bytes(n) }
 
-// attentionScale is 1/√HeadDim.
-func (t *Trunk) attentionScale() float32 {
-	return float32(1 / math.Sqrt(float64(t.shape.HeadDim)))
+// stored is how many floats of keys and of values a layer keeps per position.
+func stored(s expert.Shape, d expert.Design) (keys, values int) {
+	switch m := d.Attention.Latent; {
+	case m == nil:
+		return s.KVHeads * s.HeadDim, s.KVHeads * s.HeadDim
+	case m.Absorbed:
+		return m.Rank + m.Rotated, 0 // the values are part of the keys
+	default:
+		return s.Heads * s.HeadDim, s.Heads * m.ValueDim
+	}
 }

@@ -191,7 +191,7 @@ func TestAttendAgainstPlain(t *testing.T) {
 	q, k, v := randomRows(r, 1, hd), randomRows(r, n, stride), randomRows(r, n, stride)
 	out := make([]float32, hd)
 	var s Scratch
-	Attend(&s, q, k, v, n, stride, 0.125, out)
+	Attend(&s, q, Stored{Keys: k, Values: v, KeyStride: stride, ValueStride: stride}, n, 0.125, float32(math.Inf(-1)), out)
 	scores, sum := make([]float64, n), 0.0
 	for i := range n {
 		for j := range hd {

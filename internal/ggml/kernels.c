@@ -157,19 +157,20 @@ void ms_feed_inner(const void * w1, int type1, const void * w3, int type3, int d
         activate(act, f1 - f0, a + (size_t) t * ff + f0, b + (size_t) t * ff + f0, b1 ? b1 + f0 : NULL, b3 ? b3 + f0 : NULL);
 }
 
-void ms_attend(const float * q, const float * k, const float * v, int n, int stride, int hd, float scale,
-               float * scores, float * out) {
-    float top = -INFINITY;
+void ms_attend(const float * q, const float * k, const float * v, int n, int kstride, int vstride, int kd, int vd,
+               float scale, float sink, float * scores, float * out) {
+    float top = sink;
     for (int t = 0; t < n; t++) {
         float s;
-        ggml_vec_dot_f32(hd, &s, 0, k + (size_t) t * stride, 0, q, 0, 1);
+        ggml_vec_dot_f32(kd, &s, 0, k + (size_t) t * kstride, 0, q, 0, 1);
         s *= scale;
         scores[t] = s;
         if (s > top) top = s;
     }
-    const float inv = (float) (1.0 / ggml_vec_soft_max_f32(n, scores, scores, top));
-    memset(out, 0, (size_t) hd * sizeof(float));
-    for (int t = 0; t < n; t++) ms_axpy(scores[t] * inv, v + (size_t) t * stride, out, hd);
+    const double sum = ggml_vec_soft_max_f32(n, scores, scores, top) + (double) expf(sink - top);
+    const float inv = (float) (1.0 / sum);
+    memset(out, 0, (size_t) vd * sizeof(float));
+    for (int t = 0; t < n; t++) ms_axpy(scores[t] * inv, v + (size_t) t * vstride, out, vd);
 }
 
 void ms_rms_norm(const float * x, const float * w, float * y, int n, float eps) {

@@ -33,9 +33,10 @@ void ms_feed_forward(const void * w1, int type1, const void * w2, int type2, con
 void ms_feed_inner(const void * w1, int type1, const void * w3, int type3, int dim, int ff, int f0, int f1,
                    const void * x, const int32_t * idx, int n, float * a, float * b, int act, const float * b1, const float * b3);
 
-// One query head over n key and value vectors of hd values, `stride` floats apart; scores: n floats of scratch.
-void ms_attend(const float * q, const float * k, const float * v, int n, int stride, int hd, float scale,
-               float * scores, float * out);
+// One query head over n key vectors of kd values and value vectors of vd, kstride and vstride floats apart. sink: a
+// score without a value in the softmax, -INFINITY for none. scores: n floats of scratch.
+void ms_attend(const float * q, const float * k, const float * v, int n, int kstride, int vstride, int kd, int vd,
+               float scale, float sink, float * scores, float * out);
 
 // y = x / sqrt(mean(x^2) + eps) * w
 void ms_rms_norm(const float * x, const float * w, float * y, int n, float eps);

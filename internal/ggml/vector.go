@@ -5,15 +5,21 @@ import "C"
 
 import "unsafe"
 
+// Stored is where the keys and values of one head lie: vectors of floats, each
+// so many floats behind the one before.
+type Stored struct {
+	Keys, Values           []float32
+	KeyStride, ValueStride int
+}
+
 // Attend computes one query head over n positions: out = Σ softmax(scale·q·k) v.
-// k and v hold a vector of len(q) values every stride floats, beginning at
-// their first element.
-func Attend(s *Scratch, q, k, v []float32, n, stride int, scale float32, out []float32) {
-	hd := len(q)
-	_, _, _ = k[(n-1)*stride+hd-1], v[(n-1)*stride+hd-1], out[hd-1]
+// sink is a score without a value that takes part in the softmax, -Inf: none.
+// Keys have the length of q, values that of out.
+func Attend(s *Scratch, q []float32, kv Stored, n int, scale, sink float32, out []float32) {
+	_, _ = kv.Keys[(n-1)*kv.KeyStride+len(q)-1], kv.Values[(n-1)*kv.ValueStride+len(out)-1]
 	s.scores = grow(s.scores, n)
-	C.ms_attend((*C.float)(&q[0]), (*C.float)(&k[0]), (*C.float)(&v[0]), C.int(n), C.int(stride), C.int(hd),
-		C.float(scale), (*C.float)(&s.scores[0]), (*C.float)(&out[0]))
+	C.ms_attend((*C.float)(&q[0]), (*C.float)(&kv.Keys[0]), (*C.float)(&kv.Values[0]), C.int(n), C.int(kv.KeyStride), C.int(kv.ValueStride),
+		C.int(len(q)), C.int(len(out)), C.float(scale), C.float(sink), (*C.float)(&s.scores[0]), (*C.float)(&out[0]))
 }
 
 // RMSNorm sets y = x / sqrt(mean(x²) + eps) · w. y may be x.

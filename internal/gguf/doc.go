@@ -15,5 +15,6 @@
 // against the bytes that are there and against the named limits before memory
 // is asked for, and each error is one line that names the key or tensor at
 // fault. What the metadata means is not known here; package expert knows.
-// Supported are versions 2 and 3, little-endian, single files.
+// Supported are versions 2 and 3, little-endian. The tables of the files of a
+// split model are put together by [Join].
 package gguf

@@ -20,6 +20,7 @@ type Tensor struct {
 	Shape  []int // ne0, the length of a row, first; all > 0
 	Offset int64 // from the start of the file
 	Size   int64 // in bytes; Offset+Size is inside the file
+	Part   int   // which file of a split model, from 0; see Join
 }
 
 // Tensor finds a tensor by name.

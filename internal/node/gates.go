@@ -58,7 +58,7 @@ func newEngine(m Model, applier expert.Applier, pool *ggml.Pool, watch watcher, 
 		}
 	}
 	layer, err := gating.NewLayer(gating.Config{
-		Model: m.Model.ID(), TopK: m.Model.TopK(), Applier: applier, PartialSums: cfg.PartialSums,
+		Model: m.Model.ID(), Rule: gating.RuleOf(m.Model), Applier: applier, PartialSums: cfg.PartialSums,
 	})
 	if err != nil {
 		return nil, err

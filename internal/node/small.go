@@ -21,15 +21,17 @@ func newSmall(m Model, tok *tokenizer.Tokenizer, draft Model, pool *ggml.Pool) (
 	if err := tokenizer.Agree(tok, own); err != nil {
 		return nil, fmt.Errorf("model %s cannot draft for %s, they were not made for each other: %w; give --draft a small model with the same vocabulary", draft.Name, m.Name, err)
 	}
-	set, err := expert.NewSet(draft.Model, draft.Model.Manifest().IDs(), pool)
-	if err != nil {
-		return nil, err
+	cfg := trunk.Config{Model: draft.Model, Pool: pool}
+	if draft.Model.Experts() > 0 {
+		set, err := expert.NewSet(draft.Model, draft.Model.Manifest().IDs(), pool)
+		if err != nil {
+			return nil, err
+		}
+		if cfg.Mixer, err = gating.NewLayer(gating.Config{Model: draft.Model.ID(), Rule: gating.RuleOf(draft.Model), Applier: set}); err != nil {
+			return nil, err
+		}
 	}
-	layer, err := gating.NewLayer(gating.Config{Model: draft.Model.ID(), TopK: draft.Model.TopK(), Applier: set})
-	if err != nil {
-		return nil, err
-	}
-	t, err := trunk.New(trunk.Config{Model: draft.Model, Mixer: layer, Pool: pool})
+	t, err := trunk.New(cfg)
 	if err != nil {
 		return nil, err
 	}

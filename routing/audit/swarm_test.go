@@ -191,7 +191,7 @@ func (b *bed) run(t testing.TB) {
 // run again.
 func decode(t testing.TB, m *expert.Model, a expert.Applier, sums bool, settle func(context.Context) error, ids []int32, n int) (out []int32, again int) {
 	t.Helper()
-	layer, err := gating.NewLayer(gating.Config{Model: m.ID(), TopK: m.TopK(), Applier: a, PartialSums: sums})
+	layer, err := gating.NewLayer(gating.Config{Model: m.ID(), Rule: gating.RuleOf(m), Applier: a, PartialSums: sums})
 	if err != nil {
 		t.Fatal(err)
 	}
