@@ -19,6 +19,7 @@ const module = "github.com/moeswarm/moeswarm/"
 // into docs/design.md.
 var arrows = map[string][]string{
 	"expert":              {"internal/ggml", "internal/gguf", "internal/tree"},
+	"expert/content":      {"expert", "internal/tree"},
 	"expert/experttest":   {"expert"},
 	"expert/synth":        {"expert", "internal/gguf"},
 	"gating":              {"expert"},
@@ -43,6 +44,7 @@ var arrows = map[string][]string{
 	"internal/simswarm":   {"expert", "routing"},
 	"internal/delayrelay": {"internal/simswarm"},
 	"internal/tokenizer":  {"internal/gguf"},
+	"internal/transfer":   {"expert", "expert/content", "internal/tree", "routing", "swarm/wire"},
 	"internal/tree":       {},
 	// The composition: the one place besides cmd and bench where the engine
 	// and the network meet.

@@ -57,6 +57,11 @@ type Config struct {
 	HalfAnswers bool
 	// Completer answers prompts; nil: the node does not gate.
 	Completer prompt.Completer
+	// Shelf is what this node sends of models to peers that ask; nil: nothing.
+	Shelf Shelf
+	// MaxUpload bounds what goes out from the Shelf, in bytes a second; 0: no
+	// bound.
+	MaxUpload int64
 	// Linger is closed when nothing else in this process needs the network:
 	// when its own users' answers have ended, say. Run waits for it between
 	// goodbye and the end, as long as it waits for peers' answers at the most.
@@ -115,13 +120,16 @@ type settings struct {
 	coder      RowCoder
 	half       bool
 	completer  prompt.Completer
+	shelf      Shelf
+	maxUpload  int64
 	offers     *offered
 	log        *slog.Logger
 }
 
 // validate checks c and fills in defaults. It leaves c alone.
 func (c Config) validate() (settings, error) {
-	s := settings{mdns: c.MDNS, reach: c.Reach, serve: c.Serve, threads: c.Threads, coder: c.Coder, half: c.HalfAnswers, completer: c.Completer, linger: c.Linger, log: c.Log}
+	s := settings{mdns: c.MDNS, reach: c.Reach, serve: c.Serve, threads: c.Threads, coder: c.Coder, half: c.HalfAnswers,
+		completer: c.Completer, shelf: c.Shelf, maxUpload: max(0, c.MaxUpload), linger: c.Linger, log: c.Log}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}

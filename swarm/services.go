@@ -14,6 +14,7 @@ type services struct {
 	caller  *caller
 	server  *server       // nil: the node holds no experts
 	prompts *promptServer // nil: the node does not gate
+	blobs   *blobServer   // nil: the node sends no parts of models
 }
 
 func newServices(h host.Host, s settings, paused func() bool) *services {
@@ -28,6 +29,9 @@ func newServices(h host.Host, s settings, paused func() bool) *services {
 	}
 	if s.completer != nil {
 		v.prompts = newPromptServer(h, promptServerConfig{Completer: s.completer, Log: s.log, Paused: paused})
+	}
+	if s.shelf != nil {
+		v.blobs = newBlobServer(h, s.log, s.shelf, s.maxUpload)
 	}
 	return v
 }
@@ -44,8 +48,8 @@ func (v *services) waiting() int {
 // gating node answers with the help of its caller, and holders serve others
 // while the last answers of this node are given.
 type serving struct {
-	stopPrompts, stopServer, stopCaller func()
-	prompts, server, caller             sync.WaitGroup
+	stopPrompts, stopServer, stopBlobs, stopCaller func()
+	prompts, server, blobs, caller                 sync.WaitGroup
 }
 
 // start puts the services to work; none outlives life by more than its grace.
@@ -57,13 +61,17 @@ func (v *services) start(life context.Context) *serving {
 		all.Go(func() { _ = run(ctx) }) // they report through their log
 	}
 	idle := func(context.Context) error { return nil }
-	prompts, server := idle, idle
+	prompts, server, blobs := idle, idle, idle
 	if v.prompts != nil {
 		prompts = v.prompts.run
 	}
 	if v.server != nil {
 		server = v.server.run
 	}
+	if v.blobs != nil {
+		blobs = v.blobs.run
+	}
+	begin(&w.stopBlobs, &w.blobs, blobs)
 	begin(&w.stopCaller, &w.caller, v.caller.run)
 	begin(&w.stopServer, &w.server, server)
 	begin(&w.stopPrompts, &w.prompts, prompts)
@@ -87,7 +95,9 @@ func (w *serving) drain(most time.Duration, linger <-chan struct{}) {
 			}
 		}
 		w.stopServer()
+		w.stopBlobs()
 		w.server.Wait()
+		w.blobs.Wait()
 		w.stopCaller()
 		w.caller.Wait()
 	}()
@@ -103,5 +113,6 @@ func (w *serving) drain(most time.Duration, linger <-chan struct{}) {
 func (w *serving) wait() {
 	w.prompts.Wait()
 	w.server.Wait()
+	w.blobs.Wait()
 	w.caller.Wait()
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/multiformats/go-multiaddr"
 
 	"github.com/moeswarm/moeswarm/routing"
@@ -84,14 +85,17 @@ func (s *stranger) hello(n *testNode, b []byte) error {
 	return g.greet(s.ctx, id, b)
 }
 
-// stream opens a stream to a node.
-func (s *stranger) stream(n *testNode) network.Stream {
+// stream opens a hello stream to a node.
+func (s *stranger) stream(n *testNode) network.Stream { return s.open(n, helloProtocol) }
+
+// open opens a stream to a node.
+func (s *stranger) open(n *testNode, p protocol.ID) network.Stream {
 	s.t.Helper()
 	id, err := peerID(n.ID())
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	st, err := s.host.NewStream(s.ctx, id, helloProtocol)
+	st, err := s.host.NewStream(s.ctx, id, p)
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -64,6 +64,10 @@
 //	              expires i64 (ms of Unix time) | name (UTF-8) |
 //	              layers × bitmap of ⌈experts/8⌉ bytes, lowest bit first: experts held
 //
+//	48 Want       what u8 (0 manifest, 1 tree, 2 bytes of a blob) | reserved u24 |
+//	              hash [32] (0: the model id) | offset u64 | length u32 (0 for a tree)
+//	49 Blob       size of the whole u64 | bytes (to the end); answers a want with its id
+//
 // Within Call and Reply every array begins at a multiple of four bytes from
 // the start of the body, so a little-endian machine computes on the bytes as
 // they arrived.

@@ -26,6 +26,8 @@ const (
 	KindPromptEnd    Kind = 18
 	KindKeepAlive    Kind = 19
 	KindAnnouncement Kind = 32
+	KindWant         Kind = 48
+	KindBlob         Kind = 49
 )
 
 // String names the kind as the package doc does.
@@ -57,12 +59,16 @@ func (k Kind) String() string {
 		return "keep-alive"
 	case KindAnnouncement:
 		return "announcement"
+	case KindWant:
+		return "want"
+	case KindBlob:
+		return "blob"
 	}
 	return fmt.Sprintf("kind %d", uint8(k))
 }
 
 func (k Kind) known() bool {
-	return k >= KindCall && k <= KindOpening || k >= KindPrompt && k <= KindKeepAlive || k == KindAnnouncement
+	return k >= KindCall && k <= KindOpening || k >= KindPrompt && k <= KindKeepAlive || k == KindAnnouncement || k == KindWant || k == KindBlob
 }
 
 // Errors of the format itself.

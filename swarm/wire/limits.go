@@ -38,6 +38,12 @@ const (
 	MaxTokenBytes = 1024
 	// MaxName bounds a model's name: one line of a table.
 	MaxName = 128
+	// MaxRange bounds the bytes of one want: a chunk, which can be checked
+	// alone. Expert calls on the same connection wait behind it for 2 ms at
+	// 1 Gbit/s.
+	MaxRange = 256 << 10
+	// MaxTree bounds the tree of a blob: of one of 32 GiB.
+	MaxTree = 8 << 20
 	// MaxLayers bounds the layers of an announcement: four times the
 	// deepest published model (126).
 	MaxLayers = 512
@@ -77,6 +83,10 @@ func MaxBody(k Kind) int {
 		return promptEndFixed + MaxDetail
 	case KindAnnouncement:
 		return maxAnnouncementBody
+	case KindWant:
+		return wantFixed
+	case KindBlob:
+		return blobFixed + MaxTree
 	}
 	return 0
 }
