@@ -44,11 +44,12 @@ var arrows = map[string][]string{
 	"internal/simswarm":   {"expert", "routing"},
 	"internal/delayrelay": {"internal/simswarm"},
 	"internal/tokenizer":  {"internal/gguf"},
+	"internal/ticket":     {},
 	"internal/transfer":   {"expert", "expert/content", "internal/tree", "routing", "swarm/wire"},
 	"internal/tree":       {},
 	// The composition: the one place besides cmd and bench where the engine
 	// and the network meet.
-	"internal/node": {"expert", "gating", "gating/engine", "gating/prompt", "gating/trunk", "internal/entry",
+	"internal/node": {"expert", "expert/content", "internal/transfer", "gating", "gating/engine", "gating/prompt", "gating/trunk", "internal/entry",
 		"internal/ggml", "internal/gguf", "internal/httpapi", "internal/owner", "internal/placement", "internal/tokenizer", "routing", "routing/audit", "swarm"},
 	"internal/oracle":        {"expert", "expert/synth"},
 	"internal/demo/demotest": {"expert", "internal/demo"},

@@ -2,21 +2,29 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"text/tabwriter"
 
 	"github.com/moeswarm/moeswarm/expert"
+	"github.com/moeswarm/moeswarm/expert/content"
 	"github.com/moeswarm/moeswarm/internal/demo"
 )
 
 func (p program) model(ctx context.Context, args []string) error {
-	const synopsis = "model import FILE | model list | model show NAME  [--data DIR]"
+	const synopsis = "model import FILE | model list | model show NAME | model verify | model gc | model rm ID  [--data DIR]"
 	fs := p.flags("model", synopsis, `
   moeswarm model import ~/Downloads/Qwen3-30B-A3B-Q4_K_M.gguf
       check the file, hash its experts and remember it by name; the file stays where it is
   moeswarm model list
   moeswarm model show demo
+  moeswarm model verify
+      read every part of a model that came from peers, and remove what is damaged
+  moeswarm model gc
+      remove parts that no model in use names
+  moeswarm model rm 13f6dd702aff
+      forget a model that came from peers, and remove its parts
 `)
 	data := fs.String("data", "", "`directory` of the imported models (default: as for moeswarm node)")
 	ops, err := parse(fs, args, 1, 2)
@@ -27,6 +35,14 @@ func (p program) model(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
+	switch {
+	case ops[0] == "gc" && len(ops) == 1:
+		return p.modelGC(dir)
+	case ops[0] == "verify" && len(ops) == 1:
+		return p.modelVerify(ctx, dir)
+	case ops[0] == "rm" && len(ops) == 2:
+		return p.modelRemove(dir, ops[1])
+	}
 	store, err := expert.OpenStore(dir)
 	if err != nil {
 		return err
@@ -35,11 +51,11 @@ func (p program) model(ctx context.Context, args []string) error {
 	case ops[0] == "import" && len(ops) == 2:
 		return p.modelImport(ctx, store, ops[1])
 	case ops[0] == "list" && len(ops) == 1:
-		return p.modelList(store)
+		return p.modelList(store, dir)
 	case ops[0] == "show" && len(ops) == 2:
 		return p.modelShow(ctx, store, ops[1])
 	}
-	return usagef("want \"model import FILE\", \"model list\" or \"model show NAME\"")
+	return usagef("want \"model import FILE\", \"model list\", \"model show NAME\", \"model verify\", \"model gc\" or \"model rm ID\"")
 }
 
 func (p program) modelImport(ctx context.Context, store *expert.Store, file string) error {
@@ -59,7 +75,7 @@ func (p program) modelImport(ctx context.Context, store *expert.Store, file stri
 	return nil
 }
 
-func (p program) modelList(store *expert.Store) error {
+func (p program) modelList(store *expert.Store, dir string) error {
 	entries, err := store.List()
 	if err != nil {
 		return err
@@ -73,6 +89,18 @@ func (p program) modelList(store *expert.Store) error {
 	fmt.Fprintf(w, "%s\t%s\t%d\t(built in)\n", demo.Name, m.ID().Short(), len(demo.GGUF())/1_000_000)
 	for _, e := range entries {
 		fmt.Fprintf(w, "%s\t%s\t%d\t%s\n", e.Name, e.Model.Short(), e.Size/1_000_000, e.Path)
+	}
+	parts, err := content.Open(dir, 0)
+	if errors.Is(err, content.ErrInUse) {
+		fmt.Fprintln(w, "-\t-\t-\t(models that came from peers: a node has them open; see moeswarm status)")
+		return w.Flush()
+	}
+	if err != nil {
+		return err
+	}
+	defer parts.Close()
+	for _, m := range parts.Models() {
+		fmt.Fprintf(w, "-\t%s\t%d\t(parts from peers; %.1f MB of all models are here)\n", m.ID().Short(), m.Bytes()/1_000_000, float64(parts.Used())/1e6)
 	}
 	return w.Flush()
 }

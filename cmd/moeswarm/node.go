@@ -16,6 +16,7 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"github.com/moeswarm/moeswarm/expert"
+	"github.com/moeswarm/moeswarm/expert/content"
 	"github.com/moeswarm/moeswarm/gating/engine"
 	"github.com/moeswarm/moeswarm/internal/demo"
 	"github.com/moeswarm/moeswarm/internal/node"
@@ -37,6 +38,10 @@ type nodeFlags struct {
 	http         string
 	hosts        list
 	models       list
+	ticket       string
+	disk         byteSize
+	maxUpload    byteSize
+	maxDownload  byteSize
 	experts      string
 	memory       string
 	gate         bool
@@ -65,6 +70,8 @@ func (p program) node(ctx context.Context, args []string) error {
       a small model of the same family goes ahead, where rounds to the experts take long
   moeswarm node --join /ip4/192.0.2.7/tcp/4160/p2p/12D3KooW…
       hold nothing; forward prompts for whatever the swarm serves
+  moeswarm node --ticket moe1… --experts '*:0-7' --max-upload 2MB
+      the same with what "moeswarm invite" printed; the parts come from peers, no model file is needed
   curl http://127.0.0.1:4180/v1/completions -d '{"prompt":"func main() {","max_tokens":64,"temperature":0}'
 `)
 	fs.StringVar(&f.data, "data", "", "`directory` of the node's key and imported models (default: moeswarm in the user's data directory)")
@@ -80,7 +87,11 @@ func (p program) node(ctx context.Context, args []string) error {
 	fs.Var(&f.via, "rendezvous-via", "`multiaddr` of a node of another hash table to meet through, with /p2p/ID at its end; may be repeated")
 	fs.StringVar(&f.http, "http", "127.0.0.1:4180", "`host:port` of the HTTP endpoint; \"none\" for no endpoint")
 	fs.Var(&f.hosts, "http-name", "further host `name` by which HTTP clients may address this node; may be repeated")
-	fs.Var(&f.models, "model", "GGUF `file`, name of an imported model, or \"demo\"; may be repeated")
+	fs.Var(&f.models, "model", "GGUF `file`, name of an imported model, \"demo\", or the id of a model, whose parts then come from peers; may be repeated")
+	fs.StringVar(&f.ticket, "ticket", "", "`string` that \"moeswarm invite\" printed: whom to join, and the model; --join takes it, too")
+	fs.Var(&f.disk, "disk", "`size` that parts of models from peers may take on disk, such as 20GiB; what most others hold goes first (default: no bound)")
+	fs.Var(&f.maxUpload, "max-upload", "`bytes` a second that parts of models may take going out to peers, such as 2MB (default: no bound)")
+	fs.Var(&f.maxDownload, "max-download", "`bytes` a second that parts of models may take coming in (default: no bound)")
 	fs.StringVar(&f.experts, "experts", "all", "experts to hold of each model: all, none, auto (the node chooses what the swarm needs most, within --memory), or `spec` LAYERS:EXPERTS with ranges and *, several separated by ';', such as '*:0-3' or '0,2:*;1:4-7'")
 	fs.StringVar(&f.memory, "memory", "", "`amount` of memory and disk for experts that the node chooses itself with --experts auto, such as 2GiB, for each model")
 	fs.BoolVar(&f.gate, "gate", false, "run the models' trunks and complete prompts; experts that are not held here are asked of peers")
@@ -115,6 +126,9 @@ func (p program) node(ctx context.Context, args []string) error {
 }
 
 func (p program) runNode(ctx context.Context, f nodeFlags) error {
+	if err := f.useTicket(); err != nil {
+		return err
+	}
 	cfg, err := p.nodeConfig(f)
 	if err != nil {
 		return err
@@ -130,13 +144,18 @@ func (p program) runNode(ctx context.Context, f nodeFlags) error {
 		if store, err = expert.OpenStore(f.data); err != nil {
 			return err
 		}
+		if cfg.Content, err = content.Open(f.data, int64(f.disk)); err != nil {
+			return err
+		}
+		defer cfg.Content.Close()
 	}
 	memory, err := f.autoMemory()
 	if err != nil {
 		return err
 	}
+	cfg.MaxUpload, cfg.MaxDownload = int64(f.maxUpload), int64(f.maxDownload)
 	for _, name := range f.models {
-		m, err := p.openModel(ctx, store, name)
+		m, err := p.openFor(ctx, cfg, store, name)
 		if err != nil {
 			return err
 		}
@@ -168,6 +187,14 @@ func (p program) runNode(ctx context.Context, f nodeFlags) error {
 	}
 	defer n.Close()
 	return p.serve(ctx, n)
+}
+
+// openFor opens a model for a node: whole, or in parts.
+func (p program) openFor(ctx context.Context, cfg node.Config, store *expert.Store, name string) (node.Model, error) {
+	if id, ok := byID(store, cfg.Content, name); ok {
+		return p.openParts(ctx, cfg, id)
+	}
+	return p.openModel(ctx, store, name)
 }
 
 // serve runs the node and prints its ready line.

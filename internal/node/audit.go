@@ -10,8 +10,9 @@ import (
 )
 
 // newAudit makes the inspector of what peers answer to the models gated here,
-// nil when there are none or it is off. A gating node has the models' files
-// whole, so it can judge every expert, whatever it serves.
+// nil when there are none or it is off. A gating node with a model's whole file
+// can judge every expert, whatever it serves; one that has the model in parts
+// judges what it holds, and asks a second holder of the rest.
 func (n *Node) newAudit(pool *ggml.Pool) (*audit.Inspector, error) {
 	all := expert.Sets{}
 	manifests := map[expert.ModelID]*expert.Manifest{}
@@ -19,9 +20,12 @@ func (n *Node) newAudit(pool *ggml.Pool) (*audit.Inspector, error) {
 		if !m.Gate {
 			continue
 		}
-		set, err := expert.NewSet(m.Model, m.Model.Manifest().IDs(), pool)
-		if err != nil {
-			return nil, err
+		set := n.sets[m.Model.ID()] // of a model in parts it has what there is
+		if m.Model.Whole() {
+			var err error
+			if set, err = expert.NewSet(m.Model, m.Model.Manifest().IDs(), pool); err != nil {
+				return nil, err
+			}
 		}
 		all[m.Model.ID()], manifests[m.Model.ID()] = set, m.Model.Manifest()
 	}

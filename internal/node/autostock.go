@@ -49,6 +49,10 @@ func (n *Node) offerAgain(id expert.ModelID) {
 	if p == nil {
 		return
 	}
+	if h := n.parts[id]; h != nil {
+		h.offer(nil)
+		return
+	}
 	if s, ok := p.stock.(*wholeStock); ok {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -104,7 +108,11 @@ func (n *Node) newPlacers() error {
 			continue
 		}
 		id := m.Model.ID()
-		p, err := newPlacer(n, m, &wholeStock{node: n, model: m, set: n.sets[id]})
+		var have stock = &wholeStock{node: n, model: m, set: n.sets[id]}
+		if h := n.parts[id]; h != nil {
+			have = h
+		}
+		p, err := newPlacer(n, m, have)
 		if err != nil {
 			return err
 		}

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 
 	"github.com/moeswarm/moeswarm/expert"
+	"github.com/moeswarm/moeswarm/expert/content"
 	"github.com/moeswarm/moeswarm/routing"
 	"github.com/moeswarm/moeswarm/swarm"
 )
@@ -71,6 +72,12 @@ type Config struct {
 	// Misbehave wraps what peers' calls are computed with; for benchmarks and
 	// tests. nil: nothing does.
 	Misbehave func(expert.Applier) expert.Applier
+	// Content keeps parts of models that come from peers; nil: no model may be
+	// in parts.
+	Content *content.Store
+	// MaxUpload and MaxDownload bound what goes out and comes in of parts of
+	// models, in bytes a second; 0: no bound.
+	MaxUpload, MaxDownload int64
 
 	Log *slog.Logger // nil: silent
 	// Say is told, in lines for people, what the node waits for. nil: nobody.
@@ -80,7 +87,7 @@ type Config struct {
 // Model is one model that the node serves a part of.
 type Model struct {
 	Name  string
-	Model *expert.Model // stays open until Run has returned
+	Model *expert.Model // stays open until Run has returned; of one in parts Hold and the trunk are fetched
 	Hold  []expert.Slot // experts to compute here
 	Auto  bool          // choose them instead, within Memory bytes
 	Gate  bool          // run the trunk and complete prompts
@@ -110,6 +117,9 @@ func (c Config) validate() (Config, error) {
 		}
 		if m.Auto && (m.Memory <= 0 || len(m.Hold) > 0) {
 			return c, fmt.Errorf("model %s: a node that chooses its experts needs memory for them, and none of them given", m.Name)
+		}
+		if !m.Model.Whole() && c.Content == nil {
+			return c, fmt.Errorf("model %s comes in parts, which need a data directory to be kept in", m.Name)
 		}
 	}
 	if c.Log == nil {

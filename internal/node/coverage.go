@@ -25,7 +25,7 @@ const patience = 3 * time.Second
 // watchCoverage says, for each model gated here, which experts nobody holds,
 // whenever that changes, and when nothing is missing any more.
 func (n *Node) watchCoverage(ctx context.Context) {
-	if len(n.gates.engines) == 0 {
+	if !slices.ContainsFunc(n.cfg.Models, func(m Model) bool { return m.Gate }) {
 		return
 	}
 	last := map[expert.ModelID]string{}

@@ -4,6 +4,9 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"maps"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/moeswarm/moeswarm/expert"
@@ -16,10 +19,11 @@ import (
 	"github.com/moeswarm/moeswarm/routing/audit"
 )
 
-// gates is the engines of the models this node gates, as one completer. It is
-// filled while the node is built and constant afterwards.
+// gates is the engines of the models this node gates, as one completer. It
+// grows when the trunk of a model comes.
 type gates struct {
-	engines map[expert.ModelID]*engine.Engine
+	mu      sync.RWMutex
+	engines map[expert.ModelID]*engine.Engine // guarded by mu once the node runs
 	// covered reports whether every expert of a model has a holder. Its error
 	// says which have none.
 	covered func(expert.ModelID) error
@@ -31,7 +35,7 @@ type gates struct {
 // for them as long as the router does, and a best-effort answer does without.
 func (g *gates) Complete(ctx context.Context, r prompt.Request) iter.Seq2[prompt.Chunk, error] {
 	return func(yield func(prompt.Chunk, error) bool) {
-		e := g.engines[r.Model]
+		e := g.engine(r.Model)
 		if e == nil {
 			yield(prompt.Chunk{}, fmt.Errorf("%w: %s", prompt.ErrUnknownModel, r.Model.Short()))
 			return
@@ -46,7 +50,25 @@ func (g *gates) Complete(ctx context.Context, r prompt.Request) iter.Seq2[prompt
 	}
 }
 
-func (g *gates) has(m expert.ModelID) bool { return g.engines[m] != nil }
+func (g *gates) has(m expert.ModelID) bool { return g.engine(m) != nil }
+
+func (g *gates) engine(m expert.ModelID) *engine.Engine {
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	return g.engines[m]
+}
+
+func (g *gates) add(m expert.ModelID, e *engine.Engine) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.engines[m] = e
+}
+
+func (g *gates) all() []*engine.Engine {
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	return slices.Collect(maps.Values(g.engines))
+}
 
 // newEngine builds the gating stack of one model over an applier of experts.
 // away is how long a round lately waited for the network.

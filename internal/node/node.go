@@ -7,9 +7,13 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/moeswarm/moeswarm/expert"
+	"github.com/moeswarm/moeswarm/expert/content"
 	"github.com/moeswarm/moeswarm/gating/engine"
 	"github.com/moeswarm/moeswarm/gating/prompt"
 	"github.com/moeswarm/moeswarm/internal/entry"
@@ -38,8 +42,12 @@ type Node struct {
 	http    *httpapi.Server
 	ln      net.Listener // nil without HTTP; open since New, so that a taken port is told at once
 	began   time.Time
-	ready   chan struct{}
-	served  chan struct{} // closed when HTTP has given its last answer
+	// parts is the models that come in parts.
+	parts    map[expert.ModelID]*partsHolder
+	download *rate.Limiter
+	life     atomic.Pointer[context.Context] // of what runs inside, while Run runs
+	ready    chan struct{}
+	served   chan struct{} // closed when HTTP has given its last answer
 }
 
 // httpGrace is how long answers over HTTP may go on once the node is told to
@@ -56,6 +64,7 @@ func New(cfg Config) (*Node, error) {
 		return nil, err
 	}
 	n := &Node{cfg: cfg, sets: expert.Sets{}, began: time.Now(), ready: make(chan struct{}), served: make(chan struct{})}
+	n.parts, n.download = map[expert.ModelID]*partsHolder{}, swarm.NewRate(cfg.MaxDownload)
 	n.gates = &gates{engines: map[expert.ModelID]*engine.Engine{}, covered: n.covered}
 	pool := ggml.NewPool(cfg.Threads)
 	n.pool = pool
@@ -84,7 +93,7 @@ func New(cfg Config) (*Node, error) {
 		return nil, err
 	}
 	for _, m := range cfg.Models {
-		if !m.Gate {
+		if !m.Gate || !m.Model.Whole() {
 			continue
 		}
 		if n.gates.engines[m.Model.ID()], err = newEngine(m, n.demand, pool, n.watchSteps(), n.router.Away, cfg); err != nil {
@@ -112,14 +121,18 @@ func (n *Node) hold(m Model, pool *ggml.Pool) (swarm.Offer, error) {
 	if n.sets[id] != nil {
 		return swarm.Offer{}, fmt.Errorf("model %s (%s) is given twice; put its experts into one --experts", m.Name, id.Short())
 	}
-	held := expert.IDsOf(id, m.Hold)
-	set, err := expert.NewSet(m.Model, held, pool)
+	offer := n.offerOf(m)
+	if m.Model.Whole() {
+		offer.Held, offer.Gates = expert.IDsOf(id, m.Hold), m.Gate
+	}
+	set, err := expert.NewSet(m.Model, offer.Held, pool)
 	if err != nil {
 		return swarm.Offer{}, err
 	}
 	n.sets[id] = set
-	offer := n.offerOf(m)
-	offer.Held, offer.Gates = held, m.Gate
+	if !m.Model.Whole() {
+		n.parts[id] = n.newParts(m, set, pool)
+	}
 	return offer, nil
 }
 
@@ -153,14 +166,26 @@ func (n *Node) newNetwork(offers []swarm.Offer) (*swarm.Node, error) {
 	}
 	// Interfaces stay nil unless there is something behind them: nil is how
 	// the swarm knows that this node serves none.
-	if slices.ContainsFunc(offers, func(o swarm.Offer) bool { return len(o.Held) > 0 || o.Memory > 0 }) {
+	if slices.ContainsFunc(n.cfg.Models, func(m Model) bool { return len(m.Hold) > 0 || m.Auto || !m.Model.Whole() }) {
 		cfg.Serve, cfg.Threads = n.sets, n.cfg.Threads
 		if n.cfg.Misbehave != nil {
 			cfg.Serve = n.cfg.Misbehave(n.sets)
 		}
 	}
-	if slices.ContainsFunc(offers, func(o swarm.Offer) bool { return o.Gates }) {
+	if slices.ContainsFunc(n.cfg.Models, func(m Model) bool { return m.Gate }) {
 		cfg.Completer, cfg.Coder, cfg.HalfAnswers = n.gates, n.coder(), n.cfg.HalfAnswers
+	}
+	if len(n.cfg.Models) > 0 || n.cfg.Content != nil {
+		shelf := content.NewShelf(n.cfg.Content)
+		shelf.Damaged = func(m *expert.Model, h expert.Digest) {
+			n.cfg.Say("model file %s has changed since it was imported, or is damaged; that part is not given to peers", m.Name())
+		}
+		for _, m := range n.cfg.Models {
+			if m.Model.Whole() {
+				shelf.Add(m.Model)
+			}
+		}
+		cfg.Shelf, cfg.MaxUpload = shelf, n.cfg.MaxUpload
 	}
 	return swarm.New(cfg)
 }
@@ -205,7 +230,7 @@ func (n *Node) newEntry() (*entry.Entry, error) {
 		Policy: entry.Policy{MissingWait: 4 * time.Second},
 		Log:    n.cfg.Log,
 	}
-	if len(n.gates.engines) > 0 {
+	if slices.ContainsFunc(n.cfg.Models, func(m Model) bool { return m.Gate }) {
 		cfg.Local, cfg.LocalModels = n.gates, n.gates.has
 	}
 	return entry.New(cfg)
@@ -313,8 +338,12 @@ func (n *Node) Run(ctx context.Context) error {
 			closeDoors() // the first to end ends all
 		})
 	}
-	for _, e := range n.gates.engines {
+	n.life.Store(&inner)
+	for _, e := range n.gates.all() {
 		run(&inside, inner, e.Run)
+	}
+	for _, h := range n.parts {
+		run(&inside, inner, h.run)
 	}
 	run(&inside, inner, n.router.Run)
 	run(&inside, inner, n.keepReputations)
@@ -340,6 +369,9 @@ func (n *Node) Run(ctx context.Context) error {
 	inside.Wait()
 	return errors.Join(errs...)
 }
+
+// inner is the context of the engines, which end after the network.
+func (n *Node) inner() context.Context { return *n.life.Load() }
 
 // watch tells when the node is ready, and then what is missing.
 func (n *Node) watch(ctx context.Context) error {

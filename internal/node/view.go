@@ -61,6 +61,9 @@ type ModelView struct {
 	Advice       string   `json:"advice,omitempty"` // what would mend it, in experts, bytes and nodes
 	GatedHere    bool     `json:"gated_here"`
 	HeldHere     string   `json:"held_here"` // as --experts takes it
+	// Fetch is how far the fetching of the model's parts is; absent where the
+	// model is one file.
+	Fetch *FetchView `json:"fetch,omitempty"`
 }
 
 // PeerView is one other node.
@@ -230,8 +233,11 @@ func (n *Node) modelView(m swarm.ModelView) ModelView {
 	for _, own := range n.cfg.Models {
 		if own.Model.ID() == m.Model {
 			s := own.Model.Shape()
-			v.HeldHere = expert.FormatSpec(own.Hold, s.SparseLayers, s.Experts)
+			v.HeldHere = expert.FormatSpec(expert.SlotsOf(n.sets[m.Model].IDs()), s.SparseLayers, s.Experts)
 			manifest = own.Model.Manifest()
+			if h := n.parts[m.Model]; h != nil {
+				v.Fetch = h.view()
+			}
 			if lines := n.missing(own, m.Coverage); len(lines) > 0 {
 				v.Missing = lines
 			}
