@@ -21,11 +21,13 @@ type View struct {
 	Owner   OwnerView   `json:"owner"` // how much this node does now, and why
 	Models  []ModelView `json:"models"`
 	Peers   []PeerView  `json:"peers"`
-	Routing RoutingView `json:"routing"`          // expert calls this node has asked for
-	Served  ServedView  `json:"served"`           // expert calls this node has answered
-	Answers entry.Stats `json:"answers"`          // prompts that entered here
-	Gating  *GatingView `json:"gating,omitempty"` // answers worked out here; absent where none are
-	Audit   *AuditView  `json:"audit,omitempty"`  // checks of what peers answered; absent where none are made
+	Routing RoutingView `json:"routing"` // expert calls this node has asked for
+	Served  ServedView  `json:"served"`  // expert calls this node has answered
+	// PartsSent is how many bytes of parts of models this node sent to peers.
+	PartsSent int64       `json:"parts_sent_bytes"`
+	Answers   entry.Stats `json:"answers"`          // prompts that entered here
+	Gating    *GatingView `json:"gating,omitempty"` // answers worked out here; absent where none are
+	Audit     *AuditView  `json:"audit,omitempty"`  // checks of what peers answered; absent where none are made
 }
 
 // ReachView is how this node can be reached from outside.
@@ -199,6 +201,7 @@ func (n *Node) View() View {
 		BytesOut: t.BytesOut, BytesIn: t.BytesIn, HalfAnswers: t.HalfAnswers,
 	}
 	v.Audit, v.Gating = n.auditView(), n.gates.view()
+	v.PartsSent = n.net.BlobsSent()
 	for _, s := range n.net.Served() {
 		v.Served.Calls += int64(s.Calls)
 		v.Served.Rows += int64(s.Rows)
