@@ -30,11 +30,28 @@ func (l *Lease) Release() {
 	l.once.Do(func() {
 		l.store.mu.Lock()
 		defer l.store.mu.Unlock()
-		if l.blob.leases--; l.blob.leases == 0 {
-			_ = unix.Munmap(l.blob.data) // fails for what is no mapping only
-			l.blob.data = nil
-		}
+		l.blob.leases--
+		l.store.unmapLocked(l.blob)
 	})
+}
+
+// maxIdle bounds the mappings that are kept although nobody uses them, because
+// who sends a blob uses it again and again. A process may have 65,530.
+const maxIdle = 8192
+
+// unmapLocked ends a mapping that nobody uses, if the blob is gone or there are
+// enough of them.
+func (s *Store) unmapLocked(b *blob) {
+	if b.leases > 0 || b.data == nil {
+		return
+	}
+	if !b.gone && s.idle < maxIdle {
+		s.idle++
+		b.idle = true
+		return
+	}
+	_ = unix.Munmap(b.data) // fails for what is no mapping only
+	b.data = nil
 }
 
 // Lease maps a blob. The first lease of a blob in a process reads it whole and
@@ -49,6 +66,10 @@ func (s *Store) Lease(h expert.Digest) (*Lease, error) {
 	}
 	b.leases++
 	b.used = s.now()
+	if b.idle {
+		b.idle = false
+		s.idle--
+	}
 	if b.data == nil {
 		data, err := mapFile(s.path(blobsDir, nameOf(h)), b.size)
 		if err != nil {
@@ -85,7 +106,13 @@ func (s *Store) discard(h expert.Digest) {
 
 // dropLocked removes a blob from disk. Mappings of it go on.
 func (s *Store) dropLocked(h expert.Digest) {
-	if s.blobs[h] != nil {
+	if b := s.blobs[h]; b != nil {
+		b.gone = true
+		if b.idle {
+			b.idle = false
+			s.idle--
+			s.unmapLocked(b)
+		}
 		delete(s.blobs, h)
 		_ = remove(s.path(blobsDir, nameOf(h)))
 	}

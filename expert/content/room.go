@@ -104,7 +104,7 @@ func (s *Store) Garbage() (files int, bytes int64, err error) {
 			name := strings.TrimSuffix(f.Name(), partSuffix)
 			if h, ok := parseName(name); ok {
 				if dir == blobsDir {
-					delete(s.blobs, h)
+					s.dropLocked(h)
 				} else {
 					delete(s.parts, h)
 				}

@@ -53,6 +53,7 @@ type Store struct {
 	parts  map[expert.Digest]int64
 	opened map[expert.Digest]bool // of parts, by this process
 	refs   map[expert.ModelID]*expert.Manifest
+	idle   int                   // mappings without users
 	count  map[expert.Digest]int // by how many kept models a blob is named
 }
 
@@ -63,6 +64,8 @@ type blob struct {
 	tree   tree.Tree // nil until it was checked
 	data   []byte    // nil while it is not mapped
 	leases int       // users of the mapping
+	idle   bool      // it is mapped and has no users
+	gone   bool      // it is no longer on disk
 	check  sync.Mutex
 }
 
@@ -100,7 +103,18 @@ func (s *Store) open() error {
 }
 
 // Close gives the store to others. Mappings that are leased stay.
-func (s *Store) Close() error { return s.lock.Close() }
+func (s *Store) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, b := range s.blobs {
+		b.gone = true
+		if b.idle {
+			b.idle = false
+			s.unmapLocked(b)
+		}
+	}
+	return s.lock.Close()
+}
 
 // parseName reads the name of a blob's file.
 func parseName(name string) (h expert.Digest, ok bool) {

@@ -26,6 +26,8 @@ const (
 	windowPicks = 16
 	// maxSources bounds the peers fetched from at once.
 	maxSources = 8
+	// maxFinishers bounds the blobs that are put on disk at once.
+	maxFinishers = 4
 	// lookEvery is how often new sources are looked for, and how often slow ones
 	// are noticed.
 	lookEvery = 500 * time.Millisecond
@@ -88,6 +90,9 @@ type fetch struct {
 	Config
 	began time.Time
 
+	finishing sync.WaitGroup
+	finishers chan struct{} // room for those that write to disk at once
+
 	mu       sync.Mutex // guards what follows
 	plan     *Schedule
 	partials []*content.Partial // nil until begun and when finished
@@ -113,13 +118,15 @@ func Fetch(ctx context.Context, cfg Config) (Status, error) {
 		cfg.Seed = rand.Uint64()
 	}
 	f := &fetch{Config: cfg, began: time.Now(), bytes: make(map[routing.Peer]int64), active: make(map[routing.Peer]bool),
-		again: make(map[routing.Peer]time.Time), pause: make(map[routing.Peer]time.Duration), dry: make(map[routing.Peer]bool), changed: make(chan struct{})}
+		again: make(map[routing.Peer]time.Time), pause: make(map[routing.Peer]time.Duration), dry: make(map[routing.Peer]bool), changed: make(chan struct{}),
+		finishers: make(chan struct{}, maxFinishers)}
 	f.status.CutOff = make(map[routing.Peer]string)
 	f.dedupe()
 	f.plan = NewSchedule(len(f.Pieces), func(i int) bool { return cfg.First[f.Pieces[i].Hash] }, cfg.Seed)
 	f.partials = make([]*content.Partial, len(f.Pieces))
 	f.skipPresent()
 	err := f.run(ctx)
+	f.finishing.Wait()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, p := range f.partials {

@@ -160,16 +160,20 @@ func (w *worker) finishLocked(blob int) {
 	part := w.partials[blob]
 	w.partials[blob] = nil
 	w.plan.Finish(blob)
-	w.mu.Unlock() // the disk takes its time
-	err := part.Finish()
-	if err == nil {
-		w.arrived(w.Pieces[blob])
-	}
-	w.mu.Lock()
-	if err != nil {
-		w.failed = err
-	}
-	w.wakeLocked()
+	w.finishing.Go(func() { // the disk takes its time
+		w.finishers <- struct{}{}
+		defer func() { <-w.finishers }()
+		err := part.Finish()
+		if err == nil {
+			w.arrived(w.Pieces[blob])
+		}
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if err != nil && w.failed == nil {
+			w.failed = err
+		}
+		w.wakeLocked()
+	})
 }
 
 // take waits for the eldest answer and keeps it if it is sound.
