@@ -24,6 +24,7 @@ var arrows = map[string][]string{
 	"expert/synth":        {"expert", "internal/gguf"},
 	"gating":              {"expert"},
 	"gating/draft":        {},
+	"gating/hot":          {"expert"},
 	"gating/prompt":       {"expert"},
 	"gating/trunk":        {"expert", "internal/ggml"},
 	"gating/engine":       {"expert", "gating", "gating/draft", "gating/prompt", "gating/trunk"},
@@ -49,7 +50,7 @@ var arrows = map[string][]string{
 	"internal/tree":       {},
 	// The composition: the one place besides cmd and bench where the engine
 	// and the network meet.
-	"internal/node": {"expert", "expert/content", "internal/transfer", "gating", "gating/engine", "gating/prompt", "gating/trunk", "internal/entry",
+	"internal/node": {"expert", "expert/content", "internal/transfer", "gating", "gating/hot", "gating/engine", "gating/prompt", "gating/trunk", "internal/entry",
 		"internal/ggml", "internal/gguf", "internal/httpapi", "internal/owner", "internal/placement", "internal/tokenizer", "routing", "routing/audit", "swarm"},
 	"internal/oracle":        {"expert", "expert/synth"},
 	"internal/demo/demotest": {"expert", "internal/demo"},

@@ -25,7 +25,7 @@ func networkDefaults() map[string]func(*Options) {
 	return map[string]func(*Options){
 		"wan": wanDefaults, "stale-map": staleDefaults, "failures": failDefaults,
 		"slow-replica": slowDefaults, "liar": liarDefaults, "plan": planDefaults,
-		"drafts": draftDefaults, "streams": streamsDefaults,
+		"drafts": draftDefaults, "streams": streamsDefaults, "hot-experts": hotDefaults,
 	}
 }
 

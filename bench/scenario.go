@@ -30,6 +30,7 @@ func Scenarios() []Scenario {
 		{"plan", "the decision for one layer among a thousand holders: time, memory", plan},
 		{"dht", "the real hash table among a thousand peers in memory: stores and look-ups", dhtTable},
 		{"placement", "10,000 modelled nodes that come and go spread 94 layers of 128 experts", placementAtScale},
+		{"hot-experts", "the most used experts kept at the gating node: rounds a token and rate by memory", hotExperts},
 		{"transfer", "parts of a model from one and three nodes on loopback into a store, next to a bare stream", transferring},
 		{"tolerance", "how far honest results and cheats differ, and what auditors tolerate", tolerance},
 	}

@@ -76,15 +76,6 @@ func transferring(ctx context.Context, o Options) (m Metrics, err error) {
 	}, nil
 }
 
-// middle is the median.
-func middle(x []float64) float64 {
-	d := make([]time.Duration, len(x))
-	for i, v := range x {
-		d[i] = time.Duration(v * 1e6)
-	}
-	return quantile(d, 0.5) * float64(time.Millisecond) / 1e6
-}
-
 // transferBench is three nodes that have the content, and one that fetches.
 type transferBench struct {
 	dir    string

@@ -57,6 +57,9 @@ func (p program) showStatus(v node.View) {
 	for _, m := range v.Models {
 		fmt.Fprintf(out, "\nmodel %s (%.12s): %d of %d experts have a holder; %d nodes hold, %d gate; here: experts %s%s\n",
 			m.Name, m.ID, m.Held, m.Experts, m.HoldingNodes, m.GatingNodes, m.HeldHere, map[bool]string{true: ", gated"}[m.GatedHere])
+		if h := m.Hot; h != nil {
+			fmt.Fprintf(out, "  kept for own answers: %d experts, %.1f of %.1f MB (%s)\n", h.Count, float64(h.Bytes)/1e6, float64(h.Budget)/1e6, h.Experts)
+		}
 		if f := m.Fetch; f != nil && f.Done < f.Total {
 			fmt.Fprintf(out, "  fetching: %.1f of %.1f MB, %.1f MB/s from %d peers, %.0f s left\n", float64(f.Done)/1e6, float64(f.Total)/1e6, f.MBps, len(f.Sources), f.LeftS)
 		}

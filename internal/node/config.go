@@ -75,6 +75,9 @@ type Config struct {
 	// Content keeps parts of models that come from peers; nil: no model may be
 	// in parts.
 	Content *content.Store
+	// HotMemory is how many bytes of experts that a gated model uses most are
+	// kept here for the node's own answers, per model; 0: none.
+	HotMemory int64
 	// MaxUpload and MaxDownload bound what goes out and comes in of parts of
 	// models, in bytes a second; 0: no bound.
 	MaxUpload, MaxDownload int64

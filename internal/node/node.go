@@ -42,6 +42,8 @@ type Node struct {
 	http    *httpapi.Server
 	ln      net.Listener // nil without HTTP; open since New, so that a taken port is told at once
 	began   time.Time
+	// hots keeps hot experts of gated models at home.
+	hots map[expert.ModelID]*hotExperts
 	// parts is the models that come in parts.
 	parts    map[expert.ModelID]*partsHolder
 	download *rate.Limiter
@@ -64,6 +66,7 @@ func New(cfg Config) (*Node, error) {
 		return nil, err
 	}
 	n := &Node{cfg: cfg, sets: expert.Sets{}, began: time.Now(), ready: make(chan struct{}), served: make(chan struct{})}
+	n.hots = map[expert.ModelID]*hotExperts{}
 	n.parts, n.download = map[expert.ModelID]*partsHolder{}, swarm.NewRate(cfg.MaxDownload)
 	n.gates = &gates{engines: map[expert.ModelID]*engine.Engine{}, covered: n.covered}
 	pool := ggml.NewPool(cfg.Threads)
@@ -93,10 +96,13 @@ func New(cfg Config) (*Node, error) {
 		return nil, err
 	}
 	for _, m := range cfg.Models {
+		if h := n.newHot(m); h != nil {
+			n.hots[m.Model.ID()] = h
+		}
 		if !m.Gate || !m.Model.Whole() {
 			continue
 		}
-		if n.gates.engines[m.Model.ID()], err = newEngine(m, n.demand, pool, n.watchSteps(), n.router.Away, cfg); err != nil {
+		if n.gates.engines[m.Model.ID()], err = newEngine(m, n.hots[m.Model.ID()].over(n.demand), pool, n.watchSteps(), n.router.Away, cfg); err != nil {
 			return nil, err
 		}
 	}
@@ -343,6 +349,9 @@ func (n *Node) Run(ctx context.Context) error {
 		run(&inside, inner, e.Run)
 	}
 	for _, h := range n.parts {
+		run(&inside, inner, h.run)
+	}
+	for _, h := range n.hots {
 		run(&inside, inner, h.run)
 	}
 	run(&inside, inner, n.router.Run)

@@ -32,8 +32,9 @@ type partsHolder struct {
 	pool  *ggml.Pool
 	slots map[expert.Digest][]expert.Slot // of the whole model
 
-	mu      sync.Mutex // guards what follows
-	wanted  map[expert.Slot]bool
+	mu      sync.Mutex           // guards what follows
+	wanted  map[expert.Slot]bool // to be held and offered
+	hot     map[expert.Slot]bool // to be held for this node's own answers
 	leases  map[expert.Slot]*content.Lease
 	trunk   *content.Lease // nil until it is here
 	status  transfer.Status
@@ -90,6 +91,17 @@ func (h *partsHolder) rate() float64 {
 	return h.brought
 }
 
+// keepHot changes which experts are kept for this node's own answers, besides
+// those that it is to hold. It returns what fetches bring in bytes a second; 0
+// when none was measured.
+func (h *partsHolder) keepHot(slots map[expert.Slot]bool) float64 {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.hot = slots
+	signal(h.changed)
+	return h.brought
+}
+
 func signal(c chan struct{}) {
 	select {
 	case c <- struct{}{}:
@@ -140,9 +152,11 @@ func (h *partsHolder) missing() (pieces []expert.Piece) {
 	if h.model.Gate && h.trunk == nil {
 		pieces = append(pieces, man.Trunk)
 	}
-	for s := range h.wanted {
-		if p, ok := man.Piece(s.Layer, s.Index); ok && h.leases[s] == nil {
-			pieces = append(pieces, p)
+	for _, slots := range []map[expert.Slot]bool{h.wanted, h.hot} {
+		for s := range slots {
+			if p, ok := man.Piece(s.Layer, s.Index); ok && h.leases[s] == nil {
+				pieces = append(pieces, p)
+			}
 		}
 	}
 	return pieces
@@ -153,7 +167,7 @@ func (h *partsHolder) giveUp() {
 	h.mu.Lock()
 	var gone []expert.Slot
 	for s := range h.leases {
-		if !h.wanted[s] {
+		if !h.wanted[s] && !h.hot[s] {
 			gone = append(gone, s)
 		}
 	}
@@ -247,7 +261,7 @@ func (h *partsHolder) use(ctx context.Context, p expert.Piece) error {
 	var ids []expert.ID
 	for _, s := range h.slots[p.Hash] {
 		h.mu.Lock()
-		wanted := h.wanted[s] && h.leases[s] == nil
+		wanted := (h.wanted[s] || h.hot[s]) && h.leases[s] == nil
 		h.mu.Unlock()
 		if !wanted {
 			continue
@@ -281,7 +295,7 @@ func (h *partsHolder) gate(ctx context.Context, l *content.Lease) error {
 		l.Release()
 		return err
 	}
-	e, err := newEngine(m, h.node.demand, h.pool, h.node.watchSteps(), h.node.router.Away, h.node.cfg)
+	e, err := newEngine(m, h.node.hots[m.Model.ID()].over(h.node.demand), h.pool, h.node.watchSteps(), h.node.router.Away, h.node.cfg)
 	if err != nil {
 		l.Release()
 		return err
@@ -303,7 +317,7 @@ func (h *partsHolder) offer(keep func(expert.ID) bool) {
 	o := h.node.offerOf(h.model)
 	o.Gates = h.trunk != nil
 	for s := range h.leases {
-		if id := s.Of(o.Model); keep == nil || keep(id) {
+		if id := s.Of(o.Model); h.wanted[s] && (keep == nil || keep(id)) {
 			o.Held = append(o.Held, id)
 		}
 	}

@@ -63,6 +63,8 @@ type ModelView struct {
 	Advice       string   `json:"advice,omitempty"` // what would mend it, in experts, bytes and nodes
 	GatedHere    bool     `json:"gated_here"`
 	HeldHere     string   `json:"held_here"` // as --experts takes it
+	// Hot is what is kept for this node's own answers; absent without a budget.
+	Hot *HotView `json:"hot,omitempty"`
 	// Fetch is how far the fetching of the model's parts is; absent where the
 	// model is one file.
 	Fetch *FetchView `json:"fetch,omitempty"`
@@ -153,11 +155,12 @@ type GatingView struct {
 }
 
 func (g *gates) view() *GatingView {
-	if len(g.engines) == 0 {
+	engines := g.all()
+	if len(engines) == 0 {
 		return nil
 	}
 	v := &GatingView{}
-	for _, e := range g.engines {
+	for _, e := range engines {
 		s := e.Stats()
 		v.Running, v.Waiting = v.Running+s.Running, v.Waiting+s.Waiting
 		v.Prefilled, v.Decoded, v.Steps = v.Prefilled+s.Prefilled, v.Decoded+s.Decoded, v.Steps+s.Steps
@@ -236,7 +239,10 @@ func (n *Node) modelView(m swarm.ModelView) ModelView {
 	for _, own := range n.cfg.Models {
 		if own.Model.ID() == m.Model {
 			s := own.Model.Shape()
-			v.HeldHere = expert.FormatSpec(expert.SlotsOf(n.sets[m.Model].IDs()), s.SparseLayers, s.Experts)
+			v.HeldHere = expert.FormatSpec(n.offered(m.Model), s.SparseLayers, s.Experts)
+			if h := n.hots[m.Model]; h != nil {
+				v.Hot = h.view()
+			}
 			manifest = own.Model.Manifest()
 			if h := n.parts[m.Model]; h != nil {
 				v.Fetch = h.view()
@@ -249,6 +255,16 @@ func (n *Node) modelView(m swarm.ModelView) ModelView {
 	lacks := n.shortfall(manifest, m.Model, m.Coverage)
 	v.Single, v.Advice = lacks.lone, advice(lacks)
 	return v
+}
+
+// offered lists the experts of a model that this node serves to others.
+func (n *Node) offered(id expert.ModelID) []expert.Slot {
+	for _, o := range n.net.Offers() {
+		if o.Model == id {
+			return expert.SlotsOf(o.Held)
+		}
+	}
+	return nil
 }
 
 func peerView(p swarm.PeerView, calls *CallsView) PeerView {
