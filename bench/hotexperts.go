@@ -108,7 +108,7 @@ func hotChoices(man *expert.Manifest, counts *hot.Counts) (out [][]expert.ID) {
 
 // trunk builds the gating stack over an applier.
 func (b *hotBench) trunk(applier expert.Applier, skew float64) (*trunk.Trunk, error) {
-	layer, err := gating.NewLayer(gating.Config{Model: b.model.ID(), TopK: b.model.TopK(), Applier: applier})
+	layer, err := gating.NewLayer(gating.Config{Model: b.model.ID(), Rule: gating.RuleOf(b.model), Applier: applier})
 	if err != nil {
 		return nil, err
 	}
@@ -140,7 +140,7 @@ func (s skewed) Mix(ctx context.Context, layer int, h, scores expert.Batch) (exp
 func (b *hotBench) run(ctx context.Context, name string, skew float64, keep []expert.ID, prompt, want []int32) (err error) {
 	swarm := simswarm.New(simswarm.Config{Seed: b.o.Seed, Sleep: b.o.sleep(), Link: simswarm.Link{RTT: hotRTT}})
 	defer swarm.Close()
-	for i, held := range spread(b.model.Manifest().IDs(), hotHolders, 1) {
+	for i, held := range (simswarm.Cast{Holders: hotHolders, Replicas: 1}).Shares(b.model.Manifest().IDs()) {
 		set, err := expert.NewSet(b.model, held, ggml.NewPool(1))
 		if err != nil {
 			return err

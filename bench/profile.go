@@ -56,7 +56,7 @@ func (o Options) profileLocal(ctx context.Context, m *expert.Model, pool *ggml.P
 	if err != nil {
 		return split{}, err
 	}
-	layer, err := gating.NewLayer(gating.Config{Model: m.ID(), TopK: m.TopK(), Applier: set})
+	layer, err := gating.NewLayer(gating.Config{Model: m.ID(), Rule: gating.RuleOf(m), Applier: set})
 	if err != nil {
 		return split{}, err
 	}
