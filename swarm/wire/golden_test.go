@@ -157,9 +157,9 @@ func TestGoldens(t *testing.T) {
 			"46000000 02 20 0000000000000000" + modelHex + "03 04 0200 0a00 0000 02000000 0504030201000000" +
 				"64656d6f 0102 0800"},
 		{"want", AppendWant(nil, id, sampleWant()),
-			"3a000000 01 30 0102030405060708 02 000000" + modelHex + "0504030201000000 00000400"},
+			"3a000000 02 30 0102030405060708 02 000000" + modelHex + "0504030201000000 00000400"},
 		{"blob", AppendBlob(nil, id, Blob{Size: 258, Data: []byte("xyz")}),
-			"15000000 01 31 0102030405060708 0201000000000000 78797a"},
+			"15000000 02 31 0102030405060708 0201000000000000 78797a"},
 	} {
 		if got, want := hex.EncodeToString(g.got), strings.ReplaceAll(g.want, " ", ""); got != want {
 			t.Errorf("%s:\n got %s\nwant %s", g.name, got, want)
