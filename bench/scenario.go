@@ -28,6 +28,7 @@ func Scenarios() []Scenario {
 		{"drafts", "a lone stream with drafts and without: code being edited, nothing to look up", drafts},
 		{"liar", "one of eight holders lies, always or seldom: when it is caught", liar},
 		{"plan", "the decision for one layer among a thousand holders: time, memory", plan},
+		{"churn", "real processes: one seeds, seven choose what to hold, it dies, and nodes come and go", churn},
 		{"dht", "the real hash table among a thousand peers in memory: stores and look-ups", dhtTable},
 		{"placement", "10,000 modelled nodes that come and go spread 94 layers of 128 experts", placementAtScale},
 		{"hot-experts", "the most used experts kept at the gating node: rounds a token and rate by memory", hotExperts},

@@ -118,7 +118,12 @@ func (n *Node) start(ctx context.Context, cfg Config, join []string) error {
 	if err != nil {
 		return err
 	}
-	n.cmd = exec.Command(cfg.Exec, cfg.args(n, listen, join)...)
+	return n.run(ctx, cfg, cfg.args(n, listen, join))
+}
+
+// run runs a process and waits for its ready line.
+func (n *Node) run(ctx context.Context, cfg Config, args []string) error {
+	n.cmd = exec.Command(cfg.Exec, args...)
 	// In a process group of its own, a node does not see the Ctrl-C that is
 	// meant for its parent, which stops it in good order.
 	n.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
