@@ -12,7 +12,7 @@ import (
 // memory: as others measure theirs, and then with what a network adds.
 func dhtTable(ctx context.Context, o Options) (Metrics, error) {
 	trial := swarm.DHTTrial{
-		Peers: quickly(&o, 60, 1000), Holders: quickly(&o, 8, 32), Experts: quickly(&o, 64, 16384), Measured: quickly(&o, 32, 1024),
+		Peers: quickly(&o, 60, 1000), Holders: quickly(&o, 8, 16), Experts: quickly(&o, 64, 16384), Measured: quickly(&o, 32, 512),
 		Latency: 10 * time.Millisecond, Dead: 0.1, Seed: o.Seed, Say: o.Progress,
 	}
 	if o.Quick {

@@ -184,6 +184,7 @@ func (n *Node) View() View {
 	}
 	shapes := map[expert.ModelID]swarm.Coverage{}
 	for _, m := range n.net.Models() {
+		m.Coverage = n.net.Coverage(m.Model) // whoever asks for a model's coverage hears of it from then on
 		shapes[m.Model] = m.Coverage
 		v.Models = append(v.Models, n.modelView(m))
 	}

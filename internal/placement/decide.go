@@ -175,7 +175,8 @@ func (d *decider) fillHoles() {
 			why = Missing
 		}
 		if size := d.Experts[h.expert].Bytes; d.free < size && d.batch >= size {
-			d.makeRoom(size, d.worth(&d.Experts[h.expert]))
+			// A third copy gives way to a second one, however hot it is.
+			d.makeRoom(size, math.Inf(1))
 		}
 		if !d.take(h.expert, why) && d.batch <= 0 {
 			break

@@ -188,6 +188,24 @@ func TestSpreads(t *testing.T) {
 	}
 }
 
+// TestTight: with room for two copies and little more, and demand that is far
+// from even, every expert still gets its second holder.
+func TestTight(t *testing.T) {
+	for seed := range uint64(10) {
+		c := newCrowd(seed, 11, 64, func(*rand.Rand) int64 { return 128 })
+		for e := range c.size {
+			c.demand[e] = c.random.ExpFloat64() * c.random.ExpFloat64()
+			c.holds[e%11][e] = true
+		}
+		for range 60 {
+			c.step(t, 0.7)
+		}
+		if n := c.fewest(); n < 2 {
+			t.Errorf("seed %d: an expert has %d holders", seed, n)
+		}
+	}
+}
+
 // TestNoHerd: an expert that all see missing is fetched by the wanted number
 // of nodes, whether there are ten or two hundred.
 func TestNoHerd(t *testing.T) {
