@@ -117,7 +117,7 @@ func newChurnSwarm(ctx context.Context, o Options) (c *churnSwarm, err error) {
 	if c.seeder, err = c.launch(ctx, "--data", c.newDir(), "--model", path, "--gate"); err != nil {
 		return nil, errors.Join(err, c.close())
 	}
-	c.args = []string{"--model", path, "--experts", "auto", "--memory", fmt.Sprint(c.budget)}
+	c.args = []string{"--model", m.ID().String(), "--experts", "auto", "--memory", fmt.Sprint(c.budget)}
 	return c, nil
 }
 

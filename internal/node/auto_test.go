@@ -1,8 +1,11 @@
 package node
 
 import (
+	"context"
 	"fmt"
 	"slices"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -111,5 +114,63 @@ func TestDemandMeter(t *testing.T) {
 	}
 	if _, ok := got[ids[2]]; ok {
 		t.Error("an expert that nobody asked for has a number")
+	}
+}
+
+// TestHandOver: a node that is stopped while only it has experts waits until
+// another that chooses its own has taken them; alone, it says what goes with it.
+func TestHandOver(t *testing.T) {
+	m := tiny(t)
+	ids := m.Manifest().IDs()
+	var size int64
+	for _, p := range m.Manifest().Experts {
+		size += p.Size
+	}
+	var mu sync.Mutex
+	var said []string
+	leave := func(cfg Config, before func(*Node)) {
+		t.Helper()
+		said = nil
+		cfg.Say = func(format string, args ...any) {
+			mu.Lock()
+			defer mu.Unlock()
+			said = append(said, fmt.Sprintf(format, args...))
+		}
+		cfg.Listen, cfg.Models = []string{"/ip4/127.0.0.1/tcp/0"}, []Model{{Name: "tiny", Model: m, Auto: true, Memory: size}}
+		n, err := New(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- n.Run(ctx) }()
+		<-n.Ready()
+		for len(n.sets[m.ID()].IDs()) < len(ids) { // it takes all, being alone
+			<-time.After(20 * time.Millisecond)
+		}
+		before(n)
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+	has := func(text string) bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return slices.ContainsFunc(said, func(s string) bool { return strings.Contains(s, text) })
+	}
+	leave(Config{}, func(*Node) {})
+	if !has("nobody took over layers 0-") {
+		t.Errorf("a node that leaves alone said %q", said)
+	}
+	var heir *Node
+	leave(Config{}, func(n *Node) {
+		heir = running(t, Config{Join: n.Addrs(), Models: []Model{{Name: "tiny", Model: m, Auto: true, Memory: size}}})
+		for len(n.net.Claims(m.ID())) == 0 {
+			<-n.net.Changed()
+		}
+	})
+	if left := len(ids) - len(heir.sets[m.ID()].IDs()); left > 0 || has("nobody took over") {
+		t.Errorf("%d experts were not taken over; it said %q", left, said)
 	}
 }
