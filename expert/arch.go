@@ -61,16 +61,21 @@ type layout struct {
 // file arch_NAME.go and a line here.
 func architectures() map[string]func(*gguf.File) (layout, error) {
 	return map[string]func(*gguf.File) (layout, error){
-		archDeepSeek2:  deepseek2Layout,
-		archGLM4MoE:    glm4moeLayout,
-		archGPTOSS:     gptossLayout,
-		archGraniteMoE: granitemoeLayout,
-		archLlama:      llamaLayout,
-		archOLMoE:      olmoeLayout,
-		archQwen2:      qwen2Layout,
-		archQwen2MoE:   qwen2moeLayout,
-		archQwen3:      qwen3Layout,
-		archQwen3MoE:   qwen3moeLayout,
+		archBailingMoE2: bailingmoe2Layout,
+		archDeepSeek2:   deepseek2Layout,
+		archDots1:       dots1Layout,
+		archErnie45MoE:  ernie45moeLayout,
+		archHunyuanMoE:  hunyuanmoeLayout,
+		archMiniMaxM2:   minimaxm2Layout,
+		archGLM4MoE:     glm4moeLayout,
+		archGPTOSS:      gptossLayout,
+		archGraniteMoE:  granitemoeLayout,
+		archLlama:       llamaLayout,
+		archOLMoE:       olmoeLayout,
+		archQwen2:       qwen2Layout,
+		archQwen2MoE:    qwen2moeLayout,
+		archQwen3:       qwen3Layout,
+		archQwen3MoE:    qwen3moeLayout,
 	}
 }
 

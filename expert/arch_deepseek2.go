@@ -49,15 +49,7 @@ func deepseek2Layout(f *gguf.File) (layout, error) {
 	for l := range s.Layers {
 		t.latent(l, m)
 		t.vector(block(l, "ffn_norm.weight"), s.Dim)
-		if !t.sparse(l) {
-			t.network(l, "", dense)
-			continue
-		}
-		t.experts(l)
-		t.correction(l)
-		if shared > 0 {
-			t.network(l, "_shexp", shared)
-		}
+		t.denseOrShared(l, dense, shared)
 	}
 	return layout{s, d, t.want}, nil
 }

@@ -32,15 +32,7 @@ func glm4moeLayout(f *gguf.File) (layout, error) {
 		t.want[len(t.want)-2].optional = true
 		t.may()
 		t.vector(block(l, "post_attention_norm.weight"), s.Dim)
-		if !t.sparse(l) {
-			t.network(l, "", dense)
-			continue
-		}
-		t.experts(l)
-		t.correction(l)
-		if shared > 0 {
-			t.network(l, "_shexp", shared)
-		}
+		t.denseOrShared(l, dense, shared)
 	}
 	return layout{s, d, t.want}, nil
 }

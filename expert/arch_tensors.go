@@ -110,6 +110,21 @@ func (t *tensors) network(l int, ending string, ff int) {
 	}
 }
 
+// denseOrShared is what follows attention in a model that has dense layers, of
+// width dense, and sparse ones with a correction and shared experts, of width
+// shared together.
+func (t *tensors) denseOrShared(l, dense, shared int) {
+	if !t.sparse(l) {
+		t.network(l, "", dense)
+		return
+	}
+	t.experts(l)
+	t.correction(l)
+	if shared > 0 {
+		t.network(l, "_shexp", shared)
+	}
+}
+
 // experts are the gate and the experts of a sparse layer, in any of the three
 // ways in which files keep them.
 func (t *tensors) experts(l int) {

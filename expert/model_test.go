@@ -226,7 +226,7 @@ func TestRefusesModels(t *testing.T) {
 		"no architecture": {func(c *contents) { c.set("general.architecture", nil) }, "general.architecture is missing", nil},
 		"dense":           {func(c *contents) { c.set("general.architecture", "llama") }, "this is a dense model: no experts to share out", expert.ErrDense},
 		"other": {func(c *contents) { c.set("general.architecture", "mamba"); c.set("mamba.expert_count", uint32(8)) },
-			"architecture mamba is not supported yet; supported: deepseek2, glm4moe", expert.ErrUnsupported},
+			"architecture mamba is not supported yet; supported: bailingmoe2, deepseek2", expert.ErrUnsupported},
 		"odd name": {func(c *contents) { c.set("general.architecture", "a\nb"); c.set("a\nb.expert_count", uint32(8)) },
 			`architecture "a\nb" is not supported yet`, expert.ErrUnsupported},
 		"split":         {func(c *contents) { c.set("split.count", uint16(3)) }, "the file is one of 3 parts of a model", nil},
@@ -314,7 +314,11 @@ func usable(t testing.TB, m *expert.Model) {
 		}
 		w1, w2, w3 := weights.W1, weights.W2, weights.W3
 		for _, w := range weights.Tensors() {
-			if len(w.Data) == 0 || len(w.Data) != w.Type.RowBytes(w.Shape[0])*w.Shape[1] {
+			rows := 1 // of a bias
+			if len(w.Shape) > 1 {
+				rows = w.Shape[1]
+			}
+			if len(w.Data) == 0 || len(w.Data) != w.Type.RowBytes(w.Shape[0])*rows {
 				t.Fatalf("%v: %s %v %v has %d bytes", id, w.Name, w.Type, w.Shape, len(w.Data))
 			}
 		}
@@ -384,6 +388,15 @@ func FuzzNewModel(f *testing.F) {
 		small := smallFile(f, quant)
 		f.Add(small)
 		f.Add(small[:len(small)/2])
+	}
+	for _, family := range synth.Families() {
+		c := synth.Config{Family: family, Quant: "Q8_0", Shape: expert.Shape{Layers: 2, Experts: 8, TopK: 2, Dim: 32, FF: 32, Vocab: 260, Context: 8,
+			Heads: 1, KVHeads: 1, HeadDim: 32, RopeBase: 1e4, NormEps: 1e-6}}
+		var b bytes.Buffer
+		if err := synth.Write(context.Background(), &b, c, nil); err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b.Bytes())
 	}
 	parts := takeApart(f, smallFile(f, "Q8_0"))
 	parts.set("qwen3moe.expert_count", uint32(3))

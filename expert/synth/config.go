@@ -22,7 +22,9 @@ type Config struct {
 }
 
 // Names lists the shapes that [Named] knows.
-func Names() []string { return []string{"tiny", "olmoe", "lumabri", "qwen3-30b-a3b"} }
+func Names() []string {
+	return []string{"tiny", "olmoe", "lumabri", "qwen3-30b-a3b", "mixtral-8x7b", "qwen1.5-moe-a2.7b", "granite-3-3b-a800m", "gpt-oss-20b", "deepseek2-64", "glm-4.5-air"}
+}
 
 // Named returns the config of a named shape, with seed 1.
 func Named(name string) (Config, error) {
@@ -41,6 +43,30 @@ func Named(name string) (Config, error) {
 	case "qwen3-30b-a3b":
 		c.Shape = expert.Shape{Layers: 48, Experts: 128, TopK: 8, Dim: 2048, FF: 768, Vocab: 151936, Context: 32768,
 			Heads: 32, KVHeads: 4, HeadDim: 128}
+	case "mixtral-8x7b":
+		c.Family = "llama"
+		c.Shape = expert.Shape{Layers: 32, Experts: 8, TopK: 2, Dim: 4096, FF: 14336, Vocab: 32000, Context: 32768,
+			Heads: 32, KVHeads: 8, HeadDim: 128}
+	case "qwen1.5-moe-a2.7b": // its experts are no whole blocks of K-quants wide
+		c.Family, c.Quant = "qwen2moe", "Q8_0"
+		c.Shape = expert.Shape{Layers: 24, Experts: 60, TopK: 4, Dim: 2048, FF: 1408, Vocab: 151936, Context: 8192,
+			Heads: 16, KVHeads: 16, HeadDim: 128}
+	case "granite-3-3b-a800m":
+		c.Family = "granitemoe"
+		c.Shape = expert.Shape{Layers: 32, Experts: 40, TopK: 8, Dim: 1536, FF: 512, Vocab: 49155, Context: 4096,
+			Heads: 24, KVHeads: 8, HeadDim: 64}
+	case "gpt-oss-20b":
+		c.Family, c.Quant = "gpt-oss", "MXFP4_MOE"
+		c.Shape = expert.Shape{Layers: 24, Experts: 32, TopK: 4, Dim: 2880, FF: 2880, Vocab: 201088, Context: 131072,
+			Heads: 64, KVHeads: 8, HeadDim: 64}
+	case "deepseek2-64": // DeepSeek V2 Lite's sizes, nearly, with V3's compressed queries and groups
+		c.Family = "deepseek2"
+		c.Shape = expert.Shape{Layers: 27, Experts: 64, TopK: 6, Dim: 2048, FF: 1536, Vocab: 102400, Context: 32768,
+			Heads: 16, KVHeads: 16, HeadDim: 128}
+	case "glm-4.5-air":
+		c.Family, c.Quant = "glm4moe", "Q8_0"
+		c.Shape = expert.Shape{Layers: 46, Experts: 128, TopK: 8, Dim: 4096, FF: 1408, Vocab: 151552, Context: 131072,
+			Heads: 96, KVHeads: 8, HeadDim: 128}
 	default:
 		return Config{}, fmt.Errorf("synthetic shape %.40q is unknown; there are %s", name, strings.Join(Names(), ", "))
 	}

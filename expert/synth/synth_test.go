@@ -232,7 +232,8 @@ func TestHalf(t *testing.T) {
 
 // TestNamed: the named shapes have the sizes of the models they stand for.
 func TestNamed(t *testing.T) {
-	for name, gigabytes := range map[string]float64{"tiny": 0.0024, "olmoe": 4.2, "lumabri": 2.2, "qwen3-30b-a3b": 19.0} {
+	for name, gigabytes := range map[string]float64{"tiny": 0.0024, "olmoe": 4.2, "lumabri": 2.2, "qwen3-30b-a3b": 19.0,
+		"mixtral-8x7b": 28.9, "qwen1.5-moe-a2.7b": 15.2, "granite-3-3b-a800m": 2.05, "gpt-oss-20b": 11.9, "deepseek2-64": 9.9, "glm-4.5-air": 112} {
 		c, err := Named(name)
 		if err != nil {
 			t.Fatal(err)

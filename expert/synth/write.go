@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/moeswarm/moeswarm/expert"
@@ -131,7 +132,7 @@ func (c Config) arch() string {
 // layerWidth is feed_forward_length: of a dense layer, or, in architectures
 // that have no other key for it, of an expert.
 func (c Config) layerWidth(f family) int {
-	if a := c.arch(); !f.dense && (a == "llama" || a == "olmoe" || a == "granitemoe") {
+	if a := c.arch(); !f.dense && slices.Contains([]string{"llama", "olmoe", "granitemoe", "hunyuan-moe", "minimax-m2"}, a) {
 		return c.Shape.FF
 	}
 	return c.Shape.FF * max(c.Shape.TopK, 1)

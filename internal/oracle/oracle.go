@@ -72,7 +72,7 @@ func newCase(family, quant string) Case {
 	switch family {
 	case "llama+single": // llama.cpp no longer loads one tensor per expert
 		c.As = "llama/" + quant
-	case "olmoe": // llama.cpp knows it with as many key heads as query heads only
+	case "olmoe", "dots1": // llama.cpp knows it with as many key heads as query heads only
 		c.Config.Shape.KVHeads = 4
 	case "deepseek2+lite": // llama.cpp knows it by its 27 layers
 		c.Config.Shape.Layers, c.Config.Shape.FF = 27, 32
