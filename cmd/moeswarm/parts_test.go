@@ -33,7 +33,7 @@ type process struct {
 // launch starts a node on loopback; it need not become ready.
 func launch(t *testing.T, data string, args ...string) (p *process, ready func() bool) {
 	t.Helper()
-	args = append([]string{"node", "--data", data, "--mdns=false", "--nat=false", "--while-stdin",
+	args = append([]string{"node", "--data", data, "--yield", "off", "--mdns=false", "--nat=false", "--while-stdin",
 		"--listen", "/ip4/127.0.0.1/tcp/0", "--http", "127.0.0.1:0"}, args...)
 	p = &process{cmd: exec.Command(built(t), args...), err: &safeBuffer{}}
 	p.cmd.Stderr = p.err
