@@ -32,9 +32,8 @@ type Counts struct {
 // layerCounts grow instead of the old ones shrinking: a row weighs more and more,
 // until all are scaled down.
 type layerCounts struct {
-	rows    []float64 // by expert
-	weight  float64   // of a row now
-	perStep float64
+	rows   []float64 // by expert
+	weight float64   // of a row now
 }
 
 const scaleDown = 1e12
