@@ -26,8 +26,10 @@ var arrows = map[string][]string{
 	"gating/draft":        {},
 	"gating/hot":          {"expert"},
 	"gating/prompt":       {"expert"},
+	"gating/chat":         {"gating/grammar", "gating/prompt"},
+	"gating/grammar":      {},
 	"gating/trunk":        {"expert", "internal/ggml"},
-	"gating/engine":       {"expert", "gating", "gating/draft", "gating/prompt", "gating/trunk"},
+	"gating/engine":       {"expert", "gating", "gating/draft", "gating/grammar", "gating/prompt", "gating/trunk"},
 	"routing":             {"expert"},
 	"routing/audit":       {"expert", "routing"},
 	"swarm":               {"expert", "gating/prompt", "routing", "swarm/wire"},
@@ -38,9 +40,10 @@ var arrows = map[string][]string{
 	"internal/entry":      {"expert", "gating/prompt"},
 	"internal/ggml":       {"internal/gguf"},
 	"internal/gguf":       {},
-	"internal/httpapi":    {"expert", "gating/prompt"},
+	"internal/httpapi":    {"expert", "gating/prompt", "internal/reply"},
 	"internal/localswarm": {},
 	"internal/owner":      {},
+	"internal/reply":      {"gating/prompt"},
 	"internal/placement":  {},
 	"internal/simswarm":   {"expert", "routing"},
 	"internal/delayrelay": {"internal/simswarm"},
@@ -50,7 +53,7 @@ var arrows = map[string][]string{
 	"internal/tree":       {},
 	// The composition: the one place besides cmd and bench where the engine
 	// and the network meet.
-	"internal/node": {"expert", "expert/content", "internal/transfer", "gating", "gating/hot", "gating/engine", "gating/prompt", "gating/trunk", "internal/entry",
+	"internal/node": {"expert", "expert/content", "internal/transfer", "gating", "gating/chat", "gating/hot", "gating/engine", "gating/prompt", "gating/trunk", "internal/entry",
 		"internal/ggml", "internal/gguf", "internal/httpapi", "internal/owner", "internal/placement", "internal/tokenizer", "routing", "routing/audit", "swarm"},
 	"internal/oracle":        {"expert", "expert/synth"},
 	"internal/demo/demotest": {"expert", "internal/demo"},
@@ -66,6 +69,7 @@ var confined = []struct {
 	{"github.com/multiformats/", []string{"swarm"}, "the network library is wrapped once"},
 	{"C", []string{"internal/ggml"}, "cgo lives in one package, so that its source can be swapped"},
 	{"github.com/ollama/ollama/ml", []string{"internal/ggml"}, "ggml lives in one package, so that its source can be swapped"},
+	{"github.com/ardanlabs/jinja", []string{"gating/chat"}, "templates are strangers' programs and run in a process of their own"},
 	{"github.com/ollama/ollama/tokenizer", []string{"internal/tokenizer"}, "hostile vocabularies are checked there first"},
 }
 

@@ -9,7 +9,7 @@ import (
 // promptProtocol carries one prompt a stream: a prompt frame one way; chunks
 // and a prompt end the other. Keep-alives go both ways all the time, because
 // an answer may take long to begin and a peer that vanished says nothing.
-const promptProtocol protocol.ID = "/moeswarm/prompt/1"
+const promptProtocol protocol.ID = "/moeswarm/prompt/2"
 
 const (
 	// promptBeat is the pause between two keep-alives.

@@ -12,11 +12,10 @@ import (
 	"os"
 	"os/signal"
 	"strings"
-	"syscall"
 
-	"github.com/moeswarm/moeswarm/internal/simswarm"
-
+	"github.com/moeswarm/moeswarm/gating/chat"
 	"github.com/moeswarm/moeswarm/internal/ggml"
+	"github.com/moeswarm/moeswarm/internal/simswarm"
 )
 
 // program is what a command may use of the world outside.
@@ -38,6 +37,7 @@ func commands() []command {
 	return []command{
 		{"node", "run a node: hold experts, gate models, serve HTTP", program.node},
 		{"run", "complete a prompt on a throwaway local swarm, or at a node", program.run},
+		{"chat", "talk to a model at the terminal", program.chat},
 		{"pause", "leave the machine to its owner for a while", program.pause},
 		{"resume", "end a pause", program.resume},
 		{"status", "show the swarm as a running node sees it", program.status},
@@ -51,7 +51,7 @@ func commands() []command {
 }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), signals(os.Args[1:])...)
 	defer stop()
 	go func() {
 		<-ctx.Done()
@@ -81,6 +81,10 @@ func (e usageError) Unwrap() error { return e.error }
 
 func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
+// templateWorker is the command, for nodes and not for people, in whose process
+// chat templates run.
+const templateWorker = "chat-template-worker"
+
 // run does what args say.
 func run(ctx context.Context, args []string, getenv func(string) string, stdin io.Reader, stdout, stderr io.Writer) error {
 	p := program{getenv: getenv, stdin: stdin, stdout: stdout, stderr: stderr}
@@ -98,6 +102,9 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdin i
 		return nil
 	case "-version", "--version":
 		args[0] = "version"
+	}
+	if args[0] == templateWorker {
+		return chat.Serve(stdin, stdout)
 	}
 	for _, c := range commands() {
 		if c.name == args[0] {
@@ -120,6 +127,7 @@ Usage: moeswarm COMMAND [FLAGS]
 "moeswarm COMMAND -h" shows every flag, with examples. To begin:
 
   moeswarm run "func main() {"            a local swarm completes a prompt
+  moeswarm chat                           a local swarm to talk to
   moeswarm node --model demo --gate       a node that others can join
 `)
 }

@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -17,6 +18,7 @@ import (
 
 	"github.com/moeswarm/moeswarm/expert"
 	"github.com/moeswarm/moeswarm/expert/content"
+	"github.com/moeswarm/moeswarm/gating/chat"
 	"github.com/moeswarm/moeswarm/gating/engine"
 	"github.com/moeswarm/moeswarm/internal/demo"
 	"github.com/moeswarm/moeswarm/internal/node"
@@ -37,6 +39,7 @@ type nodeFlags struct {
 	via          list
 	http         string
 	hosts        list
+	access       accessFlags
 	models       list
 	ticket       string
 	disk         byteSize
@@ -47,6 +50,7 @@ type nodeFlags struct {
 	memory       string
 	gate         bool
 	audit        string
+	template     string
 	threads      int
 	answers      int
 	drafts       string
@@ -88,6 +92,7 @@ func (p program) node(ctx context.Context, args []string) error {
 	fs.Var(&f.via, "rendezvous-via", "`multiaddr` of a node of another hash table to meet through, with /p2p/ID at its end; may be repeated")
 	fs.StringVar(&f.http, "http", "127.0.0.1:4180", "`host:port` of the HTTP endpoint; \"none\" for no endpoint")
 	fs.Var(&f.hosts, "http-name", "further host `name` by which HTTP clients may address this node; may be repeated")
+	f.access.register(fs)
 	fs.Var(&f.models, "model", "GGUF `file`, name of an imported model, \"demo\", or the id of a model, whose parts then come from peers; may be repeated")
 	fs.StringVar(&f.ticket, "ticket", "", "`string` that \"moeswarm invite\" printed: whom to join, and the model; --join takes it, too")
 	fs.Var(&f.disk, "disk", "`size` that parts of models from peers may take on disk, such as 20GiB; what most others hold goes first (default: no bound)")
@@ -98,6 +103,7 @@ func (p program) node(ctx context.Context, args []string) error {
 	fs.StringVar(&f.memory, "memory", "", "`amount` of memory and disk for experts that the node chooses itself with --experts auto, such as 2GiB, for each model")
 	fs.BoolVar(&f.gate, "gate", false, "run the models' trunks and complete prompts; experts that are not held here are asked of peers")
 	fs.StringVar(&f.audit, "audit", "auto", "how a gating node checks what peers answer: auto, by their standing; always; off")
+	fs.StringVar(&f.template, "chat-template", "", "use the built-in chat template of this `name` instead of the models' own: "+strings.Join(chat.Names(), ", "))
 	fs.IntVar(&f.threads, "threads", 0, "`processors` to compute with (default: all)")
 	fs.IntVar(&f.answers, "answers", 0, "answers a gating node works on at a time per model; four times as many wait, in fair turns between users (default 16)")
 	fs.StringVar(&f.kvMemory, "kv-memory", "", "`size`, such as 8GiB, that a gating node's answers may take for their keys and values, those kept of earlier prompts included (default: a quarter of the machine's memory)")
@@ -227,7 +233,7 @@ func (p program) nodeConfig(f nodeFlags) (node.Config, error) {
 	}
 	cfg := node.Config{
 		Version: version(), Listen: f.listen, Announce: f.announce, Join: f.join, MDNS: f.mdns, Hosts: f.hosts,
-		Threads: f.threads, Answers: f.answers, Audit: f.audit,
+		Template: f.template, Threads: f.threads, Answers: f.answers, Audit: f.audit,
 		Log: slog.New(slog.NewTextHandler(p.stderr, &slog.HandlerOptions{Level: level})),
 		Say: p.say, Misbehave: p.misbehave,
 	}
@@ -248,6 +254,12 @@ func (p program) nodeConfig(f nodeFlags) (node.Config, error) {
 	cfg.HalfAnswers = f.answersF16
 	if f.answersF16 && f.sums == "partial" {
 		return cfg, usagef("--answers-f16 and --sums partial exclude each other")
+	}
+	if f.template != "" && !slices.Contains(chat.Names(), f.template) {
+		return cfg, usagef("--chat-template %.40q: there are %s", f.template, strings.Join(chat.Names(), ", "))
+	}
+	if exec, err := os.Executable(); err == nil {
+		cfg.TemplateWorker = []string{exec, templateWorker}
 	}
 	switch f.sums {
 	case "exact":
@@ -294,7 +306,7 @@ func (p program) nodeConfig(f nodeFlags) (node.Config, error) {
 		return cfg, usagef("--http %q: want host:port, such as 127.0.0.1:4180, or none", f.http)
 	}
 	cfg.HTTP = f.http
-	return cfg, nil
+	return cfg, f.access.set(&cfg)
 }
 
 // say prints a line for people.

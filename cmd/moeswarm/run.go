@@ -137,6 +137,7 @@ func (p program) ask(ctx context.Context, f runFlags, url, prompt string, s *loc
 	if err != nil {
 		return usageError{err}
 	}
+	c = c.WithKey(p.getenv("MOESWARM_API_KEY"))
 	req := client.Request{Prompt: prompt, MaxTokens: f.tokens, Temperature: f.temperature, BestEffort: f.bestEffort}
 	if s == nil {
 		req.Model = f.model

@@ -30,6 +30,7 @@ func (p program) status(ctx context.Context, args []string) error {
 	if err != nil {
 		return usageError{err}
 	}
+	c = c.WithKey(p.getenv("MOESWARM_API_KEY"))
 	var v node.View
 	if err := c.Get(ctx, "/v1/swarm", &v); err != nil {
 		return err

@@ -30,12 +30,20 @@ func (e *Engine) complete(ctx context.Context, r prompt.Request, yield func(prom
 	defer e.queue.leave(r.User)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	if r.Task == prompt.TaskTokenize || r.Task == prompt.TaskDetokenize {
+		return e.tokenTask(ctx, r, yield)
+	}
 	s, err := e.newSequence(ctx, r)
 	if err != nil {
 		return err
 	}
+	chunk := prompt.Chunk{PromptTokens: s.prompt}
+	if r.Chat != nil {
+		chunk.Tools, chunk.Thinks = e.cfg.Chat.Tools(), s.thinks // in the first chunk only
+	}
 	if s.tokens == nil { // nothing left to draw
-		yield(prompt.Chunk{PromptTokens: s.prompt, Finish: s.finish})
+		chunk.Finish = s.finish
+		yield(chunk)
 		return nil
 	}
 	if !e.queue.push(s) {
@@ -49,14 +57,25 @@ func (e *Engine) complete(ctx context.Context, r prompt.Request, yield func(prom
 		select {
 		case t, ok := <-s.tokens:
 			switch {
+			case ok && t.embedding != nil:
+				yield(prompt.Chunk{PromptTokens: s.prompt, Embedding: t.embedding, Finish: prompt.FinishStop})
+				return nil
 			case ok:
-				if !yield(prompt.Chunk{PromptTokens: s.prompt, HasToken: true, Token: t.id, Bytes: e.cfg.Tokenizer.Bytes(t.id), Dropped: t.dropped, Drafts: t.drafts, Cached: t.cached}) {
+				chunk.HasToken, chunk.Token, chunk.Dropped, chunk.Drafts = true, t.id, t.dropped, t.drafts
+				chunk.Cached = t.cached
+				chunk.Bytes, chunk.Mark = e.cfg.Tokenizer.Bytes(t.id), e.cfg.Tokenizer.Mark(t.id)
+				chunk.Logprob, chunk.Top = t.logprob, t.top
+				for i := range chunk.Top {
+					chunk.Top[i].Bytes = e.textOf(chunk.Top[i].Token)
+				}
+				if !yield(chunk) {
 					return nil
 				}
+				chunk.Tools, chunk.Thinks = prompt.ToolsNone, false
 			case s.err != nil:
 				return s.err
 			default:
-				yield(prompt.Chunk{PromptTokens: s.prompt, Finish: s.finish, Drafts: s.drafts, Cached: s.cached})
+				yield(prompt.Chunk{PromptTokens: s.prompt, Finish: s.finish, Tools: chunk.Tools, Thinks: chunk.Thinks, Drafts: s.drafts, Cached: s.cached})
 				return nil
 			}
 		case <-ctx.Done():
@@ -66,3 +85,11 @@ func (e *Engine) complete(ctx context.Context, r prompt.Request, yield func(prom
 }
 
 func errStopping() error { return fmt.Errorf("%w: the node is stopping", prompt.ErrLost) }
+
+// textOf is what a token is shown as: its bytes, or its name.
+func (e *Engine) textOf(id int32) []byte {
+	if b := e.cfg.Tokenizer.Bytes(id); len(b) > 0 {
+		return b
+	}
+	return []byte(e.cfg.Tokenizer.Mark(id))
+}

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/moeswarm/moeswarm/expert"
+	"github.com/moeswarm/moeswarm/gating/grammar"
+	"github.com/moeswarm/moeswarm/gating/prompt"
 	"github.com/moeswarm/moeswarm/gating/trunk"
 )
 
@@ -19,6 +21,9 @@ type Forwarder interface {
 	// call; it writes to them. After an error the same step may be run again.
 	// An error that wraps expert.ErrNoHolder says which experts are missing.
 	Forward(ctx context.Context, s trunk.Step) (expert.Batch, error)
+	// Hidden gives the hidden states that the last step was asked for,
+	// (len(s.Hidden), width), until the next call.
+	Hidden() expert.Batch
 	// Spent says how long the last step computed, and how long it waited for
 	// experts.
 	Spent() (compute, experts time.Duration)
@@ -42,6 +47,17 @@ type Tokenizer interface {
 	Encode(text string, special bool) ([]int32, error)
 	Bytes(id int32) []byte
 	EndsText(id int32) bool
+	// Mark is the text of a control token, which has no bytes.
+	Mark(id int32) string
+}
+
+// Renderer makes prompts of conversations. *chat.Renderer is one.
+type Renderer interface {
+	// Render's errors wrap prompt.ErrBadRequest.
+	Render(ctx context.Context, c *prompt.Chat) (string, error)
+	Tools() prompt.ToolSyntax
+	// ForcedCall is the grammar of an answer that has to be a tool call.
+	ForcedCall(c *prompt.Chat) (*grammar.Grammar, error)
 }
 
 // Config is what an engine is made of. Zero numbers take the default.
@@ -59,8 +75,9 @@ type Config struct {
 	// together and without what holders compute. The longer, the more groups
 	// of sequences advance out of phase. nil: never, all experts are at home.
 	Away    func() time.Duration
-	Vocab   int // logits per row
-	Context int // tokens a sequence may have, prompt and answer together
+	Chat    Renderer // nil: conversations are refused
+	Vocab   int      // logits per row
+	Context int      // tokens a sequence may have, prompt and answer together
 
 	// Memory bounds what keys and values take, in bytes, those kept of
 	// earlier answers included; 0: no bound. An answer ends when it alone has

@@ -3,7 +3,10 @@ package engine
 import (
 	"context"
 	"errors"
+	"sync"
 	"sync/atomic"
+
+	"github.com/moeswarm/moeswarm/gating/grammar"
 )
 
 // Engine completes prompts with one model.
@@ -11,6 +14,9 @@ type Engine struct {
 	cfg   Config
 	queue *queue
 	began atomic.Bool // Run was called
+	// vocabulary is the tokens by their bytes; made when the first grammar
+	// comes, since most engines never see one.
+	vocabulary func() *grammar.Vocabulary
 
 	running                   atomic.Int64
 	prefilled, decoded, steps atomic.Uint64
@@ -25,7 +31,10 @@ func New(cfg Config) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Engine{cfg: cfg, queue: newQueue(cfg.MaxRunning + cfg.MaxWaiting)}, nil
+	vocabulary := sync.OnceValue(func() *grammar.Vocabulary {
+		return grammar.NewVocabulary(cfg.Vocab, cfg.Tokenizer.Bytes, cfg.Tokenizer.EndsText)
+	})
+	return &Engine{cfg: cfg, vocabulary: vocabulary, queue: newQueue(cfg.MaxRunning + cfg.MaxWaiting)}, nil
 }
 
 // Stats counts what an engine does.

@@ -357,6 +357,8 @@ func TestFailedStep(t *testing.T) {
 
 type oddTrunk struct{ out expert.Batch }
 
+func (o oddTrunk) Hidden() expert.Batch { return expert.Batch{} }
+
 func (o oddTrunk) Forward(context.Context, trunk.Step) (expert.Batch, error) { return o.out, nil }
 func (o oddTrunk) Spent() (compute, experts time.Duration)                   { return 0, 0 }
 

@@ -53,6 +53,13 @@ func (fakeTokenizer) Bytes(id int32) []byte {
 	return []byte{byte('A' + id)}
 }
 
+func (fakeTokenizer) Mark(id int32) string {
+	if id == fakeEnd {
+		return "<end>"
+	}
+	return ""
+}
+
 func (fakeTokenizer) EndsText(id int32) bool { return id == fakeEnd }
 
 // fakeLogits are those of a model whose next token depends on every token
@@ -213,12 +220,19 @@ func referenceOf(model func([]int32, []float32), r prompt.Request, context int) 
 			return answer, prompt.FinishLength
 		}
 		model(ids, logits)
-		id, err := s.draw(logits, ids[max(0, len(ids)-recentTokens):], r.Sampling, len(answer))
+		id, err := drawAt(&s, logits, ids[max(0, len(ids)-recentTokens):], r.Sampling, len(answer))
 		if err != nil {
 			panic(err)
 		}
 		ids = append(ids, id)
 	}
+}
+
+// drawAt draws the token at index index of an answer without penalties on its
+// own tokens.
+func drawAt(s *sampler, logits []float32, recent []int32, p prompt.Sampling, index int) (int32, error) {
+	drawn, err := s.draw(logits, recent, &drawing{sampling: p, drawn: index})
+	return drawn.id, err
 }
 
 // start runs an engine until the test ends or stop is called; stop checks
@@ -295,3 +309,5 @@ func randomRequest(rng *rand.Rand) prompt.Request {
 	}
 	return r
 }
+
+func (f *fakeTrunk) Hidden() expert.Batch { return expert.Batch{} }

@@ -115,8 +115,12 @@ func (g *guesser) draft(ctx context.Context, s *sequence, p *draft.Proposal, mor
 		var sure float64
 		var bad error
 		err := g.feed(ctx, s.guess, next, func(logits []float32) {
-			id, bad = g.sampler.draw(logits, recent[max(0, len(recent)-recentTokens):], s.sampling, len(s.ids)-s.prompt+len(p.Tokens))
-			if bad == nil {
+			// What the answer is bound to otherwise is left to the model itself.
+			plain := drawing{sampling: s.drawing.sampling, drawn: len(s.ids) - s.prompt + len(p.Tokens)}
+			plain.sampling.Bias = nil
+			var pick pick
+			pick, bad = g.sampler.draw(logits, recent[max(0, len(recent)-recentTokens):], &plain)
+			if id = pick.id; bad == nil {
 				sure = probability(logits, id)
 			}
 		})

@@ -231,7 +231,9 @@ func (l *loop) advance(n *lane) {
 		l.queue.charge(m.user, m.rows+len(m.draft))
 		m.fed += m.rows
 		noteDropped(m, n.effort, 0, m.rows)
-		if m.pending() == 0 {
+		if m.pool != nil {
+			l.embed(m, n)
+		} else if m.pending() == 0 {
 			l.verify(m, n.logits, n.effort)
 		}
 	}
@@ -242,6 +244,7 @@ type member struct {
 	*sequence
 	rows       int // how many of its next tokens are in the step, its draft aside
 	row, logit int // its first row, and its first row of logits
+	hidden     int // its first hidden state
 }
 
 // members are the sequences that have rows in the step, with their drafts.
@@ -270,7 +273,8 @@ func (l *loop) members(ctx context.Context, ready []*sequence, rows []int) (in [
 // given, and its draft after them, and tells each where its rows are.
 func batch(in []member) (step trunk.Step) {
 	for i, m := range in {
-		in[i].row, in[i].logit = len(step.Tokens), len(step.Logits)
+		first := len(step.Tokens)
+		in[i].row, in[i].logit, in[i].hidden = first, len(step.Logits), len(step.Hidden)
 		add := func(id int32, pos int) {
 			step.Tokens = append(step.Tokens, id)
 			step.Positions = append(step.Positions, pos)
@@ -278,6 +282,12 @@ func batch(in []member) (step trunk.Step) {
 		}
 		for pos := m.fed; pos < m.fed+m.rows; pos++ {
 			add(m.ids[pos], pos)
+		}
+		if m.pool != nil {
+			for i := range m.rows {
+				step.Hidden = append(step.Hidden, first+i)
+			}
+			continue
 		}
 		if m.fed+m.rows < len(m.ids) {
 			continue
@@ -336,18 +346,25 @@ func (l *loop) verify(m member, logits expert.Batch, effort *gating.BestEffort) 
 // reports whether the answer goes on with the token expected.
 func (l *loop) draw(s *sequence, logits []float32, expected int32) bool {
 	recent := s.ids[max(0, len(s.ids)-recentTokens):]
-	id, err := l.sampler.draw(logits, recent, s.sampling, len(s.ids)-s.prompt)
+	pick, err := l.sampler.draw(logits, recent, s.drawing)
+	if err == nil {
+		err = s.drawing.accept(pick.id)
+	}
 	if err != nil {
-		l.end(s, "", fmt.Errorf("%w: %w", prompt.ErrLost, err))
+		if !errors.Is(err, prompt.ErrBadRequest) { // a schema that cannot be followed is no better elsewhere
+			err = fmt.Errorf("%w: %w", prompt.ErrLost, err)
+		}
+		l.end(s, "", err)
 		return false
 	}
+	id := pick.id
 	if id == expected {
 		s.drafts.Accepted++
 		l.accepted.Add(1)
 	}
 	s.ids = append(s.ids, id)
 	s.drawn++
-	s.tokens <- drawn{id, s.dropped, s.drafts, s.cached}
+	s.tokens <- drawn{pick: pick, dropped: s.dropped, drafts: s.drafts, cached: s.cached}
 	s.dropped = prompt.Dropped{}
 	l.decoded.Add(1)
 	switch {

@@ -75,6 +75,9 @@ func (m *memory) admit(s *sequence) bool {
 // match finds the kept sequence with the longest common beginning. The last
 // token is always computed: its logits are wanted.
 func (m *memory) match(s *sequence) (best *kept, common int) {
+	if s.pool != nil {
+		return nil, 0 // it wants the hidden state of every token
+	}
 	for _, k := range m.kept {
 		if k.user != s.user {
 			continue

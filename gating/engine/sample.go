@@ -2,6 +2,7 @@ package engine
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -19,31 +20,46 @@ var errLogits = errors.New("the trunk gave logits that are not finite numbers")
 // sampler draws tokens. It holds scratch memory only: what it draws depends
 // on its arguments alone.
 type sampler struct {
-	cands   []candidate // as long as the vocabulary
-	border  []candidate // see topK
-	weights []float64   // of the candidates that are left
-	rng     rand.PCG
+	logprobs []float32   // of the model
+	cands    []candidate // as long as the vocabulary
+	border   []candidate // see topK
+	weights  []float64   // of the candidates that are left
+	rng      rand.PCG
 }
 
-// draw draws the token at index index of an answer. It writes to logits.
+// draw draws the next token of an answer, of which recent are the last tokens,
+// prompt included. It writes to logits and changes nothing else: the answer
+// goes on once its drawing has accepted the token.
 //
-// The steps and their order are llama.cpp's: the penalty on recent tokens,
-// top-k, top-p, min-p, temperature. So top-p and min-p judge probabilities at
-// temperature 1, top-p among what top-k has left; min-p compares with the
-// best token. At temperature 0 it is the best token after the penalty, the
-// lowest id among equals.
-func (s *sampler) draw(logits []float32, recent []int32, p prompt.Sampling, index int) (int32, error) {
+// The steps and their order: penalties on recent tokens and on those of the
+// answer, biases, the grammar, then llama.cpp's: top-k, top-p, min-p,
+// temperature. So top-p and min-p judge probabilities at temperature 1, top-p
+// among what top-k has left; min-p compares with the best token. At
+// temperature 0 it is the best token of those that are left, the lowest id
+// among equals.
+func (s *sampler) draw(logits []float32, recent []int32, d *drawing) (pick, error) {
+	p := d.sampling
+	var model scores
+	if d.logprobs {
+		model = s.score(logits, d.alternatives) // before anything changes them
+	}
 	penalise(logits, recent, p.RepeatPenalty)
+	d.adjust(logits)
+	if d.matcher != nil {
+		if err := d.matcher.Mask(logits); err != nil {
+			return pick{}, fmt.Errorf("%w: %w", prompt.ErrBadRequest, err)
+		}
+	}
 	best, err := argmax(logits)
 	if err != nil {
-		return 0, err
+		return pick{}, err
 	}
 	if p.Temperature == 0 {
-		return best, nil
+		return model.pick(best), nil
 	}
-	s.rng.Seed(p.Seed, uint64(index))
+	s.rng.Seed(p.Seed, uint64(d.drawn))
 	left := s.narrow(logits, logits[best], p)
-	return s.pick(left, logits[best], p.Temperature), nil
+	return model.pick(s.pick(left, logits[best], p.Temperature)), nil
 }
 
 // penalise makes recent tokens less likely, each once however often it

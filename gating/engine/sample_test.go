@@ -112,7 +112,7 @@ func TestNarrowEqualsObvious(t *testing.T) {
 		p := randomSampling(rng, len(logits))
 		want := obviousLeft(logits, recent, p)
 		x := slices.Clone(logits)
-		id, err := s.draw(x, recent, p, rng.IntN(1000))
+		id, err := drawAt(&s, x, recent, p, rng.IntN(1000))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -167,14 +167,14 @@ func TestDrawDistribution(t *testing.T) {
 		same := 0 // neighbouring indices with the same token
 		last := int32(-1)
 		for i := range n {
-			id, _ := s.draw(slices.Clone(logits), recent, p, i)
+			id, _ := drawAt(&s, slices.Clone(logits), recent, p, i)
 			seen[id]++
 			if id == last {
 				same++
 			}
 			last = id
 			if i%1000 == 0 {
-				if again, _ := other.draw(slices.Clone(logits), recent, p, i); again != id {
+				if again, _ := drawAt(&other, slices.Clone(logits), recent, p, i); again != id {
 					t.Fatalf("%+v, index %d: %d, then %d", p, i, id, again)
 				}
 			}
@@ -212,7 +212,7 @@ func TestDrawGreedy(t *testing.T) {
 		{nil, nil, 0, -1},
 	} {
 		var s sampler
-		id, err := s.draw(slices.Clone(c.logits), c.recent, prompt.Sampling{RepeatPenalty: c.penalty}, 0)
+		id, err := drawAt(&s, slices.Clone(c.logits), c.recent, prompt.Sampling{RepeatPenalty: c.penalty}, 0)
 		if (err != nil) != (c.want < 0) || (err == nil && id != c.want) || (err != nil && !errors.Is(err, errLogits)) {
 			t.Errorf("%v: got %d, %v; want %d", c.logits, id, err, c.want)
 		}
@@ -235,7 +235,7 @@ func TestDrawExtremes(t *testing.T) {
 			t.Fatal(err)
 		}
 		for i := range 20 {
-			if id, err := s.draw([]float32{1e30, -1e30, 0, float32(math.Inf(-1)), 1e30}, []int32{2, 4}, p, i); err != nil || id == 3 {
+			if id, err := drawAt(&s, []float32{1e30, -1e30, 0, float32(math.Inf(-1)), 1e30}, []int32{2, 4}, p, i); err != nil || id == 3 {
 				t.Errorf("%+v: %d, %v", p, id, err)
 			}
 		}
@@ -250,7 +250,7 @@ func TestDrawAllocatesNothing(t *testing.T) {
 		i := 0
 		draw := func() {
 			i++
-			if _, err := s.draw(logits, recent, p, i); err != nil {
+			if _, err := drawAt(&s, logits, recent, p, i); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -298,7 +298,7 @@ func BenchmarkDraw(b *testing.B) {
 			var s sampler
 			b.ReportAllocs()
 			for i := 0; b.Loop(); i++ {
-				if _, err := s.draw(logits, recent, p, i); err != nil {
+				if _, err := drawAt(&s, logits, recent, p, i); err != nil {
 					b.Fatal(err)
 				}
 			}

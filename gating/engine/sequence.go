@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/moeswarm/moeswarm/gating/draft"
@@ -15,12 +17,14 @@ type sequence struct {
 	// Fixed once made. The context is that of the caller of Complete; it
 	// travels with the sequence because its end has to reach the goroutine
 	// that runs the sequence.
-	ctx      context.Context
-	user     string
-	sampling prompt.Sampling
-	share    float32 // of each row's gate mass that may be left out
-	prompt   int     // tokens of the prompt, the first of ids
-	limit    int     // tokens at which the answer ends with FinishLength
+	ctx     context.Context
+	user    string
+	drawing *drawing // Run's goroutine alone, from push on
+	pool    *pool    // nil: tokens are wanted, not the mean of hidden states
+	thinks  bool     // the prompt ends inside the model's reasoning
+	share   float32  // of each row's gate mass that may be left out
+	prompt  int      // tokens of the prompt, the first of ids
+	limit   int      // tokens at which the answer ends with FinishLength
 
 	// Run's goroutine alone, from push on.
 	ids   []int32 // prompt, then answer
@@ -55,10 +59,11 @@ type sequence struct {
 
 // drawn is one token on its way to the reader.
 type drawn struct {
-	id      int32
-	dropped prompt.Dropped
-	drafts  prompt.Drafts
-	cached  int
+	pick
+	embedding []float32
+	dropped   prompt.Dropped
+	drafts    prompt.Drafts
+	cached    int
 }
 
 // maxBytesPerToken bounds the length of a text that is worth tokenising: a
@@ -80,10 +85,14 @@ func (e *Engine) newSequence(ctx context.Context, r prompt.Request) (*sequence, 
 	if !(r.BestEffort >= 0 && r.BestEffort <= 1) {
 		return nil, fmt.Errorf("%w: a best-effort share of %v; give a number from 0 (exact) to 1", prompt.ErrBadRequest, r.BestEffort)
 	}
-	if len(r.Text)/maxBytesPerToken > e.cfg.Context {
-		return nil, fmt.Errorf("%w: the prompt has %d bytes, far more than the %d tokens of this model's context; shorten it", prompt.ErrBadRequest, len(r.Text), e.cfg.Context)
+	text, err := e.text(ctx, r)
+	if err != nil {
+		return nil, err
 	}
-	ids, err := e.cfg.Tokenizer.Encode(r.Text, true)
+	if len(text)/maxBytesPerToken > e.cfg.Context {
+		return nil, fmt.Errorf("%w: the prompt has %d bytes, far more than the %d tokens of this model's context; shorten it", prompt.ErrBadRequest, len(text), e.cfg.Context)
+	}
+	ids, err := e.cfg.Tokenizer.Encode(text, true)
 	if err != nil {
 		return nil, fmt.Errorf("%w: the prompt cannot be tokenised: %w", prompt.ErrBadRequest, err)
 	}
@@ -95,13 +104,21 @@ func (e *Engine) newSequence(ctx context.Context, r prompt.Request) (*sequence, 
 	case len(ids) >= e.cfg.room:
 		return nil, fmt.Errorf("%w: the prompt has %d tokens, and this node has memory for %d, prompt and answer together; shorten it, ask another node, or start this one with more --kv-memory", prompt.ErrBadRequest, len(ids), e.cfg.room)
 	}
-	s := &sequence{ctx: ctx, user: r.User, sampling: r.Sampling, share: r.BestEffort, prompt: len(ids)}
+	s := &sequence{ctx: ctx, user: r.User, share: r.BestEffort,
+		thinks: r.Chat != nil && strings.HasSuffix(strings.TrimRight(text, "\n "), "<think>"), prompt: len(ids),
+	}
+	if r.Task == prompt.TaskEmbed {
+		s.pool = &pool{}
+	}
 	s.limit = s.prompt + min(r.MaxTokens, e.cfg.room-s.prompt)
 	s.ids = append(ids, r.Prefix...)
 	for i, id := range s.ids {
 		if id < 0 || int(id) >= e.cfg.Vocab {
 			return nil, fmt.Errorf("%w: token %d (number %d of prompt and prefix) is not in this model's vocabulary of %d; is the prefix from another model?", prompt.ErrBadRequest, id, i, e.cfg.Vocab)
 		}
+	}
+	if s.drawing, err = e.newDrawing(r); err != nil {
+		return nil, err
 	}
 	if n := len(r.Prefix); n > 0 && e.cfg.Tokenizer.EndsText(r.Prefix[n-1]) {
 		s.finish = prompt.FinishStop
@@ -111,6 +128,19 @@ func (e *Engine) newSequence(ctx context.Context, r prompt.Request) (*sequence, 
 		s.tokens = make(chan drawn, s.limit-len(s.ids))
 	}
 	return s, nil
+}
+
+// text is the prompt's text: the user's own, or a conversation's.
+func (e *Engine) text(ctx context.Context, r prompt.Request) (string, error) {
+	switch {
+	case r.Chat == nil:
+		return r.Text, nil
+	case e.cfg.Chat == nil:
+		return "", fmt.Errorf("%w: this gating node completes texts only, not conversations", prompt.ErrBadRequest)
+	case len(r.Chat.Messages) == 0:
+		return "", fmt.Errorf("%w: the conversation has no message", prompt.ErrBadRequest)
+	}
+	return e.cfg.Chat.Render(ctx, r.Chat)
 }
 
 func checkSampling(p prompt.Sampling) error {
@@ -124,6 +154,10 @@ func checkSampling(p prompt.Sampling) error {
 		return fmt.Errorf("%w: top-p is %v; give a number from 0 to 1", prompt.ErrBadRequest, p.TopP)
 	case !in(p.MinP, 0, 1):
 		return fmt.Errorf("%w: min-p is %v; give a number from 0 to 1", prompt.ErrBadRequest, p.MinP)
+	case !in(p.FrequencyPenalty, -maxPenalty, maxPenalty) || !in(p.PresencePenalty, -maxPenalty, maxPenalty):
+		return fmt.Errorf("%w: frequency penalty %v, presence penalty %v; give numbers from %v to %v", prompt.ErrBadRequest, p.FrequencyPenalty, p.PresencePenalty, -maxPenalty, maxPenalty)
+	case slices.ContainsFunc(p.Bias, func(b prompt.Bias) bool { return !in(b.Add, -maxPenalty, maxPenalty) }):
+		return fmt.Errorf("%w: a bias is not between %v and %v", prompt.ErrBadRequest, -maxPenalty, maxPenalty)
 	case p.RepeatPenalty != 0 && !in(p.RepeatPenalty, minPenalty, maxPenalty):
 		return fmt.Errorf("%w: repeat penalty is %v; give 0 (none) or a number from %v to %v", prompt.ErrBadRequest, p.RepeatPenalty, minPenalty, maxPenalty)
 	}

@@ -7,7 +7,8 @@
 // die, replays the request on another. They all are Completers, so a node
 // that gates and one that only forwards look the same from above.
 //
-// Text goes in, tokens come out: only the gating node has the tokenizer. Each
+// Text or a conversation goes in, tokens come out: only the gating node has the
+// tokenizer and the chat template. Each
 // chunk carries its token's raw bytes, which may end in the middle of a UTF-8
 // sequence; [Text] turns them into printable text at the edge and watches for
 // stop strings there.
@@ -15,6 +16,7 @@ package prompt
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"iter"
 
@@ -29,6 +31,15 @@ type Request struct {
 	// name for one from the network. Empty: the node's own users.
 	User string
 	Text string // the prompt, as the user wrote it
+	// Chat is a conversation instead of Text; the gating node renders it.
+	Chat *Chat
+	// Task is what is wanted; empty: a completion.
+	Task Task
+	// Tokens are those to be turned into text, for TaskDetokenize.
+	Tokens []int32
+	// Plain, for TaskTokenize, takes names of control tokens for text and adds
+	// none.
+	Plain bool
 	// Prefix holds tokens of the answer that were already delivered. They are
 	// prefilled, not delivered again, and count against MaxTokens. This is
 	// how an answer moves from a gating node that died to another one.
@@ -39,7 +50,24 @@ type Request struct {
 	// experts are late or have no holder, 0 to 1. 0, the default, is exact: no
 	// expert is ever left out.
 	BestEffort float32
+	// Logprobs asks for the log-probability of each token, and for those of
+	// the Alternatives likeliest tokens at its place.
+	Logprobs     bool
+	Alternatives int
+	// Schema is a JSON schema; the answer will be JSON that it allows. nil:
+	// the answer is free. Package grammar says which schemas there are.
+	Schema json.RawMessage
 }
+
+// Task is what a request wants of a gating node.
+type Task string
+
+const (
+	TaskComplete   Task = ""
+	TaskTokenize   Task = "tokenize"   // the tokens of the prompt, in chunks, as if they were drawn
+	TaskDetokenize Task = "detokenize" // the bytes of Tokens, in chunks
+	TaskEmbed      Task = "embed"      // the mean hidden state of the prompt, in one chunk
+)
 
 // Sampling says how the next token is drawn from the logits. The zero value
 // is greedy. Drawing the token at position i uses randomness derived from
@@ -50,7 +78,17 @@ type Sampling struct {
 	TopP          float32 // keep the smallest set of at least this mass; 0 or 1: all
 	MinP          float32 // drop tokens below this share of the best one's probability; 0: none
 	RepeatPenalty float32 // divides positive logits of recent tokens; 0 or 1: none
-	Seed          uint64
+	// FrequencyPenalty is taken off a token's logit for each time that it
+	// stands in the answer so far, PresencePenalty once if it does.
+	FrequencyPenalty, PresencePenalty float32
+	Bias                              []Bias // no token twice
+	Seed                              uint64
+}
+
+// Bias is added to a token's logit.
+type Bias struct {
+	Token int32   `json:"token"`
+	Add   float32 `json:"add"`
 }
 
 // Finish says why an answer ended.
@@ -70,7 +108,29 @@ type Chunk struct {
 	HasToken     bool   // false only in a last chunk without a token
 	Token        int32  // the token's id
 	Bytes        []byte // its raw bytes; empty for control tokens
-	Finish       Finish // set in the last chunk only
+	// Logprob is the natural logarithm of the token's probability, and Top are
+	// the likeliest tokens at its place, best first; when they are asked for.
+	// Both are the model's own, before anything of Sampling and Schema.
+	Logprob float32
+	Top     []Candidate
+	// Work is in the last chunk only. Gate, the name of the node that gave the
+	// chunk, and Failovers, how often the answer lost its gating node so far,
+	// are the entry's.
+	Work      Work
+	Gate      string
+	Failovers int
+	// Embedding is the answer to TaskEmbed: the mean over the prompt's tokens of
+	// the hidden state after the last norm.
+	Embedding []float32
+	// Mark is the text of a control token, which has no Bytes: nothing for
+	// people, but tool calls and reasoning are told apart by such marks.
+	Mark   string
+	Finish Finish // set in the last chunk only
+	// Tools says, in the first chunk of a conversation's answer, how the model
+	// writes tool calls.
+	Tools ToolSyntax
+	// Thinks says, there too, that the prompt ends inside the model's reasoning.
+	Thinks bool
 	// Dropped is what was left out on the way to this chunk, prefill included
 	// in the first; zero unless the request allows it.
 	Dropped Dropped
@@ -81,6 +141,20 @@ type Chunk struct {
 // Drafts counts tokens that were proposed ahead of the model, and those of
 // them that the model then chose itself.
 type Drafts struct{ Drafted, Accepted int }
+
+// Work is what a gating node did while it gave an answer, beside others.
+type Work struct {
+	Rounds  int // layers for which peers were asked
+	Holders int // peers that computed something
+	Hedges  int // asks that duplicated another
+}
+
+// Candidate is a token that might have been drawn.
+type Candidate struct {
+	Token   int32
+	Bytes   []byte
+	Logprob float32
+}
 
 // Dropped counts experts that were left out of rows because they were late.
 type Dropped struct {

@@ -3,6 +3,7 @@ package trunk
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/moeswarm/moeswarm/expert"
@@ -32,6 +33,7 @@ type Lane struct {
 	// sharedScores are what weighs the shared expert, one for each row.
 	sharedScores []float32
 	logits       []float32 // (len(Step.Logits), Vocab)
+	hidden       []float32 // (len(Step.Hidden), Dim)
 	angles       angles    // of the rows' positions
 	seqs         []*sequence
 	quant        ggml.Rows // the activations of the product at hand
@@ -77,7 +79,23 @@ func (t *Lane) Forward(ctx context.Context, s Step) (expert.Batch, error) {
 			return expert.Batch{}, fmt.Errorf("layer %d: %w", l, err)
 		}
 	}
+	t.keepHidden(s)
 	return t.headLogits(s), nil
+}
+
+// Hidden gives the hidden states that the last step was asked for, after the
+// last norm, (len(s.Hidden), Dim), valid until the lane's next step.
+func (t *Lane) Hidden() expert.Batch {
+	dim := t.shape.Dim
+	return expert.Batch{Rows: len(t.hidden) / dim, Dim: dim, Data: t.hidden}
+}
+
+func (t *Lane) keepHidden(s Step) {
+	dim := t.shape.Dim
+	t.hidden = grow(t.hidden, len(s.Hidden)*dim)
+	for i, r := range s.Hidden {
+		ggml.RMSNorm(t.x[r*dim:(r+1)*dim], t.w.headNorm, t.hidden[i*dim:(i+1)*dim], t.shape.NormEps)
+	}
 }
 
 // take waits for the lane's turn to compute, give ends it.
@@ -104,9 +122,9 @@ func (t *Lane) check(s Step) error {
 			return fmt.Errorf("trunk: row %d is token %d of a vocabulary of %d", i, token, t.shape.Vocab)
 		}
 	}
-	for _, r := range s.Logits {
+	for _, r := range slices.Concat(s.Logits, s.Hidden) {
 		if r < 0 || r >= s.Rows() {
-			return fmt.Errorf("trunk: logits of row %d asked of %d rows", r, s.Rows())
+			return fmt.Errorf("trunk: row %d asked for of %d rows", r, s.Rows())
 		}
 	}
 	return nil

@@ -12,6 +12,7 @@ type Step struct {
 	Positions []int   // position of each row in its sequence, from 0
 	Slots     []int   // slot of each row
 	Logits    []int   // rows whose logits are wanted, ascending
+	Hidden    []int   // rows whose hidden state is wanted, ascending
 }
 
 // Rows is the number of rows in the step.

@@ -26,7 +26,13 @@ import (
 const maxLine = 1 << 20
 
 // Client asks one node.
-type Client struct{ base string }
+type Client struct {
+	base string
+	key  string // API key; may be empty
+}
+
+// WithKey is a client that shows an API key.
+func (c *Client) WithKey(key string) *Client { return &Client{c.base, key} }
 
 // New checks the address, such as http://127.0.0.1:4180; the scheme may be
 // left out.
@@ -38,7 +44,7 @@ func New(base string) (*Client, error) {
 	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
 		return nil, fmt.Errorf("node address %.200q: want something like http://127.0.0.1:4180", base)
 	}
-	return &Client{strings.TrimRight(u.String(), "/")}, nil
+	return &Client{base: strings.TrimRight(u.String(), "/")}, nil
 }
 
 // Request is what to complete. Fields as in the endpoint's documentation;
@@ -135,30 +141,47 @@ func (c *Client) Complete(ctx context.Context, r Request, piece func(string)) (A
 		a    Answer
 		text strings.Builder
 	)
-	lines := bufio.NewScanner(resp.Body)
-	lines.Buffer(nil, maxLine)
-	for lines.Scan() {
-		data, ok := strings.CutPrefix(lines.Text(), "data: ")
-		if !ok {
-			continue
-		}
+	done := false
+	err = events(resp.Body, func(data string) error {
 		if data == "[DONE]" {
-			a.Text, a.Total = text.String(), time.Since(begun)
-			return a, nil
+			done = true
+			return nil
 		}
 		var e event
 		if err := json.Unmarshal([]byte(data), &e); err != nil {
-			return a, fmt.Errorf("the node sent %.100q: %w", data, err)
+			return fmt.Errorf("the node sent %.100q: %w", data, err)
 		}
 		if e.Error != nil {
-			return a, errors.New(e.Error.Message)
+			return errors.New(e.Error.Message)
 		}
 		a.add(e, begun, &text, piece)
+		return nil
+	})
+	if err == nil && !done {
+		err = errors.New("the answer broke off")
+	}
+	if err == nil {
+		a.Text, a.Total = text.String(), time.Since(begun)
+	}
+	return a, err
+}
+
+// events calls each with the data of every server-sent event, to the end of the
+// stream.
+func events(r io.Reader, each func(data string) error) error {
+	lines := bufio.NewScanner(r)
+	lines.Buffer(nil, maxLine)
+	for lines.Scan() {
+		if data, ok := strings.CutPrefix(lines.Text(), "data: "); ok {
+			if err := each(data); err != nil {
+				return err
+			}
+		}
 	}
 	if err := lines.Err(); err != nil {
-		return a, fmt.Errorf("the answer broke off: %w", err)
+		return fmt.Errorf("the answer broke off: %w", err)
 	}
-	return a, errors.New("the answer broke off")
+	return nil
 }
 
 func (a *Answer) add(e event, begun time.Time, text *strings.Builder, piece func(string)) {
@@ -208,6 +231,9 @@ func (c *Client) do(ctx context.Context, method, path string, body io.Reader) (*
 	}
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
+	}
+	if c.key != "" {
+		req.Header.Set("Authorization", "Bearer "+c.key)
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {

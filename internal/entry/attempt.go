@@ -33,6 +33,10 @@ func (a *answer) attempt(ctx context.Context, peer string) error {
 		if err := check.chunk(c); err != nil {
 			return err
 		}
+		c.Gate, c.Failovers = peer, a.failovers
+		if peer == "" {
+			c.Gate = a.entry.cfg.Self
+		}
 		if !a.deliver(c) || c.Finish != prompt.FinishNone || len(a.tokens) == a.request.MaxTokens {
 			a.entry.failed.forget(failureKey{peer, a.request.Model})
 			return nil

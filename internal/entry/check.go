@@ -20,6 +20,10 @@ const (
 	// and begin-of-text marks come on top.
 	maxTokensPerByte = 3
 	maxExtraTokens   = 16
+	// What templates add, generously: published ones have up to 20 KB of
+	// instructions in them, and some dozen bytes for each message.
+	templateBytes        = 64 << 10
+	templateMessageBytes = 1 << 10
 )
 
 // checker verifies what one attempt sends. Chunks past MaxTokens or past a
@@ -37,25 +41,49 @@ func (k *checker) chunk(c prompt.Chunk) error {
 	first := k.chunks == 0
 	k.chunks++
 	switch {
-	case c.PromptTokens < 0 || c.PromptTokens > maxTokensPerByte*len(k.request.Text)+maxExtraTokens:
-		return misbehaved("it counts %d tokens in a prompt of %d bytes", c.PromptTokens, len(k.request.Text))
+	case c.PromptTokens < 0 || c.PromptTokens > maxPromptTokens(k.request):
+		return misbehaved("it counts %d tokens in a prompt of %d at most", c.PromptTokens, maxPromptTokens(k.request))
 	case !first && c.PromptTokens != k.promptTokens:
 		return misbehaved("it counts %d tokens in the prompt, then %d", k.promptTokens, c.PromptTokens)
 	case c.Finish != prompt.FinishNone && c.Finish != prompt.FinishStop && c.Finish != prompt.FinishLength:
 		return misbehaved("it finishes with %.20q", string(c.Finish))
 	case !c.HasToken && c.Finish == prompt.FinishNone:
 		return misbehaved("it sends a chunk without a token")
+	case len(c.Embedding) > 0 && k.request.Task != prompt.TaskEmbed:
+		return misbehaved("it sends an embedding that nobody asked for")
 	case !c.HasToken && len(c.Bytes) > 0:
 		return misbehaved("it sends text without a token")
 	case c.HasToken && c.Token < 0:
 		return misbehaved("it sends token %d", c.Token)
 	case c.Drafts.Accepted > c.Drafts.Drafted || c.Drafts.Drafted < k.drafts.Drafted || c.Drafts.Accepted < k.drafts.Accepted:
 		return misbehaved("it counts %d drafted tokens, %d of them right, after %d and %d", c.Drafts.Drafted, c.Drafts.Accepted, k.drafts.Drafted, k.drafts.Accepted)
+	case !c.HasToken && c.Mark != "":
+		return misbehaved("it sends a mark without a token")
 	case len(c.Bytes) > maxTokenBytes:
 		return misbehaved("it sends a token of %d bytes", len(c.Bytes))
 	}
 	k.promptTokens, k.drafts = c.PromptTokens, c.Drafts
 	return nil
+}
+
+// maxPromptTokens is more tokens than any tokenizer makes of the prompt. A
+// template may put in much of its own: instructions, and for each message and
+// each byte of a tool's description some more.
+func maxPromptTokens(r prompt.Request) int {
+	if r.Chat == nil {
+		return maxTokensPerByte*len(r.Text) + maxExtraTokens
+	}
+	size := templateBytes
+	for _, m := range r.Chat.Messages {
+		size += len(m.Role) + len(m.Content) + len(m.Reasoning) + len(m.Name) + len(m.CallID) + templateMessageBytes
+		for _, c := range m.Calls {
+			size += len(c.Name) + len(c.Arguments) + len(c.ID) + templateMessageBytes
+		}
+	}
+	for _, t := range r.Chat.Tools {
+		size += 4*len(t) + templateMessageBytes // indented
+	}
+	return maxTokensPerByte*size + maxExtraTokens
 }
 
 func misbehaved(format string, args ...any) error {

@@ -14,6 +14,9 @@ import (
 // Config joins an [Entry] to the rest of the node. Its functions must be safe
 // for use by several goroutines.
 type Config struct {
+	// Self is the name of this node, for those who ask where an answer came
+	// from.
+	Self string
 	// Local completes at this node; nil when it gates nothing.
 	Local prompt.Completer
 	// LocalModels tells whether Local gates a model. Needed with Local.

@@ -1,12 +1,15 @@
 package httpapi
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
 	"time"
+
+	"github.com/moeswarm/moeswarm/gating/prompt"
 )
 
 // readBody reads a request's body within its limits of size and time.
@@ -17,6 +20,16 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request) ([]byte, *apiE
 	if r.ContentLength > limit {
 		return nil, tooLarge
 	}
+	// How much room the body may need; it is given back when the request ends.
+	room := r.ContentLength
+	if room < 0 {
+		room = limit
+	}
+	if s.bodies.Add(room) > s.cfg.Limits.Bodies {
+		s.bodies.Add(-room)
+		return nil, explain(fmt.Errorf("%w: the requests at hand take up the %d bytes that this node has for them", prompt.ErrBusy, s.cfg.Limits.Bodies))
+	}
+	context.AfterFunc(r.Context(), func() { s.bodies.Add(-room) })
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
 	if err == nil {
 		// The deadline was for the body. From here on the connection is read to

@@ -1,12 +1,12 @@
 package httpapi
 
 import (
+	"context"
 	crand "crypto/rand"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/moeswarm/moeswarm/gating/prompt"
@@ -14,157 +14,138 @@ import (
 
 // completions answers POST /v1/completions.
 func (s *Server) completions(w http.ResponseWriter, r *http.Request) {
-	select {
-	case s.running <- struct{}{}:
-		defer func() { <-s.running }()
-	default:
-		s.fail(w, explain(fmt.Errorf("%w: this node has %d completions under way, as many as it allows", prompt.ErrBusy, cap(s.running))))
+	s.complete(w, r, textSkin{}, func(body []byte) (ask, error) { return decodeText(body, s.cfg.Limits.MaxTokens) })
+}
+
+// chats answers POST /v1/chat/completions.
+func (s *Server) chats(w http.ResponseWriter, r *http.Request) {
+	s.complete(w, r, chatSkin{}, func(body []byte) (ask, error) { return decodeChat(body, s.cfg.Limits.MaxTokens, time.Now()) })
+}
+
+// skin is how answers look on a route.
+type skin interface {
+	// head makes what all parts of an answer share.
+	head(model string) head
+	// whole is a complete answer as one JSON value.
+	whole(a *answering) any
+	// parts are the events that a step of a streamed answer makes.
+	parts(a *answering, c *choice, d delta) []any
+	// last are the events after the last answer.
+	last(a *answering) []any
+	// format is how events are written.
+	format() eventFormat
+}
+
+// head is what all parts of an answer share.
+type head struct {
+	ID      string `json:"id"`
+	Object  string `json:"object"`
+	Created int64  `json:"created"`
+	Model   string `json:"model"`
+}
+
+func newHead(prefix, object, model string) head {
+	return head{ID: prefix + crand.Text(), Object: object, Created: time.Now().Unix(), Model: model}
+}
+
+// complete answers a request that is decoded by decode, in the look of a skin.
+func (s *Server) complete(w http.ResponseWriter, r *http.Request, look skin, decode func(body []byte) (ask, error)) {
+	if !s.take(1) {
+		s.fail(w, s.busy())
 		return
 	}
+	taken := 1
+	defer func() { s.giveBack(taken) }()
 	body, fault := s.readBody(w, r)
 	if fault != nil {
 		s.fail(w, fault)
 		return
 	}
-	c, err := decode(body, s.cfg.Limits.MaxTokens)
+	a, err := decode(body)
 	if err == nil {
-		c.Model, err = s.resolve(c.model)
+		a.Model, err = s.resolve(a.model)
+	}
+	if err == nil && a.n > 1 {
+		if !s.take(a.n - 1) {
+			err = s.busy()
+		} else {
+			taken = a.n
+		}
 	}
 	if err != nil {
 		s.fail(w, explain(err))
 		return
 	}
-	if !c.seeded && c.Sampling.Temperature > 0 {
-		c.Sampling.Seed = rand.Uint64()
+	a.User = s.access.who(r)
+	if !a.seeded && a.Sampling.Temperature > 0 {
+		a.Sampling.Seed = rand.Uint64()
 	}
-	a := &answering{
-		completion: c,
-		text:       prompt.NewText(c.stops),
-		head:       answer{ID: "cmpl-" + crand.Text(), Object: "text_completion", Created: time.Now().Unix(), Model: s.nameOf(c.Model)},
-	}
-	if c.stream {
-		s.stream(w, r, a)
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	ans := newAnswering(a, look.head(s.nameOf(a.Model)))
+	steps := pump(ctx, s.cfg.Completer, a.requests())
+	defer steps.wait()
+	defer cancel()
+	if a.stream {
+		s.stream(ctx, w, look, ans, steps)
 	} else {
-		s.whole(w, r, a)
+		s.whole(ctx, w, look, ans, steps)
 	}
 }
 
-// whole answers with one JSON object.
-func (s *Server) whole(w http.ResponseWriter, r *http.Request, a *answering) {
-	var text strings.Builder
-	failure := errBrokenOff
-	for c, err := range s.cfg.Completer.Complete(r.Context(), a.Request) {
-		if err != nil {
-			failure = err
-			break
-		}
-		piece, ended := a.add(c)
-		text.WriteString(piece)
-		if ended {
-			break
+// take takes places for n answers, if there are as many.
+func (s *Server) take(n int) bool {
+	for i := range n {
+		select {
+		case s.running <- struct{}{}:
+		default:
+			s.giveBack(i)
+			return false
 		}
 	}
-	if a.finish == prompt.FinishNone {
-		if r.Context().Err() != nil {
-			failure = cause(r.Context())
-		}
-		if failure != nil { // else the client left
-			s.fail(w, explain(failure))
-		}
-		return
+	return true
+}
+
+func (s *Server) giveBack(n int) {
+	for range n {
+		<-s.running
 	}
-	reply := a.head
-	reply.Choices = []choice{{Text: text.String(), FinishReason: &a.finish}}
-	reply.Usage = &a.usage
-	reply.Extra = a.extra()
-	s.reply(w, http.StatusOK, reply)
+}
+
+func (s *Server) busy() *apiError {
+	return explain(fmt.Errorf("%w: this node has %d completions under way, as many as it allows", prompt.ErrBusy, cap(s.running)))
+}
+
+// whole answers with one JSON value.
+func (s *Server) whole(ctx context.Context, w http.ResponseWriter, look skin, a *answering, steps *pumped) {
+	for !a.ended() {
+		st, ok := steps.next(ctx)
+		if !ok {
+			st.err = errBrokenOff
+		}
+		if ctx.Err() != nil {
+			if fault := cause(ctx); fault != nil { // else the client left
+				s.fail(w, explain(fault))
+			}
+			return
+		}
+		if st.err != nil {
+			s.fail(w, explain(st.err))
+			return
+		}
+		c := a.choices[st.choice]
+		if c.finish != prompt.FinishNone {
+			continue
+		}
+		d := a.add(c, st.chunk)
+		c.keep(d)
+		if c.finish != prompt.FinishNone {
+			steps.stop(st.choice)
+		}
+	}
+	a.trace.tell(w.Header())
+	s.reply(w, http.StatusOK, look.whole(a))
 }
 
 // errBrokenOff says that a Completer broke its promise.
 var errBrokenOff = errors.New("the answer broke off without a reason")
-
-// answering is an answer on its way to one client.
-type answering struct {
-	completion
-	text   *prompt.Text
-	head   answer // what all parts of the answer share
-	usage  usage
-	tokens []int32 // not yet sent; kept only when they are asked for
-	// What was left out so far; reported when the request allows it.
-	dropped prompt.Dropped
-	drafts  prompt.Drafts // so far
-	finish  prompt.Finish
-}
-
-// add takes the next chunk and returns the text that it completes, and
-// whether the answer has ended with it.
-func (a *answering) add(c prompt.Chunk) (piece string, ended bool) {
-	a.usage.PromptTokens = c.PromptTokens
-	a.dropped.Calls += c.Dropped.Calls
-	a.dropped.Mass += c.Dropped.Mass
-	a.usage.Details.count(a.drafts, c.Drafts)
-	a.drafts = c.Drafts
-	if c.HasToken {
-		a.usage.CompletionTokens++
-		if a.returnTokens {
-			a.tokens = append(a.tokens, c.Token)
-		}
-	}
-	a.usage.TotalTokens = a.usage.PromptTokens + a.usage.CompletionTokens
-	piece, stopped := a.text.Add(c.Bytes)
-	switch {
-	case stopped:
-		a.finish = prompt.FinishStop
-	case c.Finish != prompt.FinishNone:
-		a.finish = c.Finish
-		piece += a.text.Flush()
-	}
-	return piece, a.finish != prompt.FinishNone
-}
-
-// extra takes the tokens to be sent, if they are asked for, and tells what was
-// left out so far, if that was allowed.
-func (a *answering) extra() *extra {
-	if !a.returnTokens && a.BestEffort == 0 {
-		return nil
-	}
-	e := &extra{}
-	if a.returnTokens {
-		e.Tokens = append([]int32{}, a.tokens...)
-		a.tokens = a.tokens[:0]
-	}
-	if a.BestEffort > 0 {
-		e.Dropped = &dropped{a.dropped.Calls, a.dropped.Mass}
-	}
-	return e
-}
-
-// answer is the JSON of an answer, and of each event of a streamed one.
-type answer struct {
-	ID      string   `json:"id"`
-	Object  string   `json:"object"`
-	Created int64    `json:"created"`
-	Model   string   `json:"model"`
-	Choices []choice `json:"choices"`
-	Usage   *usage   `json:"usage"`
-	Extra   *extra   `json:"moeswarm,omitempty"`
-}
-
-type choice struct {
-	Text         string         `json:"text"`
-	Index        int            `json:"index"`
-	Logprobs     *struct{}      `json:"logprobs"`      // always null
-	FinishReason *prompt.Finish `json:"finish_reason"` // null while it goes on
-}
-
-// extra holds what only we send.
-type extra struct {
-	Tokens  []int32  `json:"tokens,omitzero"`
-	Dropped *dropped `json:"dropped,omitempty"`
-}
-
-// dropped is what a best-effort answer went without, so far.
-type dropped struct {
-	Calls int     `json:"calls"`
-	Mass  float64 `json:"gate_mass"`
-}

@@ -31,7 +31,16 @@ type Config struct {
 	// Hosts are names, without port, besides localhost under which clients may address this
 	// node over loopback: the host it was told to listen on, the name that a
 	// reverse proxy passes on.
-	Hosts  []string
+	Hosts []string
+	// Keys are the API keys of which a request must show one; none: anybody may
+	// ask.
+	Keys []string
+	// Origins are those of web pages, such as https://chat.example.org, that may
+	// ask from a browser; "*": all.
+	Origins []string
+	// Rate is how many requests a minute a key, or without keys an address, may
+	// make; 0: any number.
+	Rate   int
 	Limits Limits       // zero fields mean their defaults
 	Log    *slog.Logger // nil: silent
 }
@@ -45,15 +54,18 @@ type Model struct {
 
 // Limits bounds what clients can cause.
 type Limits struct {
-	// Body is the size of a request's body in bytes. Default 1 MiB: more text
-	// than any model's context, and small enough to hold once per answer.
+	// Body is the size of a request's body in bytes. Default 12 MiB: long
+	// conversations come with a lot around their text. What a gating node
+	// takes of it is less (4 MiB of text).
 	Body int64
 	// Header is the size of a request's header in bytes. Default 32 KiB: room
 	// for the cookies and tokens that clients carry along.
 	Header int
+	// Bodies is the memory that bodies of requests may take together, in bytes.
+	// Default 256 MiB: twenty of the largest, thousands of usual ones.
+	Bodies int64
 	// Running is how many completions may be under way, waiting ones
-	// included. Default 64: with Body it bounds memory to some 200 MB, and
-	// the gating nodes' own queues are shorter.
+	// included. Default 128: the gating nodes' own queues are shorter.
 	Running int
 	// Conns is how many connections may be open; more wait to be accepted.
 	// Default 512: half of the file descriptors a process usually gets.
@@ -108,9 +120,10 @@ func (c Config) validate() (Config, error) {
 func (l Limits) validate() (Limits, error) {
 	l, errs := l, []error{}
 	errs = append(errs,
-		fill("Body", &l.Body, 1<<20),
+		fill("Body", &l.Body, 12<<20),
 		fill("Header", &l.Header, 32<<10),
-		fill("Running", &l.Running, 64),
+		fill("Bodies", &l.Bodies, 256<<20),
+		fill("Running", &l.Running, 128),
 		fill("Conns", &l.Conns, 512),
 		fill("MaxTokens", &l.MaxTokens, 32768),
 		fill("HeaderTime", &l.HeaderTime, 10*time.Second),

@@ -71,6 +71,8 @@ func (e *apiError) kind() string {
 	switch {
 	case e.status == http.StatusTooManyRequests:
 		return "rate_limit_error"
+	case e.status == http.StatusUnauthorized:
+		return "authentication_error"
 	case e.status >= 500:
 		return "server_error"
 	default:

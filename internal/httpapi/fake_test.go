@@ -54,7 +54,7 @@ func (f *fake) Complete(ctx context.Context, r prompt.Request) iter.Seq2[prompt.
 				yield(prompt.Chunk{}, ctx.Err())
 				return
 			}
-			c := prompt.Chunk{PromptTokens: 5}
+			c := prompt.Chunk{PromptTokens: 5, Gate: "12D3Gate"}
 			if i < len(f.words) || f.eager {
 				c.HasToken, c.Token, c.Bytes = true, int32(100+i), append(buffer, f.words[i%len(f.words)]...)
 			} else if f.err != nil {
@@ -62,6 +62,7 @@ func (f *fake) Complete(ctx context.Context, r prompt.Request) iter.Seq2[prompt.
 				return
 			} else {
 				c.Finish = f.finish
+				c.Work = prompt.Work{Rounds: 8, Holders: 2, Hedges: 1}
 			}
 			if !yield(c, nil) {
 				f.stopped <- struct{}{}
@@ -139,7 +140,7 @@ func readAll(t *testing.T, r *http.Response) string {
 	return string(b)
 }
 
-var varying = regexp.MustCompile(`"id":"cmpl-[A-Z2-7]{26}"|"created":1[0-9]{9}`)
+var varying = regexp.MustCompile(`"id":"(?:chat)?cmpl-[A-Z2-7]{26}"|"created":1[0-9]{9}`)
 
 // scrub replaces what differs between runs.
 func scrub(s string) string {

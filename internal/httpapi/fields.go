@@ -2,9 +2,13 @@ package httpapi
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
+
+	"github.com/moeswarm/moeswarm/gating/prompt"
 )
 
 // parser checks fields one by one and keeps the first error.
@@ -162,4 +166,67 @@ func tokenArray(d *json.Decoder) bool {
 	v, err := d.Token()
 	_, number := v.(float64)
 	return err == nil && number
+}
+
+// bias gives the tokens whose likelihood is to be changed: an object of
+// numbers, with token ids for names.
+func (p *parser) bias(raw json.RawMessage) []prompt.Bias {
+	if absent(raw) {
+		return nil
+	}
+	var m map[string]float64
+	if err := json.Unmarshal(raw, &m); err != nil {
+		p.refuse("logit_bias", "want an object such as {\"50256\": -100}, with token ids for names")
+		return nil
+	}
+	if len(m) > maxBiased {
+		p.refuse("logit_bias", "%d tokens; at most %d are accepted", len(m), maxBiased)
+		return nil
+	}
+	var all []prompt.Bias
+	for name, add := range m {
+		id, err := strconv.ParseInt(name, 10, 32)
+		if err != nil || id < 0 {
+			p.refuse("logit_bias", "%.40q is not a token id", name)
+			return nil
+		}
+		if !(add >= -maxBias && add <= maxBias) {
+			p.refuse("logit_bias", "%v is not between %d and %d", add, -maxBias, maxBias)
+			return nil
+		}
+		all = append(all, prompt.Bias{Token: int32(id), Add: float32(add)})
+	}
+	slices.SortFunc(all, func(a, b prompt.Bias) int { return cmp.Compare(a.Token, b.Token) })
+	return slices.CompactFunc(all, func(a, b prompt.Bias) bool { return a.Token == b.Token })
+}
+
+// format gives the schema that a response_format asks for; nil for text.
+func (p *parser) format(raw json.RawMessage) json.RawMessage {
+	if absent(raw) {
+		return nil
+	}
+	var f struct {
+		Type       string `json:"type"`
+		JSONSchema *struct {
+			Schema json.RawMessage `json:"schema"`
+		} `json:"json_schema"`
+	}
+	if err := json.Unmarshal(raw, &f); err != nil {
+		p.refuse("response_format", "want an object such as {\"type\": \"json_object\"}")
+		return nil
+	}
+	switch f.Type {
+	case "text":
+		return nil
+	case "json_object":
+		return json.RawMessage(`{"type":"object"}`)
+	case "json_schema":
+		if f.JSONSchema == nil || absent(f.JSONSchema.Schema) {
+			p.refuse("response_format", "json_schema.schema is missing")
+			return nil
+		}
+		return f.JSONSchema.Schema
+	}
+	p.refuse("response_format", "the type is %.40q; want text, json_object or json_schema", f.Type)
+	return nil
 }

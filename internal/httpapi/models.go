@@ -104,29 +104,52 @@ func names(models []Model) []string {
 	return all
 }
 
-// models answers GET /v1/models.
-func (s *Server) models(w http.ResponseWriter, _ *http.Request) {
-	type extra struct {
-		ID   string `json:"id"`
-		Name string `json:"name"`
-	}
-	type entry struct {
-		ID      string `json:"id"`
-		Object  string `json:"object"`
-		Created int64  `json:"created"`
-		OwnedBy string `json:"owned_by"`
-		Extra   extra  `json:"moeswarm"`
-	}
+// modelEntry is a model in JSON.
+type modelEntry struct {
+	ID      string     `json:"id"`
+	Object  string     `json:"object"`
+	Created int64      `json:"created"`
+	OwnedBy string     `json:"owned_by"`
+	Extra   modelExtra `json:"moeswarm"`
+}
+
+type modelExtra struct {
+	ID   string `json:"id"`
+	Name string `json:"name"`
+}
+
+func (s *Server) entries() []modelEntry {
 	models := s.cfg.Models()
-	data := make([]entry, len(models))
+	data := make([]modelEntry, len(models))
 	for i, name := range names(models) {
 		m := models[i]
-		data[i] = entry{name, "model", m.Created.Unix(), "moeswarm", extra{m.ID.String(), m.Name}}
+		data[i] = modelEntry{name, "model", m.Created.Unix(), "moeswarm", modelExtra{m.ID.String(), m.Name}}
 	}
+	return data
+}
+
+// models answers GET /v1/models.
+func (s *Server) models(w http.ResponseWriter, _ *http.Request) {
 	s.reply(w, http.StatusOK, struct {
-		Object string  `json:"object"`
-		Data   []entry `json:"data"`
-	}{"list", data})
+		Object string       `json:"object"`
+		Data   []modelEntry `json:"data"`
+	}{"list", s.entries()})
+}
+
+// model answers GET /v1/models/NAME.
+func (s *Server) model(w http.ResponseWriter, r *http.Request) {
+	id, err := s.resolve(strings.TrimPrefix(r.URL.Path, "/v1/models/"))
+	if err != nil {
+		s.fail(w, explain(err))
+		return
+	}
+	for _, e := range s.entries() {
+		if e.Extra.ID == id.String() {
+			s.reply(w, http.StatusOK, e)
+			return
+		}
+	}
+	s.fail(w, explain(fmt.Errorf("%w: %s is not among those of the swarm", prompt.ErrUnknownModel, id.Short())))
 }
 
 // swarm answers GET /v1/swarm.

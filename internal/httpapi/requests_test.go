@@ -14,8 +14,8 @@ import (
 )
 
 func TestDecode(t *testing.T) {
-	plain := func(change func(*completion)) completion {
-		c := completion{Request: prompt.Request{
+	plain := func(change func(*ask)) ask {
+		c := ask{n: 1, Request: prompt.Request{
 			Text:      "Hi",
 			MaxTokens: 16,
 			Sampling:  prompt.Sampling{Temperature: 1, TopP: 1, RepeatPenalty: 1},
@@ -27,31 +27,38 @@ func TestDecode(t *testing.T) {
 	}
 	for _, tc := range []struct {
 		body string
-		want completion
+		want ask
 	}{
 		{`{"prompt":"Hi"}`, plain(nil)},
 		{`{"prompt":["Hi"]}`, plain(nil)},
 		{` { "prompt" : "Hi" , "user":"u", "metadata":{"a":[1]}, "never_heard_of": [[{}]] } `, plain(nil)},
 		{`{"prompt":"Hi","model":null,"max_tokens":null,"temperature":null,"top_p":null,"seed":null,"stop":null,"stream":null,"stream_options":null,"n":null}`, plain(nil)},
-		{`{"prompt":"Hi","n":1,"best_of":1.0,"echo":false,"suffix":"","logprobs":null,"logit_bias":{ },"presence_penalty":0,"frequency_penalty":-0.0}`, plain(nil)},
-		{`{"prompt":"","model":"demo"}`, plain(func(c *completion) { c.Text, c.model = "", "demo" })},
-		{`{"prompt":"Hi","temperature":0,"max_tokens":1}`, plain(func(c *completion) { c.Sampling.Temperature, c.MaxTokens = 0, 1 })},
-		{`{"prompt":"Hi","temperature":2,"max_tokens":1000}`, plain(func(c *completion) { c.Sampling.Temperature, c.MaxTokens = 2, 1000 })},
-		{`{"prompt":"Hi","top_p":0}`, plain(func(c *completion) { c.Sampling.TopP = math.SmallestNonzeroFloat32 })},
-		{`{"prompt":"Hi","top_p":0.5,"top_k":40,"min_p":0.25,"repeat_penalty":1.5}`, plain(func(c *completion) {
+		{`{"prompt":"Hi","n":1,"best_of":1.0,"echo":false,"suffix":"","logprobs":null,"logit_bias":null,"presence_penalty":0,"frequency_penalty":0.0}`, plain(nil)},
+		{`{"prompt":"Hi","n":3,"logprobs":2,"logit_bias":{"7":-100,"5":1.5},"presence_penalty":1,"frequency_penalty":-1,"max_tokens":5,"max_completion_tokens":6}`, plain(func(c *ask) {
+			c.n, c.Logprobs, c.Alternatives, c.MaxTokens = 3, true, 2, 6
+			c.Sampling.Bias = []prompt.Bias{{Token: 5, Add: 1.5}, {Token: 7, Add: -100}}
+			c.Sampling.PresencePenalty, c.Sampling.FrequencyPenalty = 1, -1
+		})},
+		{`{"prompt":"Hi","response_format":{"type":"json_object"}}`, plain(func(c *ask) { c.Schema = json.RawMessage(`{"type":"object"}`) })},
+		{`{"prompt":"Hi","response_format":{"type":"text"}}`, plain(nil)},
+		{`{"prompt":"","model":"demo"}`, plain(func(c *ask) { c.Text, c.model = "", "demo" })},
+		{`{"prompt":"Hi","temperature":0,"max_tokens":1}`, plain(func(c *ask) { c.Sampling.Temperature, c.MaxTokens = 0, 1 })},
+		{`{"prompt":"Hi","temperature":2,"max_tokens":1000}`, plain(func(c *ask) { c.Sampling.Temperature, c.MaxTokens = 2, 1000 })},
+		{`{"prompt":"Hi","top_p":0}`, plain(func(c *ask) { c.Sampling.TopP = math.SmallestNonzeroFloat32 })},
+		{`{"prompt":"Hi","top_p":0.5,"top_k":40,"min_p":0.25,"repeat_penalty":1.5}`, plain(func(c *ask) {
 			c.Sampling.TopP, c.Sampling.TopK, c.Sampling.MinP, c.Sampling.RepeatPenalty = 0.5, 40, 0.25, 1.5
 		})},
-		{`{"prompt":"Hi","seed":0}`, plain(func(c *completion) { c.seeded = true })},
-		{`{"prompt":"Hi","seed":-1}`, plain(func(c *completion) { c.seeded, c.Sampling.Seed = true, math.MaxUint64 })},
-		{`{"prompt":"Hi","seed":18446744073709551615}`, plain(func(c *completion) { c.seeded, c.Sampling.Seed = true, math.MaxUint64 })},
-		{`{"prompt":"Hi","stop":"\n"}`, plain(func(c *completion) { c.stops = []string{"\n"} })},
-		{`{"prompt":"Hi","stop":["a","b","","c"]}`, plain(func(c *completion) { c.stops = []string{"a", "b", "c"} })},
+		{`{"prompt":"Hi","seed":0}`, plain(func(c *ask) { c.seeded = true })},
+		{`{"prompt":"Hi","seed":-1}`, plain(func(c *ask) { c.seeded, c.Sampling.Seed = true, math.MaxUint64 })},
+		{`{"prompt":"Hi","seed":18446744073709551615}`, plain(func(c *ask) { c.seeded, c.Sampling.Seed = true, math.MaxUint64 })},
+		{`{"prompt":"Hi","stop":"\n"}`, plain(func(c *ask) { c.stops = []string{"\n"} })},
+		{`{"prompt":"Hi","stop":["a","b","","c"]}`, plain(func(c *ask) { c.stops = []string{"a", "b", "c"} })},
 		{`{"prompt":"Hi","stop":[]}`, plain(nil)},
-		{`{"prompt":"Hi","stream":true,"stream_options":{"include_usage":true,"x":1},"return_tokens":true}`, plain(func(c *completion) {
+		{`{"prompt":"Hi","stream":true,"stream_options":{"include_usage":true,"x":1},"return_tokens":true}`, plain(func(c *ask) {
 			c.stream, c.includeUsage, c.returnTokens = true, true, true
 		})},
 	} {
-		got, err := decode([]byte(tc.body), 1000)
+		got, err := decodeText([]byte(tc.body), 1000)
 		if err != nil || !reflect.DeepEqual(got, tc.want) {
 			t.Errorf("%s:\n got %+v (%v)\nwant %+v", tc.body, got, err, tc.want)
 		}
@@ -108,17 +115,21 @@ func TestBadRequests(t *testing.T) {
 		{`{"prompt":"Hi","stream_options":{"include_usage":true}}`, "stream_options", "invalid_value", "stream"},
 		{`{"prompt":"Hi","stream":true,"stream_options":7}`, "stream_options", "invalid_value", "want an object, not number"},
 		{`{"prompt":"Hi","stream":true,"stream_options":{"include_usage":7}}`, "stream_options.include_usage", "invalid_value", "want true or false"},
-		{`{"prompt":"Hi","n":2}`, "n", "unsupported_value", "only 1"},
-		{`{"prompt":"Hi","n":0}`, "n", "unsupported_value", "only 1"},
-		{`{"prompt":"Hi","n":"1"}`, "n", "unsupported_value", "only 1"},
+		{`{"prompt":"Hi","n":17}`, "n", "invalid_value", "17 is not between 1 and 16"},
+		{`{"prompt":"Hi","n":0}`, "n", "invalid_value", "0 is not between"},
+		{`{"prompt":"Hi","n":"1"}`, "n", "invalid_value", "want a whole number"},
 		{`{"prompt":"Hi","best_of":2}`, "best_of", "unsupported_value", "only 1"},
 		{`{"prompt":"Hi","echo":true}`, "echo", "unsupported_value", "not supported"},
 		{`{"prompt":"Hi","suffix":"."}`, "suffix", "unsupported_value", "not supported"},
-		{`{"prompt":"Hi","logprobs":0}`, "logprobs", "unsupported_value", "not supported"},
-		{`{"prompt":"Hi","logit_bias":{"50256":-100}}`, "logit_bias", "unsupported_value", "not supported"},
-		{`{"prompt":"Hi","logit_bias":[]}`, "logit_bias", "unsupported_value", "not supported"},
-		{`{"prompt":"Hi","presence_penalty":0.5}`, "presence_penalty", "unsupported_value", "repeat_penalty"},
-		{`{"prompt":"Hi","frequency_penalty":-0.5}`, "frequency_penalty", "unsupported_value", "repeat_penalty"},
+		{`{"prompt":"Hi","logprobs":6}`, "logprobs", "invalid_value", "6 is not between 0 and 5"},
+		{`{"prompt":"Hi","logit_bias":{"x":-100}}`, "logit_bias", "invalid_value", "not a token id"},
+		{`{"prompt":"Hi","logit_bias":{"5":-101}}`, "logit_bias", "invalid_value", "-101"},
+		{`{"prompt":"Hi","logit_bias":[]}`, "logit_bias", "invalid_value", "want an object"},
+		{`{"prompt":"Hi","presence_penalty":2.5}`, "presence_penalty", "invalid_value", "2.5"},
+		{`{"prompt":"Hi","frequency_penalty":-2.5}`, "frequency_penalty", "invalid_value", "-2.5"},
+		{`{"prompt":"Hi","response_format":{"type":"xml"}}`, "response_format", "invalid_value", "json_object"},
+		{`{"prompt":"Hi","response_format":{"type":"json_schema"}}`, "response_format", "invalid_value", "schema is missing"},
+		{`{"prompt":"Hi","max_completion_tokens":0}`, "max_completion_tokens", "invalid_value", "between 1 and 1000"},
 	} {
 		r := post(t, url, tc.body)
 		checkError(t, fmt.Sprintf("%.100s", tc.body), r, http.StatusBadRequest, "invalid_request_error", tc.param, tc.code, tc.message)
@@ -264,7 +275,7 @@ func FuzzDecode(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		c, err := decode(body, 100)
+		c, err := decodeText(body, 100)
 		if err != nil {
 			if e := explain(err); e.status != http.StatusBadRequest || e.message == "" || len(e.message) > 1000 {
 				t.Errorf("%q: status %d, a message of %d bytes: %v", body, e.status, len(e.message), err)

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -18,6 +19,8 @@ type Server struct {
 	cfg     Config                      // constant after New
 	running chan struct{}               // holds one value per completion under way
 	browser *http.CrossOriginProtection // constant after New
+	access  *access
+	bodies  atomic.Int64 // bytes of bodies being held
 }
 
 // New checks the configuration and fills defaults.
@@ -26,10 +29,15 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	access, err := newAccess(cfg.Keys, cfg.Origins, cfg.Rate)
+	if err != nil {
+		return nil, fmt.Errorf("httpapi: %w", err)
+	}
 	return &Server{
 		cfg:     cfg,
 		running: make(chan struct{}, cfg.Limits.Running),
 		browser: http.NewCrossOriginProtection(),
+		access:  access,
 	}, nil
 }
 
@@ -101,28 +109,61 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.cfg.Owner.ServeHTTP(w, r)
 		return
 	}
-	get, post := http.MethodGet, http.MethodPost
-	var method string
-	var answer func(http.ResponseWriter, *http.Request)
-	switch r.URL.Path {
-	case "/v1/completions":
-		method, answer = post, s.completions
-	case "/v1/models":
-		method, answer = get, s.models
-	case "/v1/swarm":
-		method, answer = get, s.swarm
-	case "/healthz":
-		method, answer = get, s.healthz
-	default:
-		s.fail(w, &apiError{status: http.StatusNotFound, code: "unknown_route",
-			message: fmt.Sprintf("no such route: %.80q; there are POST /v1/completions, GET /v1/models, GET /v1/swarm, GET /healthz", r.URL.Path)})
+	if s.cors(w, r) {
 		return
 	}
-	if r.Method != method && (method != get || r.Method != http.MethodHead) {
+	method, answer, fault := s.route(r)
+	if fault == nil && r.URL.Path != "/healthz" {
+		fault = s.access.check(r)
+	}
+	if fault == nil && r.Method != method && (method != http.MethodGet || r.Method != http.MethodHead) {
 		w.Header().Set("Allow", method)
-		s.fail(w, &apiError{status: http.StatusMethodNotAllowed, code: "method_not_allowed",
-			message: fmt.Sprintf("%s answers %s, not %.20q", r.URL.Path, method, r.Method)})
+		fault = &apiError{status: http.StatusMethodNotAllowed, code: "method_not_allowed",
+			message: fmt.Sprintf("%s answers %s, not %.20q", r.URL.Path, method, r.Method)}
+	}
+	if fault == nil && method == http.MethodPost {
+		fault = s.access.admit(r, time.Now())
+	}
+	if fault != nil {
+		s.fail(w, fault)
 		return
 	}
 	answer(w, r)
+}
+
+// route finds who answers a request.
+func (s *Server) route(r *http.Request) (method string, answer http.HandlerFunc, fault *apiError) {
+	for _, e := range s.routes() {
+		if r.URL.Path == e.path || strings.HasSuffix(e.path, "/") && len(r.URL.Path) > len(e.path) && strings.HasPrefix(r.URL.Path, e.path) {
+			return e.method, e.answer, nil
+		}
+	}
+	var known []string
+	for _, e := range s.routes() {
+		known = append(known, e.method+" "+e.path)
+	}
+	return "", nil, &apiError{status: http.StatusNotFound, code: "unknown_route",
+		message: fmt.Sprintf("no such route: %.80q; there are %s", r.URL.Path, strings.Join(known, ", "))}
+}
+
+// endpoint is one route. A path that ends in a slash stands for all that begin
+// with it.
+type endpoint struct {
+	method, path string
+	answer       http.HandlerFunc
+}
+
+func (s *Server) routes() []endpoint {
+	get, post := http.MethodGet, http.MethodPost
+	return []endpoint{
+		{post, "/v1/chat/completions", s.chats},
+		{post, "/v1/completions", s.completions},
+		{post, "/v1/embeddings", s.embeddings},
+		{post, "/tokenize", s.tokenize},
+		{post, "/detokenize", s.detokenize},
+		{get, "/v1/models", s.models},
+		{get, "/v1/models/", s.model},
+		{get, "/v1/swarm", s.swarm},
+		{get, "/healthz", s.healthz},
+	}
 }

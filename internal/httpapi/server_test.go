@@ -24,7 +24,8 @@ func TestRoutes(t *testing.T) {
 	}{
 		{"GET", "/", 404, "", "unknown_route"},
 		{"GET", "/v1/completions/", 404, "", "unknown_route"},
-		{"POST", "/v1/chat/completions", 404, "", "unknown_route"},
+		{"POST", "/v1/chat", 404, "", "unknown_route"},
+		{"GET", "/v1/chat/completions", 405, "POST", "method_not_allowed"},
 		{"GET", "/v1/../healthz", 404, "", "unknown_route"},
 		{"GET", "/v1/completions", 405, "POST", "method_not_allowed"},
 		{"DELETE", "/v1/completions", 405, "POST", "method_not_allowed"},
@@ -382,7 +383,7 @@ func TestConfig(t *testing.T) {
 		}
 	}
 	s, err := New(Config{Completer: newFake(), Models: models})
-	if err != nil || s.cfg.Limits.Body != 1<<20 || s.cfg.Limits.Grace != 8*time.Second {
+	if err != nil || s.cfg.Limits.Body != 12<<20 || s.cfg.Limits.Grace != 8*time.Second {
 		t.Errorf("%v, %+v", err, s.cfg.Limits)
 	}
 }

@@ -3,36 +3,28 @@ package httpapi
 import (
 	"bytes"
 	"context"
-	"iter"
 	"net/http"
 	"time"
 
 	"github.com/moeswarm/moeswarm/gating/prompt"
 )
 
-// stream answers with server-sent events: one for each piece of text, then
-// "data: [DONE]". An error before the first event has its own status; a later
-// one becomes an event, after which the stream ends without [DONE].
-func (s *Server) stream(w http.ResponseWriter, r *http.Request, a *answering) {
-	ctx, cancel := context.WithCancel(r.Context())
-	steps := pump(ctx, s.cfg.Completer.Complete(ctx, a.Request))
-	defer func() {
-		cancel()
-		for range steps { // until the work has ended
-		}
-	}()
-	out := events{w: w, writer: s.writer(w)}
+// stream answers with events: one or more for each step. An error before the
+// first event has its own status; a later one becomes an event, after which
+// the stream ends without the mark of a good end.
+func (s *Server) stream(ctx context.Context, w http.ResponseWriter, look skin, a *answering, steps *pumped) {
+	out := events{w: w, writer: s.writer(w), format: look.format(), trace: &a.trace}
 	silence := time.NewTicker(s.cfg.Limits.KeepAlive)
 	defer silence.Stop()
 	for {
 		var err error
 		select {
 		case <-silence.C:
-			err = out.send([]byte(": waiting\n\n"))
+			err = out.comment()
 		case <-ctx.Done():
 			s.endStream(&out, cause(ctx))
 			return
-		case st, ok := <-steps:
+		case st, ok := <-steps.c:
 			silence.Reset(s.cfg.Limits.KeepAlive)
 			if !ok {
 				st.err = errBrokenOff
@@ -41,41 +33,37 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, a *answering) {
 				s.endStream(&out, st.err)
 				return
 			}
-			err = s.event(&out, a, st.chunk)
+			c := a.choices[st.choice]
+			if c.finish != prompt.FinishNone {
+				continue
+			}
+			d := a.add(c, st.chunk)
+			if c.finish != prompt.FinishNone {
+				steps.stop(st.choice)
+			}
+			err = out.all(look.parts(a, c, d))
+			if err == nil && a.ended() {
+				err = s.closeStream(&out, look, a)
+				if err == nil {
+					return
+				}
+			}
 		}
 		if err != nil {
 			s.cfg.Log.Debug("an HTTP client left its stream", "err", err)
 			return
 		}
-		if a.finish != prompt.FinishNone {
-			return
-		}
 	}
 }
 
-// event sends what one chunk adds to the answer.
-func (s *Server) event(out *events, a *answering, c prompt.Chunk) error {
-	piece, ended := a.add(c)
-	if piece == "" && !ended && !a.returnTokens {
-		return nil // half a character, or the beginning of a stop string
-	}
-	part := a.head
-	part.Choices = []choice{{Text: piece}}
-	part.Extra = a.extra()
-	if ended {
-		part.Choices[0].FinishReason = &a.finish
-	}
-	if err := out.data(part); err != nil || !ended {
+// closeStream sends what comes after the last answer.
+func (s *Server) closeStream(out *events, look skin, a *answering) error {
+	if err := out.all(look.last(a)); err != nil {
 		return err
 	}
-	if a.includeUsage {
-		last := a.head
-		last.Choices, last.Usage = []choice{}, &a.usage
-		if err := out.data(last); err != nil {
-			return err
-		}
-	}
-	return out.send([]byte("data: [DONE]\n\n"))
+	err := out.end()
+	a.trace.tell(out.w.Header())
+	return err
 }
 
 // endStream tells the client of an error; nil: there is nobody to tell.
@@ -93,59 +81,79 @@ func (s *Server) endStream(out *events, err error) {
 	}
 }
 
-// step is what a Completer yields.
+// step is what a Completer yields for one of the answers.
 type step struct {
-	chunk prompt.Chunk
-	err   error
+	choice int
+	chunk  prompt.Chunk
+	err    error
 }
 
-// pump ranges over a sequence on a goroutine of its own, so that the client
-// can be kept company while nothing comes. The channel is closed when the work
-// has ended, which it does soon after ctx.
-func pump(ctx context.Context, seq iter.Seq2[prompt.Chunk, error]) <-chan step {
-	steps := make(chan step)
+// pumped are answers under way.
+type pumped struct {
+	c       chan step // closed when all have ended
+	cancels []context.CancelFunc
+}
+
+// pump completes requests, each on a goroutine of its own, so that the client
+// can be kept company while nothing comes. All end soon after ctx.
+func pump(ctx context.Context, completer prompt.Completer, requests []prompt.Request) *pumped {
+	p := &pumped{c: make(chan step)}
+	left := make(chan struct{}, len(requests))
+	for i, r := range requests {
+		ctx, cancel := context.WithCancel(ctx)
+		p.cancels = append(p.cancels, cancel)
+		go func() {
+			defer func() { left <- struct{}{} }()
+			defer cancel()
+			p.one(ctx, completer, i, r)
+		}()
+	}
 	go func() {
-		defer close(steps)
-		for c, err := range seq {
-			c.Bytes = bytes.Clone(c.Bytes) // its owner may use them again for the next
-			select {
-			case steps <- step{c, err}:
-			case <-ctx.Done():
-				return
-			}
+		for range requests {
+			<-left
 		}
+		close(p.c)
 	}()
-	return steps
+	return p
 }
 
-// events writes server-sent events.
-type events struct {
-	w      http.ResponseWriter
-	writer *writer
-	begun  bool // the header is out
-}
-
-// data sends one event.
-func (e *events) data(v any) error {
-	text, err := encode(v)
-	if err != nil {
-		return err
+func (p *pumped) one(ctx context.Context, completer prompt.Completer, i int, r prompt.Request) {
+	ended := false
+	for c, err := range completer.Complete(ctx, r) {
+		c.Bytes = bytes.Clone(c.Bytes) // its owner may use them again for the next
+		for i := range c.Top {
+			c.Top[i].Bytes = bytes.Clone(c.Top[i].Bytes)
+		}
+		select {
+		case p.c <- step{i, c, err}:
+		case <-ctx.Done():
+			return
+		}
+		if ended = err != nil || c.Finish != prompt.FinishNone; ended {
+			return
+		}
 	}
-	b := make([]byte, 0, len("data: ")+len(text)+1)
-	b = append(b, "data: "...)
-	b = append(b, text...) // ends in a line feed
-	return e.send(append(b, '\n'))
+	select {
+	case p.c <- step{choice: i, err: errBrokenOff}:
+	case <-ctx.Done():
+	}
 }
 
-func (e *events) send(b []byte) error {
-	if !e.begun {
-		h := e.w.Header()
-		h.Set("Content-Type", "text/event-stream")
-		h.Set("Cache-Control", "no-cache")
-		h.Set("X-Accel-Buffering", "no") // nginx would hold events back
-		h.Set("X-Content-Type-Options", "nosniff")
-		e.w.WriteHeader(http.StatusOK)
-		e.begun = true
+// next waits for a step; ok is false when there is none any more.
+func (p *pumped) next(ctx context.Context) (s step, ok bool) {
+	select {
+	case s, ok = <-p.c:
+		return s, ok
+	case <-ctx.Done():
+		return step{}, true
 	}
-	return e.writer.write(b)
+}
+
+// stop ends the work on one answer.
+func (p *pumped) stop(i int) { p.cancels[i]() }
+
+// wait returns when all work has ended. The context of pump has ended before.
+func (p *pumped) wait() {
+	for range p.c {
+	}
 }

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -27,6 +28,10 @@ type Config struct {
 
 	HTTP  string   // host:port of the HTTP endpoint; empty: none
 	Hosts []string // further names under which clients may address it
+	// Keys, Origins and Rate say who may ask, as in package httpapi.
+	Keys, Origins []string
+	Rate          int
+	TLS           *tls.Config // nil: no TLS
 
 	Models []Model // what this node serves; empty: it only forwards prompts
 	// Threads bounds the computing of the whole node; 0: all processors.
@@ -54,6 +59,12 @@ type Config struct {
 	// Draft is a small model that drafts for those gated here; without one
 	// drafts are looked up in the answers themselves.
 	Draft Model
+	// Template names a built-in chat template to use for all models instead of
+	// their own; empty: their own.
+	Template string
+	// TemplateWorker is the command line of a process that runs chat.Serve,
+	// where templates that came with models run; empty: they are refused.
+	TemplateWorker []string
 
 	// Audit says how gating nodes check what peers answer: "auto" or empty,
 	// by their standing; "always", every answer; "off".

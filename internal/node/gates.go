@@ -11,11 +11,14 @@ import (
 
 	"github.com/moeswarm/moeswarm/expert"
 	"github.com/moeswarm/moeswarm/gating"
+	"github.com/moeswarm/moeswarm/gating/chat"
 	"github.com/moeswarm/moeswarm/gating/engine"
 	"github.com/moeswarm/moeswarm/gating/prompt"
 	"github.com/moeswarm/moeswarm/gating/trunk"
 	"github.com/moeswarm/moeswarm/internal/ggml"
+	"github.com/moeswarm/moeswarm/internal/gguf"
 	"github.com/moeswarm/moeswarm/internal/tokenizer"
+	"github.com/moeswarm/moeswarm/routing"
 	"github.com/moeswarm/moeswarm/routing/audit"
 )
 
@@ -27,6 +30,8 @@ type gates struct {
 	// covered reports whether every expert of a model has a holder. Its error
 	// says which have none.
 	covered func(expert.ModelID) error
+	// count gives the work so far, and the calls that each peer has answered.
+	count func() (prompt.Work, map[routing.Peer]int)
 }
 
 // Complete hands the request to its model's engine. An answer that has not
@@ -40,14 +45,32 @@ func (g *gates) Complete(ctx context.Context, r prompt.Request) iter.Seq2[prompt
 			yield(prompt.Chunk{}, fmt.Errorf("%w: %s", prompt.ErrUnknownModel, r.Model.Short()))
 			return
 		}
-		if len(r.Prefix) == 0 && r.BestEffort == 0 {
+		if len(r.Prefix) == 0 && r.BestEffort == 0 && r.Task != prompt.TaskTokenize && r.Task != prompt.TaskDetokenize {
 			if err := g.covered(r.Model); err != nil {
 				yield(prompt.Chunk{}, err)
 				return
 			}
 		}
-		e.Complete(ctx, r)(yield)
+		work, calls := g.count()
+		e.Complete(ctx, r)(func(c prompt.Chunk, err error) bool {
+			if c.Finish != prompt.FinishNone {
+				c.Work = g.since(work, calls)
+			}
+			return yield(c, err)
+		})
 	}
+}
+
+// since is the work since it was counted before.
+func (g *gates) since(before prompt.Work, calls map[routing.Peer]int) prompt.Work {
+	now, all := g.count()
+	work := prompt.Work{Rounds: now.Rounds - before.Rounds, Hedges: now.Hedges - before.Hedges}
+	for peer, n := range all {
+		if n > calls[peer] {
+			work.Holders++
+		}
+	}
+	return work
 }
 
 func (g *gates) has(m expert.ModelID) bool { return g.engine(m) != nil }
@@ -72,7 +95,7 @@ func (g *gates) all() []*engine.Engine {
 
 // newEngine builds the gating stack of one model over an applier of experts.
 // away is how long a round lately waited for the network.
-func newEngine(m Model, applier expert.Applier, pool *ggml.Pool, watch watcher, away func() time.Duration, cfg Config) (*engine.Engine, error) {
+func newEngine(m Model, applier expert.Applier, renderer *chat.Renderer, pool *ggml.Pool, watch watcher, away func() time.Duration, cfg Config) (*engine.Engine, error) {
 	if !cfg.PartialSums { // sums of several steps cannot be told apart again
 		var err error
 		if applier, err = merged(applier, away); err != nil {
@@ -100,7 +123,7 @@ func newEngine(m Model, applier expert.Applier, pool *ggml.Pool, watch watcher, 
 		}
 	}
 	return engine.New(engine.Config{
-		Model: m.Model.ID(), Tokenizer: tok, Watch: watch,
+		Model: m.Model.ID(), Tokenizer: tok, Chat: renderer, Watch: watch,
 		NewLane: func() engine.Forwarder { return t.NewLane() }, Slots: t,
 		Away:  func() time.Duration { return away() * time.Duration(len(m.Model.Shape().SparseLayers)) },
 		Vocab: m.Model.Shape().Vocab, Context: m.Model.Shape().Context,
@@ -114,4 +137,26 @@ func merged(applier expert.Applier, away func() time.Duration) (expert.Applier, 
 		Applier: applier, Join: audit.Join,
 		Window: func() time.Duration { return gating.MergeWindow(away()) },
 	})
+}
+
+// newRenderer makes what turns conversations into prompts for a model.
+func newRenderer(f *gguf.File, cfg Config) (*chat.Renderer, error) {
+	source, _ := f.String("tokenizer.chat_template")
+	tokens, _ := f.Strings("tokenizer.ggml.tokens")
+	token := func(key string) string {
+		if id, ok := f.Uint("tokenizer.ggml." + key); ok && id < uint64(len(tokens)) {
+			return tokens[id]
+		}
+		return ""
+	}
+	model, _ := f.String("tokenizer.ggml.model")
+	adds, set := f.Bool("tokenizer.ggml.add_bos_token")
+	c := chat.Config{
+		Source: source, Builtin: cfg.Template, Override: cfg.Template != "", Worker: cfg.TemplateWorker,
+		Begin: token("bos_token_id"), End: token("eos_token_id"), AddsBegin: adds || !set && model == "llama",
+	}
+	if c.Builtin == "" {
+		c.Builtin = chat.Builtin(func(s string) bool { return slices.Contains(tokens, s) })
+	}
+	return chat.New(c)
 }

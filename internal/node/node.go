@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/moeswarm/moeswarm/expert"
 	"github.com/moeswarm/moeswarm/expert/content"
+	"github.com/moeswarm/moeswarm/gating/chat"
 	"github.com/moeswarm/moeswarm/gating/engine"
 	"github.com/moeswarm/moeswarm/gating/prompt"
 	"github.com/moeswarm/moeswarm/internal/entry"
@@ -27,14 +29,15 @@ import (
 
 // Node is one node of the swarm. Everything in it is constant after New.
 type Node struct {
-	cfg    Config
-	sets   expert.Sets
-	gates  *gates
-	net    *swarm.Node
-	router *routing.Router
-	pool   *ggml.Pool
-	keeper *keeper
-	demand *demandMeter
+	cfg       Config
+	sets      expert.Sets
+	gates     *gates
+	renderers []*chat.Renderer // of the models gated
+	net       *swarm.Node
+	router    *routing.Router
+	pool      *ggml.Pool
+	keeper    *keeper
+	demand    *demandMeter
 	// placers choose experts of the models that leave the choice to the node.
 	placers map[expert.ModelID]*placer
 	audit   *audit.Inspector // nil: results are not checked
@@ -68,7 +71,7 @@ func New(cfg Config) (*Node, error) {
 	n := &Node{cfg: cfg, sets: expert.Sets{}, began: time.Now(), ready: make(chan struct{}), served: make(chan struct{})}
 	n.hots = map[expert.ModelID]*hotExperts{}
 	n.parts, n.download = map[expert.ModelID]*partsHolder{}, swarm.NewRate(cfg.MaxDownload)
-	n.gates = &gates{engines: map[expert.ModelID]*engine.Engine{}, covered: n.covered}
+	n.gates = &gates{engines: map[expert.ModelID]*engine.Engine{}, covered: n.covered, count: n.countWork}
 	pool := ggml.NewPool(cfg.Threads)
 	n.pool = pool
 	n.keeper, n.demand, n.placers = newKeeper(n), newDemandMeter(cfg.Models), map[expert.ModelID]*placer{}
@@ -102,7 +105,12 @@ func New(cfg Config) (*Node, error) {
 		if !m.Gate || !m.Model.Whole() {
 			continue
 		}
-		if n.gates.engines[m.Model.ID()], err = newEngine(m, n.hots[m.Model.ID()].over(n.demand), pool, n.watchSteps(), n.router.Away, cfg); err != nil {
+		renderer, err := newRenderer(m.Model.File(), cfg)
+		if err != nil {
+			return nil, fmt.Errorf("model %s: %w", m.Name, err)
+		}
+		n.renderers = append(n.renderers, renderer)
+		if n.gates.engines[m.Model.ID()], err = newEngine(m, n.hots[m.Model.ID()].over(n.demand), renderer, pool, n.watchSteps(), n.router.Away, cfg); err != nil {
 			return nil, err
 		}
 	}
@@ -117,6 +125,9 @@ func New(cfg Config) (*Node, error) {
 	}
 	if n.ln, err = net.Listen("tcp", cfg.HTTP); err != nil {
 		return nil, fmt.Errorf("HTTP endpoint: %w; choose another address with --http", err)
+	}
+	if cfg.TLS != nil {
+		n.ln = tls.NewListener(n.ln, cfg.TLS)
 	}
 	return n, nil
 }
@@ -225,6 +236,7 @@ func (n *Node) newEntry() (*entry.Entry, error) {
 		return s
 	}
 	cfg := entry.Config{
+		Self:  n.ID(),
 		Gates: func(m expert.ModelID) []string { return names(n.net.Gates(m)) },
 		Find: func(ctx context.Context, m expert.ModelID) ([]string, error) {
 			peers, err := n.net.FindGates(ctx, m)
@@ -250,6 +262,9 @@ func (n *Node) newHTTP() (*httpapi.Server, error) {
 		Swarm:     func() any { return n.View() },
 		Owner:     owner.Handler(n.cfg.Owner.Token, n.keeper.hold),
 		Hosts:     n.cfg.Hosts,
+		Keys:      n.cfg.Keys,
+		Origins:   n.cfg.Origins,
+		Rate:      n.cfg.Rate,
 		Limits:    httpapi.Limits{Grace: httpGrace},
 		Log:       n.cfg.Log,
 	})
@@ -307,6 +322,9 @@ func (n *Node) URL() string {
 	if n.ln == nil {
 		return ""
 	}
+	if n.cfg.TLS != nil {
+		return "https://" + n.ln.Addr().String()
+	}
 	return "http://" + n.ln.Addr().String()
 }
 
@@ -354,6 +372,9 @@ func (n *Node) Run(ctx context.Context) error {
 	for _, h := range n.hots {
 		run(&inside, inner, h.run)
 	}
+	for _, r := range n.renderers {
+		run(&inside, inner, r.Run)
+	}
 	run(&inside, inner, n.router.Run)
 	run(&inside, inner, n.keepReputations)
 	run(&inside, inner, n.keeper.run)
@@ -393,4 +414,15 @@ func (n *Node) watch(ctx context.Context) error {
 	n.watchCoverage(ctx)
 	<-ctx.Done()
 	return nil
+}
+
+// countWork is what the router has done so far, and how many calls each peer has
+// answered.
+func (n *Node) countWork() (prompt.Work, map[routing.Peer]int) {
+	t := n.router.Totals()
+	calls := map[routing.Peer]int{}
+	for _, p := range n.router.Peers() {
+		calls[p.Peer] = p.Calls
+	}
+	return prompt.Work{Rounds: t.Rounds, Hedges: t.Hedges}, calls
 }

@@ -295,7 +295,12 @@ func (h *partsHolder) gate(ctx context.Context, l *content.Lease) error {
 		l.Release()
 		return err
 	}
-	e, err := newEngine(m, h.node.hots[m.Model.ID()].over(h.node.demand), h.pool, h.node.watchSteps(), h.node.router.Away, h.node.cfg)
+	renderer, err := newRenderer(m.Model.File(), h.node.cfg)
+	if err != nil {
+		l.Release()
+		return err
+	}
+	e, err := newEngine(m, h.node.hots[m.Model.ID()].over(h.node.demand), renderer, h.pool, h.node.watchSteps(), h.node.router.Away, h.node.cfg)
 	if err != nil {
 		l.Release()
 		return err
@@ -304,6 +309,7 @@ func (h *partsHolder) gate(ctx context.Context, l *content.Lease) error {
 	h.trunk = l
 	h.mu.Unlock()
 	h.engines.Go(func() { _ = e.Run(h.node.inner()) })
+	h.engines.Go(func() { _ = renderer.Run(h.node.inner()) })
 	h.node.gates.add(m.Model.ID(), e)
 	h.offer(nil)
 	return nil

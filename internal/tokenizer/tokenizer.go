@@ -15,8 +15,9 @@ type Tokenizer struct {
 	begin  []int32 // goes before a text: the begin-of-text token or nothing
 	end    []int32 // goes after it
 	ends   map[int32]bool
-	pieces []byte   // the bytes of all tokens, one after the other
-	bounds []uint32 // token i is pieces[bounds[i]:bounds[i+1]]
+	marks  map[int32]string // texts of the tokens that are no text
+	pieces []byte           // the bytes of all tokens, one after the other
+	bounds []uint32         // token i is pieces[bounds[i]:bounds[i+1]]
 }
 
 // New builds the tokenizer that the metadata describes. The error says what
@@ -84,13 +85,16 @@ func (t *Tokenizer) readEnclosing(m Metadata, v *vocab, begins bool) error {
 
 func (t *Tokenizer) setFinders(v *vocab) {
 	t.plain, t.all = newFinder(), newFinder()
+	t.marks = make(map[int32]string)
 	for i, s := range v.texts {
 		special, mark := v.special(i)
 		if !special {
 			continue
 		}
 		t.all.add(s, int32(i))
-		if !mark {
+		if mark {
+			t.marks[int32(i)] = s
+		} else {
 			t.plain.add(s, int32(i))
 		}
 	}
@@ -131,6 +135,10 @@ func (t *Tokenizer) Encode(text string, special bool) ([]int32, error) {
 	}
 	return ids, nil
 }
+
+// Mark returns the text of a token that is no text, such as <|im_end|>, and
+// nothing for all others.
+func (t *Tokenizer) Mark(id int32) string { return t.marks[id] }
 
 // Bytes returns the bytes that a token adds to a text: none for control
 // tokens and for ids that are not in the vocabulary. Read only.

@@ -12,8 +12,6 @@ import (
 const (
 	chunkFixed     = 20
 	promptEndFixed = 5
-
-	chunkHasToken = 1 // flag
 )
 
 // AppendChunk appends a chunk frame. It fails on a chunk that the format
@@ -24,7 +22,10 @@ func AppendChunk(b []byte, c prompt.Chunk) ([]byte, error) {
 		!validDropped(c.Dropped) || !validDrafts(c.Drafts) {
 		return b, fmt.Errorf("%w: chunk with finish %q, token %d of %d bytes, %d prompt tokens", ErrFormat, c.Finish, c.Token, len(c.Bytes), c.PromptTokens)
 	}
-	var flags uint8
+	extras, flags, err := appendExtras(nil, c)
+	if err != nil {
+		return b, err
+	}
 	if c.HasToken {
 		flags |= chunkHasToken
 	}
@@ -32,13 +33,14 @@ func AppendChunk(b []byte, c prompt.Chunk) ([]byte, error) {
 	if len(drafts) > 0 {
 		flags |= chunkDrafts
 	}
-	b = appendHeader(b, KindChunk, 0, chunkFixed+len(drafts)+len(c.Bytes))
+	b = appendHeader(b, KindChunk, 0, chunkFixed+len(drafts)+len(extras)+len(c.Bytes))
 	b = binary.LittleEndian.AppendUint32(b, uint32(c.PromptTokens))
 	b = append(b, flags, finish, 0, 0)
 	b = binary.LittleEndian.AppendUint32(b, uint32(c.Token))
 	b = binary.LittleEndian.AppendUint32(b, uint32(c.Dropped.Calls))
 	b = binary.LittleEndian.AppendUint32(b, math.Float32bits(float32(c.Dropped.Mass)))
 	b = append(b, drafts...)
+	b = append(b, extras...)
 	return append(b, c.Bytes...), nil
 }
 
@@ -55,18 +57,13 @@ func ParseChunk(body []byte) (prompt.Chunk, error) {
 	reserved, token := k.u16(), int32(k.u32())
 	dropped := prompt.Dropped{Calls: int(k.u32()), Mass: float64(k.f32())}
 	drafts, ok := parseDrafts(&k, flags)
-	if k.short || !ok || flags&^(chunkHasToken|chunkDrafts) != 0 || reserved != 0 || token < 0 ||
+	var c prompt.Chunk
+	if k.short || !ok || flags&^chunkKnown != 0 || !parseExtras(&k, flags, &c) || reserved != 0 || token < 0 ||
 		promptTokens > math.MaxInt32 || len(k.b) > MaxTokenBytes || !validDropped(dropped) {
 		return prompt.Chunk{}, fmt.Errorf("%w: chunk of %d bytes", ErrFormat, len(body))
 	}
-	c := prompt.Chunk{
-		PromptTokens: int(promptTokens),
-		HasToken:     flags&chunkHasToken != 0,
-		Token:        token,
-		Finish:       finishOf(finish),
-		Dropped:      dropped,
-		Drafts:       drafts,
-	}
+	c.PromptTokens, c.HasToken, c.Token = int(promptTokens), flags&chunkHasToken != 0, token
+	c.Finish, c.Dropped, c.Drafts = finishOf(finish), dropped, drafts
 	if len(k.b) > 0 {
 		c.Bytes = k.b
 	}

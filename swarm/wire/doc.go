@@ -52,10 +52,16 @@
 //	              ed25519 signature [64] | rows × ff × f32 (W1 x) | rows × ff × f32 (W3 x)
 //	              answers a challenge; rows in the order of the calls
 //	16 Prompt     model [32] | max tokens u32 | temperature f32 | top-k u32 | top-p f32 |
-//	              min-p f32 | repeat penalty f32 | best effort f32 | seed u64 | prefix n u32 |
-//	              n × token i32 | text (UTF-8, to the end)
+//	              min-p f32 | repeat penalty f32 | best effort f32 | seed u64 | prefix n u32 | options n u32 |
+//	              n × token i32 | options (JSON) | text (UTF-8, to the end)
+//	              options may be empty; promptoptions.go has their names
 //	17 Chunk      prompt tokens u32 | flags u8 (1: has a token) | finish u8 | reserved u16 |
-//	              token i32 | dropped calls u32 | dropped mass f32 | bytes (to the end)
+//	              token i32 | dropped calls u32 | dropped mass f32 |
+//	              flag 2: mark n u8, UTF-8 | flag 4: tool syntax n u8, UTF-8 |
+//	              flag 8: logprob f32, n u8, n × (token i32 | logprob f32 | n u16 | bytes) |
+//	              flag 16: drafted, accepted, u32 each, of the answer so far, before all others |
+//	              flag 32: cached, rounds, holders, hedges, u32 each |
+//	              flag 64: n u32, n × f32: an embedding | flag 128: the prompt ends inside reasoning | bytes (to the end)
 //	              finish: 0 none, 1 stop, 2 length
 //	18 PromptEnd  code u8 (0: the answer ended well) | wait µs u32 | detail (UTF-8, to the end)
 //	19 KeepAlive  (empty) says that the sender lives, both ways

@@ -142,8 +142,13 @@ func TestGoldens(t *testing.T) {
 		{"pong", AppendPong(nil, 1, Pong{Waiting: 2, Queued: 3 * time.Microsecond, Payload: []byte("xy")}),
 			"14000000 02 06 0100000000000000 02000000 03000000 7879"},
 		{"prompt", ok(AppendPrompt(nil, samplePrompt())),
-			"5d000000 02 10 0000000000000000" + modelHex + "10000000 0000803f 28000000 0000003f 0000803e 00000040 0000003e" +
-				"0900000000000000 02000000 07000000 02010000 47c3b6"},
+			"61000000 02 10 0000000000000000" + modelHex + "10000000 0000803f 28000000 0000003f 0000803e 00000040 0000003e" +
+				"0900000000000000 02000000 00000000 07000000 02010000 47c3b6"},
+		{"prompt with options", ok(AppendPrompt(nil, prompt.Request{Model: model(), MaxTokens: 1, Chat: &prompt.Chat{Messages: []prompt.Message{{Role: "user", Content: "x"}}, Now: 7}})),
+			"93000000 02 10 0000000000000000" + modelHex + "01000000 00000000 00000000 00000000 00000000 00000000 00000000" +
+				"0000000000000000 00000000 3d000000" + hex.EncodeToString([]byte(`{"chat":{"messages":[{"role":"user","content":"x"}],"now":7}}`))},
+		{"chunk with sections", ok(AppendChunk(nil, prompt.Chunk{PromptTokens: 5, HasToken: true, Token: 258, Mark: "<m>", Tools: prompt.ToolsHermes})),
+			"29000000 02 11 0000000000000000 05000000 07 00 0000 02010000 00000000 00000000 03 3c6d3e 06 6865726d6573"},
 		{"chunk", ok(AppendChunk(nil, prompt.Chunk{PromptTokens: 5, HasToken: true, Token: 258, Bytes: []byte("ab"), Finish: prompt.FinishLength,
 			Dropped: prompt.Dropped{Calls: 3, Mass: 0.5}})),
 			"20000000 02 11 0000000000000000 05000000 01 02 0000 02010000 03000000 0000003f 6162"},

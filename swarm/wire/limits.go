@@ -27,15 +27,18 @@ const (
 	MaxPing = 1 << 20
 	// MaxDetail bounds the human-readable reason in a refusal: one line.
 	MaxDetail = 256
-	// MaxPromptBytes bounds a prompt's text: about 250,000 tokens, more than
-	// the context of the models at hand.
-	MaxPromptBytes = 1 << 20
+	// MaxPromptBytes bounds a prompt's text and options together: about a
+	// million tokens, the longest context of the models at hand.
+	MaxPromptBytes = 4 << 20
 	// MaxPrefix bounds the tokens of an answer that moves to another gating
 	// node: 256 Ki, the longest context of the models at hand.
 	MaxPrefix = 1 << 18
 	// MaxTokenBytes bounds one token's raw bytes. The longest entries of
 	// published vocabularies (runs of blanks) have 128 to 256.
 	MaxTokenBytes = 1024
+	// MaxMark bounds the text of a control token. The longest of published
+	// vocabularies have 40 bytes.
+	MaxMark = 255
 	// MaxName bounds a model's name: one line of a table.
 	MaxName = 128
 	// MaxRange bounds the bytes of one want: a chunk, which can be checked
@@ -78,7 +81,7 @@ func MaxBody(k Kind) int {
 	case KindPrompt:
 		return maxPromptBody
 	case KindChunk:
-		return chunkFixed + chunkDraftsBytes + MaxTokenBytes
+		return chunkFixed + chunkDraftsBytes + maxExtra + MaxTokenBytes
 	case KindPromptEnd:
 		return promptEndFixed + MaxDetail
 	case KindAnnouncement:

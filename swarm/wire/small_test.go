@@ -2,6 +2,7 @@ package wire
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"math"
 	"reflect"
@@ -32,6 +33,10 @@ func TestSmallKindsRoundTrip(t *testing.T) {
 		{PromptTokens: 1, HasToken: true, Token: 5, Bytes: []byte{0xff}},
 		{PromptTokens: 1, HasToken: true, Token: 0},
 		{PromptTokens: 9, Finish: prompt.FinishStop},
+		{PromptTokens: 9, Finish: prompt.FinishStop, Embedding: []float32{1, -0.5}},
+		{PromptTokens: 9, Finish: prompt.FinishStop, Drafts: prompt.Drafts{Drafted: 5, Accepted: 4}, Cached: 3, Work: prompt.Work{Rounds: 2, Holders: 1, Hedges: 7}},
+		{PromptTokens: 9, HasToken: true, Token: 7, Mark: "<|call|>", Tools: prompt.ToolsHarmony, Thinks: true},
+		{PromptTokens: 9, HasToken: true, Token: 7, Logprob: -0.5, Top: []prompt.Candidate{{Token: 7, Bytes: []byte("x"), Logprob: -0.5}, {Token: 1, Logprob: -2}}},
 		{HasToken: true, Token: 1<<31 - 1, Finish: prompt.FinishLength},
 		{PromptTokens: 1, HasToken: true, Token: 5, Bytes: []byte("x"), Drafts: prompt.Drafts{Drafted: 70000, Accepted: 70000}},
 	} {
@@ -64,6 +69,38 @@ func TestDetailIsFitForALog(t *testing.T) {
 		if r, err := ParseRefusal(raw); err != nil || r.Detail != clip(r.Detail) {
 			t.Errorf("%q parsed to %q, %v", s, r.Detail, err)
 		}
+	}
+}
+
+func sampleConversation() prompt.Request {
+	r := samplePrompt()
+	r.Text = ""
+	r.Chat = &prompt.Chat{
+		Messages: []prompt.Message{
+			{Role: "user", Content: "Gö<>"},
+			{Role: "assistant", Reasoning: "hm", Calls: []prompt.ToolCall{{ID: "1", Name: "f", Arguments: json.RawMessage(`{"b":1,"a":2}`)}}},
+			{Role: "tool", Content: "3", Name: "f", CallID: "1"},
+		},
+		Tools:     []json.RawMessage{json.RawMessage(`{"type":"function"}`)},
+		Force:     "f",
+		Variables: map[string]json.RawMessage{"enable_thinking": json.RawMessage("false")},
+		Now:       1 << 40, Continue: true,
+	}
+	r.Sampling.FrequencyPenalty, r.Sampling.PresencePenalty = 0.5, -0.25
+	r.Sampling.Bias = []prompt.Bias{{Token: 7, Add: -100}}
+	r.Task, r.Tokens, r.Plain = prompt.TaskTokenize, []int32{5, 6}, true
+	r.Logprobs, r.Alternatives, r.Schema = true, 3, json.RawMessage(`{"type":"object"}`)
+	return r
+}
+
+func TestConversation(t *testing.T) {
+	want := sampleConversation()
+	if got, err := ParsePrompt(must(t)(AppendPrompt(nil, want))[HeaderLen:]); err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, %v\nwant %+v", got, err, want)
+	}
+	want.Chat.Messages[0].Content = strings.Repeat("x", MaxPromptBytes)
+	if b, err := AppendPrompt(nil, want); !errors.Is(err, prompt.ErrBadRequest) || len(b) > 0 {
+		t.Errorf("a conversation too long: %v, want ErrBadRequest", err)
 	}
 }
 
@@ -183,8 +220,22 @@ func FuzzParsePong(f *testing.F) {
 
 func FuzzParsePrompt(f *testing.F) {
 	f.Add(must(f)(AppendPrompt(nil, samplePrompt()))[HeaderLen:])
+	f.Add(must(f)(AppendPrompt(nil, sampleConversation()))[HeaderLen:])
 	f.Fuzz(func(t *testing.T, body []byte) {
-		if x, err := ParsePrompt(body); err == nil && !bytes.Equal(must(t)(AppendPrompt(nil, x))[HeaderLen:], body) {
+		x, err := ParsePrompt(body)
+		if err != nil {
+			return
+		}
+		// JSON has many ways to write one thing; what we write is one of them.
+		first := must(t)(AppendPrompt(nil, x))
+		y, err := ParsePrompt(first[HeaderLen:])
+		if err != nil {
+			t.Fatalf("%q: %v", first, err)
+		}
+		if second := must(t)(AppendPrompt(nil, y)); !bytes.Equal(first, second) {
+			t.Fatalf("%q, then %q", first, second)
+		}
+		if optionsOf(x).empty() && len(body) == len(first)-HeaderLen && !bytes.Equal(body, first[HeaderLen:]) {
 			t.Fatalf("other bytes for %v", x)
 		}
 	})

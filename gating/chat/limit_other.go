@@ -1,0 +1,6 @@
+//go:build !linux
+
+package chat
+
+// limitMemory: see watchMemory.
+func limitMemory() {}
