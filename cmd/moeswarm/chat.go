@@ -22,7 +22,6 @@ type chatFlags struct {
 	node, model, system string
 	nodes, tokens       int
 	temperature         float64
-	heated              bool
 	seed                uint64
 	seeded              bool
 }

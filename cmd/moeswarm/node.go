@@ -6,15 +6,12 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"math"
 	"net"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
-
-	"github.com/dustin/go-humanize"
 
 	"github.com/moeswarm/moeswarm/expert"
 	"github.com/moeswarm/moeswarm/expert/content"
@@ -47,7 +44,7 @@ type nodeFlags struct {
 	maxUpload    byteSize
 	maxDownload  byteSize
 	experts      string
-	memory       string
+	memory       byteSize
 	gate         bool
 	audit        string
 	template     string
@@ -55,7 +52,7 @@ type nodeFlags struct {
 	answers      int
 	drafts       string
 	draft        string
-	kvMemory     string
+	kvMemory     byteSize
 	sums         string
 	answersF16   bool
 	hedge        string
@@ -100,13 +97,13 @@ func (p program) node(ctx context.Context, args []string) error {
 	fs.Var(&f.maxUpload, "max-upload", "`bytes` a second that parts of models may take going out to peers, such as 2MB (default: no bound)")
 	fs.Var(&f.maxDownload, "max-download", "`bytes` a second that parts of models may take coming in (default: no bound)")
 	fs.StringVar(&f.experts, "experts", "all", "experts to hold of each model: all, none, auto (the node chooses what the swarm needs most, within --memory), or `spec` LAYERS:EXPERTS with ranges and *, several separated by ';', such as '*:0-3' or '0,2:*;1:4-7'")
-	fs.StringVar(&f.memory, "memory", "", "`amount` of memory and disk for experts that the node chooses itself with --experts auto, such as 2GiB, for each model")
+	fs.Var(&f.memory, "memory", "`amount` of memory and disk for experts that the node chooses itself with --experts auto, such as 2GiB, for each model")
 	fs.BoolVar(&f.gate, "gate", false, "run the models' trunks and complete prompts; experts that are not held here are asked of peers")
 	fs.StringVar(&f.audit, "audit", "auto", "how a gating node checks what peers answer: auto, by their standing; always; off")
 	fs.StringVar(&f.template, "chat-template", "", "use the built-in chat template of this `name` instead of the models' own: "+strings.Join(chat.Names(), ", "))
 	fs.IntVar(&f.threads, "threads", 0, "`processors` to compute with (default: all)")
 	fs.IntVar(&f.answers, "answers", 0, "answers a gating node works on at a time per model; four times as many wait, in fair turns between users (default 16)")
-	fs.StringVar(&f.kvMemory, "kv-memory", "", "`size`, such as 8GiB, that a gating node's answers may take for their keys and values, those kept of earlier prompts included (default: a quarter of the machine's memory)")
+	fs.Var(&f.kvMemory, "kv-memory", "`size`, such as 8GiB, that a gating node's answers may take for their keys and values, those kept of earlier prompts included (default: a quarter of the machine's memory)")
 	fs.StringVar(&f.drafts, "drafts", "auto", "tokens to try ahead of time in each step of an answer, looked up in what it has so far: auto (as many as measured acceptance and step times say pay), off, or always a `number`; answers are the same")
 	fs.StringVar(&f.draft, "draft", "", "small model that drafts for those gated here, where there is nothing to look up: GGUF `file` with the same vocabulary, with experts or without, name of an imported model, or \"demo\"; all of it runs here")
 	fs.StringVar(&f.sums, "sums", "exact", "exact: one result per expert, tokens equal a single machine's; partial: holders add up their experts, fewer bytes, last bits not fixed")
@@ -288,13 +285,7 @@ func (p program) nodeConfig(f nodeFlags) (node.Config, error) {
 	default:
 		return cfg, usagef("--audit %q: want auto, always or off", f.audit)
 	}
-	if f.kvMemory != "" {
-		n, err := humanize.ParseBytes(f.kvMemory)
-		if err != nil || n == 0 || n > math.MaxInt64 {
-			return cfg, usagef("--kv-memory %q: want a size, such as 8GiB", f.kvMemory)
-		}
-		cfg.KVMemory = int64(n)
-	}
+	cfg.KVMemory = int64(f.kvMemory)
 	var err error
 	if cfg.Routing.Hedge, err = routing.ParseHedge(f.hedge); err != nil {
 		return cfg, usagef("--%w", err)
@@ -379,16 +370,12 @@ func (p program) openDraft(ctx context.Context, store *expert.Store, name string
 // autoMemory checks --experts auto and --memory, which belong together.
 func (f nodeFlags) autoMemory() (int64, error) {
 	switch {
-	case f.experts != "auto" && f.memory != "":
+	case f.experts != "auto" && f.memory > 0:
 		return 0, usagef("--memory goes with --experts auto; %q names the experts to hold", f.experts)
 	case f.experts != "auto":
 		return 0, nil
-	case f.memory == "":
+	case f.memory == 0:
 		return 0, usagef("--experts auto needs --memory, such as --memory 2GiB: what this machine can spare")
 	}
-	n, err := parseMemory(f.memory)
-	if err != nil {
-		return 0, usagef("--memory %w", err)
-	}
-	return n, nil
+	return int64(f.memory), nil
 }

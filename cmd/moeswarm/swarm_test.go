@@ -18,7 +18,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/moeswarm/moeswarm/expert"
 	"github.com/moeswarm/moeswarm/internal/client"
+	"github.com/moeswarm/moeswarm/internal/demo"
 	"github.com/moeswarm/moeswarm/internal/localswarm"
 	"github.com/moeswarm/moeswarm/internal/node"
 )
@@ -245,8 +247,9 @@ func TestMissingExperts(t *testing.T) {
 	begun := time.Now()
 	_, err = c.Complete(ctx, client.Request{Prompt: prompts[0], MaxTokens: 5}, nil)
 	t.Logf("refused after %v", time.Since(begun))
-	if err == nil || !strings.Contains(err.Error(), "layer 1: experts 4-7 have no holder; a node with 510 kB to spare fixes it") {
-		t.Errorf("got %v", err)
+	want := fmt.Sprintf("layer 1: experts 4-7 have no holder; a node with %d kB to spare fixes it", (demoBytes(t, 1, 4, 7)+999)/1000)
+	if err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("got %v, want %q", err, want)
 	}
 	holder := exec.Command(built(t), "node", "--ephemeral", "--mdns=false", "--listen", "/ip4/127.0.0.1/tcp/0",
 		"--http", "none", "--model", "demo", "--experts", "1:4-7", "--join", s.Nodes[0].Addrs[0])
@@ -263,6 +266,25 @@ func TestMissingExperts(t *testing.T) {
 		t.Fatal(err)
 	}
 	sameTokens(t, prompts[0], a.Tokens, reference(t, prompts[0], 40))
+}
+
+// demoBytes is how many bytes the experts first to last of a layer of the demo
+// model take.
+func demoBytes(t *testing.T, layer, first, last int) (bytes int64) {
+	t.Helper()
+	m, err := expert.NewModel(demo.Name, demo.GGUF(), expert.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	for x := first; x <= last; x++ {
+		p, ok := m.Manifest().Piece(layer, x)
+		if !ok {
+			t.Fatalf("layer %d has no expert %d", layer, x)
+		}
+		bytes += p.Size
+	}
+	return bytes
 }
 
 // TestBestEffort: an expert of little weight that nobody holds is left out of

@@ -2,7 +2,6 @@ package node
 
 import (
 	"context"
-	"fmt"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -278,11 +277,7 @@ func (p *placer) handOver() {
 		p.sayLost(going)
 		return
 	}
-	var wanted []expert.Slot
-	for _, s := range p.stock.held() { // none of them counts any more
-		wanted = append(wanted, s)
-	}
-	p.tell(wanted)
+	p.tell(p.stock.held()) // none of them counts any more
 	p.node.cfg.Say("model %s: handing over %d experts that nobody else holds", p.model.Name, len(going))
 	for deadline := time.Now().Add(handOverTime); time.Now().Before(deadline) && len(going) > 0; {
 		time.Sleep(100 * time.Millisecond)
@@ -301,16 +296,4 @@ func (p *placer) sayLost(going []int) {
 		slots[i] = p.slot(e)
 	}
 	p.node.cfg.Say("model %s: nobody took over %s", p.model.Name, strings.Join(expert.Describe(slots), ", "))
-}
-
-// autoLine says what the node chose, for people.
-func (p *placer) autoLine() string {
-	var bytes int64
-	man := p.model.Model.Manifest()
-	for _, s := range p.stock.held() {
-		if piece, ok := man.Piece(s.Layer, s.Index); ok {
-			bytes += piece.Size
-		}
-	}
-	return fmt.Sprintf("chosen by itself: %s of %s", size(bytes), size(p.model.Memory))
 }
