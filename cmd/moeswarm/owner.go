@@ -37,7 +37,7 @@ func (f *ownerFlags) define(fs *flag.FlagSet) {
 	fs.Var(idleFlag{&f.idleOnly}, "idle-only", "work for others only while nobody has used the machine for 5 minutes, or for a given time (--idle-only=20m)")
 	fs.StringVar(&f.schedule, "schedule", "", "`times` when to work for others, such as 'mon-fri 18:00-08:00,sat-sun 00:00-24:00' (default: always)")
 	fs.Float64Var(&f.maxCPU, "max-cpu", 0, "compute with at most so many `percent` of all processors' time (default: no bound)")
-	fs.IntVar(&f.nice, "nice", -1, "step back behind other programs by so many `levels`, 0 to 19 (default 10, with --ephemeral 0)")
+	fs.IntVar(&f.nice, "nice", -1, "step back behind other programs by so many `levels`, 0 to 19; -1 for 10, or 0 with --ephemeral")
 }
 
 // idleFlag is a flag that may stand alone.

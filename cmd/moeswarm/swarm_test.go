@@ -136,6 +136,15 @@ func TestSwarmEqualsLocal(t *testing.T) {
 func TestGateWithoutExperts(t *testing.T) {
 	s := start(t, localswarm.Config{Hold: []string{"0,1:*", "2-3:*"}, Gates: 0, Bare: 1})
 	sameTokens(t, prompts[0], complete(t, s, prompts[0], 40, nil).Tokens, reference(t, prompts[0], 40))
+	// The entry, which asked no peer for an expert, tells what the gating node did.
+	r, err := http.Post(s.Entry.URL+"/v1/completions", "application/json", strings.NewReader(`{"prompt":"func main() {","max_tokens":5,"temperature":0}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Body.Close()
+	if timing := r.Header.Get("Server-Timing"); !strings.Contains(timing, `holders;desc="2"`) || strings.Contains(timing, `rounds;desc="0"`) {
+		t.Errorf("Server-Timing: %s", timing)
+	}
 	var v node.View
 	c, _ := client.New(s.Nodes[2].URL)
 	if err := c.Get(context.Background(), "/v1/swarm", &v); err != nil {

@@ -52,8 +52,13 @@ func (g *gates) Complete(ctx context.Context, r prompt.Request) iter.Seq2[prompt
 			}
 		}
 		work, calls := g.count()
+		left := r.MaxTokens - len(r.Prefix)
 		e.Complete(ctx, r)(func(c prompt.Chunk, err error) bool {
-			if c.Finish != prompt.FinishNone {
+			if c.HasToken {
+				left--
+			}
+			// The token that uses up MaxTokens is the last that an entry takes.
+			if c.Finish != prompt.FinishNone || left == 0 {
 				c.Work = g.since(work, calls)
 			}
 			return yield(c, err)

@@ -1,11 +1,5 @@
 package owner
 
-import "time"
-
-// sampleEvery is how long a [Sampler]'s quantities that cost something to read
-// are kept.
-const sampleEvery = 10 * time.Second
-
 // share is a part of a whole that both grew since they were last read, or -1
 // when nothing can be said.
 func share(part, whole float64) float64 {

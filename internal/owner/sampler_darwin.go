@@ -21,6 +21,9 @@ type Sampler struct {
 // NewSampler returns one; the first sample says nothing of the processors.
 func NewSampler() *Sampler { return &Sampler{slow: Unknown()} }
 
+// sampleEvery is how long what a command said is kept.
+const sampleEvery = 10 * time.Second
+
 // toolTime bounds one of the system's commands.
 const toolTime = 2 * time.Second
 
