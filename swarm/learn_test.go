@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
+	libp2pswarm "github.com/libp2p/go-libp2p/p2p/net/swarm"
 	"github.com/libp2p/go-libp2p/p2p/protocol/ping"
 
 	"github.com/moeswarm/moeswarm/expert"
@@ -26,6 +27,10 @@ func TestDeadPeerIsFoundOut(t *testing.T) {
 	dead.connect(n)
 	if err := dead.hello(n, mustEncode(t, announcementOf(holds(1), time.Now().Add(announceTTL), 0))); err != nil {
 		t.Fatal(err)
+	}
+	// It takes no new connections either, so the one that is closed stays so.
+	for _, a := range dead.host.Network().ListenAddresses() {
+		dead.host.Network().(*libp2pswarm.Swarm).ListenClose(a)
 	}
 	id := experts(1)[0]
 	if got := n.Holders(id); !slices.Equal(got, []routing.Peer{dead.id()}) {
