@@ -54,7 +54,7 @@ func loopback(ctx context.Context, o Options) (_ Metrics, err error) {
 			return nil, err
 		}
 	}
-	if err := warmUp(ctx, entry, m, o); err != nil {
+	if err := askFirst(ctx, entry, m, o); err != nil {
 		return nil, err
 	}
 	var before, after node.View
@@ -95,9 +95,9 @@ func loopback(ctx context.Context, o Options) (_ Metrics, err error) {
 	return metrics, nil
 }
 
-// warmUp completes a prompt of its own, unmeasured: of one that comes again the
+// askFirst completes a prompt of its own, unmeasured: of one that comes again the
 // gating node would keep the keys and values.
-func warmUp(ctx context.Context, c *client.Client, m *expert.Model, o Options) error {
+func askFirst(ctx context.Context, c *client.Client, m *expert.Model, o Options) error {
 	prompt, _, err := promptFor(m, o.Prompt, o.Seed+1<<32)
 	if err != nil {
 		return err
