@@ -3,6 +3,7 @@ package swarm
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 	"reflect"
 	"strings"
@@ -255,6 +256,34 @@ func TestBusy(t *testing.T) {
 	}
 	free()
 	wg.Wait()
+}
+
+// TestBusyTellsItsWait: the asker hears when an answer would begin.
+func TestBusyTellsItsWait(t *testing.T) {
+	p := startPromptPair(t, "tcp", promptServerConfig{Completer: completerFunc(
+		func(context.Context, prompt.Request, func(prompt.Chunk) bool) error {
+			return fmt.Errorf("the engine: %w", &prompt.BusyError{Wait: 42 * time.Second, Detail: "full"})
+		})})
+	_, err := collect(testContext(t), p.remote, someRequest)
+	if b, ok := errors.AsType[*prompt.BusyError](err); !ok || b.Wait != 42*time.Second || !errors.Is(err, prompt.ErrBusy) {
+		t.Errorf("%v, want a wait of 42 s", err)
+	}
+}
+
+// TestReusedTokensArrive: with the last chunk, beside the work.
+func TestReusedTokensArrive(t *testing.T) {
+	p := startPromptPair(t, "tcp", promptServerConfig{Completer: completerFunc(
+		func(_ context.Context, _ prompt.Request, give func(prompt.Chunk) bool) error {
+			give(token(2))
+			c := token(3)
+			c.Cached, c.Finish, c.Drafts = 2, prompt.FinishLength, prompt.Drafts{Drafted: 4, Accepted: 3}
+			give(c)
+			return nil
+		})})
+	got, err := collect(testContext(t), p.remote, someRequest)
+	if err != nil || len(got) != 2 || got[1].Cached != 2 || got[1].Drafts.Accepted != 3 {
+		t.Errorf("%+v, %v", got, err)
+	}
 }
 
 // TestCompleterErrors: each arrives as what it is.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"os/exec"
 	"strings"
 	"sync"
@@ -82,6 +83,22 @@ func TestOfficialClient(t *testing.T) {
 	t.Run("the rest", func(t *testing.T) {
 		if r, err := c.Completions.New(ctx, openai.CompletionNewParams{Model: "demo", MaxTokens: openai.Int(5), Prompt: openai.CompletionNewParamsPromptUnion{OfString: openai.String("func main() {")}}); err != nil || r.Usage.CompletionTokens == 0 {
 			t.Errorf("a text: %v", err)
+		}
+		again := openai.CompletionNewParams{Model: "demo", MaxTokens: openai.Int(3), Prompt: openai.CompletionNewParamsPromptUnion{OfString: openai.String("package main\n\nimport (\n\t\"fmt\"\n\t\"os\"\n)\n\n// main prints its arguments, one a line.\nfunc main() {")}}
+		var cached int64
+		for range 2 {
+			var raw *http.Response
+			r, err := c.Completions.New(ctx, again, option.WithResponseInto(&raw))
+			if err != nil {
+				t.Fatal(err)
+			}
+			cached = r.Usage.PromptTokensDetails.CachedTokens
+			if timing := raw.Header.Get("Server-Timing"); strings.Contains(timing, `rounds;desc="0"`) || strings.Contains(timing, `holders;desc="0"`) {
+				t.Errorf("an answer without work: %s", timing)
+			}
+		}
+		if cached == 0 {
+			t.Error("a prompt asked again: nothing was kept")
 		}
 		if r, err := c.Models.List(ctx); err != nil || len(r.Data) != 1 || r.Data[0].ID != "demo" {
 			t.Errorf("models: %v", err)

@@ -60,6 +60,7 @@ func (a *answer) deliver(c prompt.Chunk) bool {
 		a.promptTokens = c.PromptTokens
 	}
 	c.PromptTokens = a.promptTokens // a lie of the second node must not show in an answer of the first
+	c.Cached = min(max(c.Cached, 0), a.promptTokens)
 	// The answer's drafts are those of all who worked on it.
 	c.Drafts.Drafted += a.draftsBefore.Drafted
 	c.Drafts.Accepted += a.draftsBefore.Accepted

@@ -196,6 +196,20 @@ func TestBusyGates(t *testing.T) {
 	for i := range busy {
 		busy[i].err = prompt.ErrBusy
 	}
+	t.Run("and say how long", func(t *testing.T) {
+		within(t, 5*time.Second, 5*time.Second, func(t *testing.T) {
+			f := newFabric("a")
+			said := make([]act, 1000)
+			for i := range said {
+				said[i].err = fmt.Errorf("gating node a: %w", &prompt.BusyError{Wait: 42 * time.Second, Detail: "full"})
+			}
+			f.gates["a"].play(said...)
+			_, err := gather(f.entry(t, nil).Complete(t.Context(), ask(3)))
+			if b, ok := errors.AsType[*prompt.BusyError](err); !ok || b.Wait != 42*time.Second {
+				t.Errorf("%v, want a wait of 42 s", err)
+			}
+		})
+	})
 	t.Run("all stay busy", func(t *testing.T) {
 		within(t, 5*time.Second, 5*time.Second, func(t *testing.T) {
 			f := newFabric("a", "b")

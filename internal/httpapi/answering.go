@@ -81,6 +81,7 @@ func (a *answering) add(c *choice, chunk prompt.Chunk) delta {
 	a.usage.PromptTokens = chunk.PromptTokens
 	a.dropped.Calls += chunk.Dropped.Calls
 	a.dropped.Mass += chunk.Dropped.Mass
+	a.usage.Prompt.Cached = min(max(a.usage.Prompt.Cached, chunk.Cached), chunk.PromptTokens)
 	a.usage.Details.count(c.drafts, chunk.Drafts)
 	c.drafts = chunk.Drafts
 	if chunk.HasToken {

@@ -102,8 +102,9 @@ func TestBadChats(t *testing.T) {
 // fields of the body that is decoded.
 func TestFields(t *testing.T) {
 	url := serve(t, newFake("a"), nil)
-	bodies := map[string]string{"/v1/completions": `"prompt":"Hi"`, "/v1/chat/completions": hello}
-	known := map[string]map[string]bool{"/v1/completions": tags(reflect.TypeFor[textFields]()), "/v1/chat/completions": tags(reflect.TypeFor[chatFields]())}
+	bodies := map[string]string{"/v1/completions": `"prompt":"Hi"`, "/v1/chat/completions": hello, "/api/generate": `"prompt":"Hi"`, "/api/chat": hello}
+	known := map[string]map[string]bool{"/v1/completions": tags(reflect.TypeFor[textFields]()), "/v1/chat/completions": tags(reflect.TypeFor[chatFields]()),
+		"/api/generate": tags(reflect.TypeFor[generateFields]()), "/api/chat": tags(reflect.TypeFor[ollamaChatFields]())}
 	for path, fields := range Routes() {
 		for _, f := range fields {
 			if f.Status == Supported != known[path][f.Name] {
@@ -113,12 +114,20 @@ func TestFields(t *testing.T) {
 			if f.Status == Supported {
 				continue
 			}
-			r, err := http.Post(url+path, "application/json", strings.NewReader(fmt.Sprintf(`{%s,%q:{"a":["strange"]}}`, bodies[path], f.Name)))
+			strange := fmt.Sprintf(`%q:{"a":["strange"]}`, f.Name)
+			if group, name, inside := strings.Cut(f.Name, "."); inside {
+				strange = fmt.Sprintf(`%q:{%q:{"a":["strange"]}}`, group, name)
+			}
+			r, err := http.Post(url+path, "application/json", strings.NewReader(fmt.Sprintf(`{%s,%s}`, bodies[path], strange)))
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer r.Body.Close()
-			if f.Status == Refused {
+			if f.Status == Refused && strings.HasPrefix(path, "/api/") {
+				if got := readAll(t, r); r.StatusCode != 400 || !strings.Contains(got, `{"error":"`+f.Name+": ") {
+					t.Errorf("%s: %s: %s, %s", path, f.Name, r.Status, got)
+				}
+			} else if f.Status == Refused {
 				checkError(t, f.Name, r, 400, "invalid_request_error", f.Name, "unsupported_value", f.Note)
 			} else if r.StatusCode != 200 {
 				t.Errorf("%s: %s is refused: %s", path, f.Name, r.Status)
@@ -137,6 +146,10 @@ func tags(t reflect.Type) map[string]bool {
 		if f := t.Field(i); f.Anonymous {
 			for name := range tags(f.Type) {
 				all[name] = true
+			}
+		} else if f.Type.Kind() == reflect.Struct {
+			for name := range tags(f.Type) {
+				all[f.Tag.Get("json")+"."+name] = true
 			}
 		} else {
 			all[f.Tag.Get("json")] = true

@@ -176,11 +176,12 @@ func badJSON(body []byte, r route, err error) *apiError {
 		if t.Field == "" {
 			return &apiError{status: http.StatusBadRequest, code: "invalid_json", message: "the body must be a JSON object, not " + t.Value}
 		}
+		ours := strings.NewReplacer("ollamaFields.", "", "messageFields.", "", "fields.", "") // in the path of the field
 		want := map[string]string{"string": "a string", "bool": "true or false", "int64": "a whole number", "float64": "a number"}[t.Type.String()]
 		if want == "" {
 			want = "an object"
 		}
-		return badField(strings.TrimPrefix(t.Field, "fields."), fmt.Sprintf("want %s, not %.40s", want, t.Value))
+		return badField(ours.Replace(t.Field), fmt.Sprintf("want %s, not %.40s", want, t.Value))
 	}
 	message := "the body is not valid JSON: " + err.Error()
 	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {

@@ -7,7 +7,7 @@
 // how the node is. [Config] joins it to the node, [Limits] bounds what a
 // stranger can cause. [Routes] lists what becomes of each field of a request:
 // what the swarm cannot do is refused by name, fields that are not known are
-// ignored.
+// ignored. Ollama's routes below /api/ are another look of the same answers.
 //
 // A node on loopback is not out of the reach of web pages: a page may let its
 // own host name point to 127.0.0.1 (DNS rebinding), or post a form there. So a

@@ -33,6 +33,8 @@ const (
 	retryBusy = 3 * time.Second
 	// retrySwarm: a node that joins is known to all within about this time.
 	retrySwarm = 10 * time.Second
+	// maxRetry bounds what a gating node may say: nobody knows further ahead.
+	maxRetry = 10 * time.Minute
 )
 
 // explain turns any error of a Completer into one for the client.
@@ -50,7 +52,10 @@ func explain(err error) *apiError {
 		e.status, e.code, e.retry = http.StatusTooManyRequests, "busy", retryBusy
 		// The swarm is busy, not this client too quick.
 		if busy, ok := errors.AsType[*prompt.BusyError](err); ok {
-			e.status, e.retry = http.StatusServiceUnavailable, max(busy.Wait, time.Second)
+			e.status = http.StatusServiceUnavailable
+			if busy.Wait > 0 {
+				e.retry = min(busy.Wait, maxRetry)
+			}
 		}
 	case errors.Is(err, prompt.ErrNoGate):
 		e.code, e.retry = "no_gating_node", retrySwarm

@@ -47,7 +47,7 @@ func (e *events) data(v any) error { return e.all([]any{v}) }
 // comment keeps the connection alive.
 func (e *events) comment() error {
 	if e.format == jsonLines {
-		return e.send([]byte("\n"))
+		return e.send([]byte(" ")) // before the next line's JSON; clients take an empty line for a broken one
 	}
 	return e.send([]byte(": waiting\n\n"))
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"math"
 	"net/http"
 	"strconv"
 	"time"
@@ -12,9 +13,9 @@ import (
 // fail answers with an error.
 func (s *Server) fail(w http.ResponseWriter, e *apiError) {
 	if e.retry > 0 {
-		w.Header().Set("Retry-After", strconv.Itoa(int(e.retry.Seconds())))
+		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(e.retry.Seconds()))))
 	}
-	s.reply(w, e.status, e.body())
+	s.reply(w, e.status, errorBody(w, e))
 }
 
 // reply answers with JSON.

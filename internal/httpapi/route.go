@@ -35,10 +35,10 @@ type route struct {
 }
 
 // Routes lists, for each route that completes something, what becomes of the
-// fields of OpenAI's reference and of our own. docs/api.md has the same list.
+// fields of OpenAI's reference, of Ollama's and of our own. docs/api.md has the same list.
 func Routes() map[string][]Field {
 	all := map[string][]Field{}
-	for _, r := range []route{textRoute(), chatRoute()} {
+	for _, r := range []route{textRoute(), chatRoute(), generateRoute(), ollamaChatRoute()} {
 		all[r.path] = r.fields
 	}
 	return all

@@ -101,6 +101,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		// Also for a body that no handler reads: net/http reads on to its end.
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(s.cfg.Limits.BodyTime))
 	}
+	if strings.HasPrefix(r.URL.Path, "/api/") {
+		w = plainErrors{w}
+	}
 	if err := s.guard(r); err != nil {
 		s.fail(w, err)
 		return
@@ -159,6 +162,10 @@ func (s *Server) routes() []endpoint {
 		{post, "/v1/chat/completions", s.chats},
 		{post, "/v1/completions", s.completions},
 		{post, "/v1/embeddings", s.embeddings},
+		{post, "/api/chat", s.ollamaChat},
+		{post, "/api/generate", s.generate},
+		{get, "/api/tags", s.tags},
+		{get, "/api/version", s.ollamaVersion},
 		{post, "/tokenize", s.tokenize},
 		{post, "/detokenize", s.detokenize},
 		{get, "/v1/models", s.models},

@@ -76,7 +76,7 @@ func (s *Server) endStream(out *events, err error) {
 		s.fail(out.w, fault)
 		return
 	}
-	if err := out.data(fault.body()); err != nil {
+	if err := out.data(errorBody(out.w, fault)); err != nil {
 		s.cfg.Log.Debug("an HTTP client left before an error reached it", "err", err)
 	}
 }

@@ -8,6 +8,13 @@ type usage struct {
 	CompletionTokens int         `json:"completion_tokens"`
 	TotalTokens      int         `json:"total_tokens"`
 	Details          predictions `json:"completion_tokens_details,omitzero"`
+	Prompt           reused      `json:"prompt_tokens_details,omitzero"`
+}
+
+// reused counts the tokens of the prompt that were kept from an earlier one, of
+// the answer that kept the most.
+type reused struct {
+	Cached int `json:"cached_tokens"`
 }
 
 // predictions counts the tokens that were tried ahead of their time: those that

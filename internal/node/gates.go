@@ -38,6 +38,7 @@ type gates struct {
 // begun is refused while experts have no holder at all: it would only hold up
 // its user. One that moves here from another node, or that is under way, waits
 // for them as long as the router does, and a best-effort answer does without.
+// The token that uses up MaxTokens ends the answer.
 func (g *gates) Complete(ctx context.Context, r prompt.Request) iter.Seq2[prompt.Chunk, error] {
 	return func(yield func(prompt.Chunk, error) bool) {
 		e := g.engine(r.Model)
@@ -57,8 +58,10 @@ func (g *gates) Complete(ctx context.Context, r prompt.Request) iter.Seq2[prompt
 			if c.HasToken {
 				left--
 			}
-			// The token that uses up MaxTokens is the last that an entry takes.
-			if c.Finish != prompt.FinishNone || left == 0 {
+			if c.HasToken && left == 0 && c.Finish == prompt.FinishNone {
+				c.Finish = prompt.FinishLength // or nobody would wait for the chunk that has the work
+			}
+			if c.Finish != prompt.FinishNone {
 				c.Work = g.since(work, calls)
 			}
 			return yield(c, err)
