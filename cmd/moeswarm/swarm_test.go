@@ -490,7 +490,7 @@ func TestHTTP(t *testing.T) {
 		`{"model":"demo","prompt":"x","max_tokens":"many"}`:              400,
 		`{"model":"demo","prompt":"x","temperature":-1}`:                 400,
 		`{"model":"none such","prompt":"x"}`:                             404,
-		`{"model":"demo","prompt":"x","n":-1}`:                            400,
+		`{"model":"demo","prompt":"x","n":-1}`:                           400,
 		`not json`:                                                       400,
 		`{"model":"demo","prompt":"` + strings.Repeat("a ", 3000) + `"}`: 400,
 	} {
