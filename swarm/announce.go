@@ -18,7 +18,9 @@ import (
 func (o Offer) serves() bool { return o.Gates || len(o.Held) > 0 }
 
 // speaks reports whether peers should hear of it.
-func (o Offer) speaks() bool { return o.serves() || o.Memory > 0 || len(o.Wanted) > 0 }
+func (o Offer) speaks() bool {
+	return o.serves() || o.Memory > 0 || len(o.Wanted) > 0 || o.MayGate || o.WillGate
+}
 
 // maxDemand bounds the experts for which demand is announced, a byte each.
 const maxDemand = 32 << 10
@@ -39,7 +41,7 @@ func checkShape(layers []int) error {
 // announcementOf states an offer, which passed checkOffer.
 func announcementOf(o Offer, ends time.Time, waiting uint32) wire.Announcement {
 	a := wire.Announcement{
-		Model: o.Model, Name: o.Name, Gates: o.Gates,
+		Model: o.Model, Name: o.Name, Gates: o.Gates, MayGate: o.MayGate, WillGate: o.WillGate,
 		Waiting: waiting, Expires: ends,
 		Layers: len(o.Layers), Experts: slices.Max(o.Layers),
 	}
@@ -94,6 +96,7 @@ func brief(a wire.Announcement) wire.Announcement {
 func farewell(a wire.Announcement) wire.Announcement {
 	a = brief(a)
 	a.Gates, a.Leaving, a.Paused, a.Waiting, a.Memory = false, true, false, 0, 0
+	a.MayGate, a.WillGate = false, false
 	return a
 }
 
@@ -119,6 +122,7 @@ func noticeOf(a wire.Announcement) notice {
 		model: a.Model, name: a.Name, gates: a.Gates, leaving: a.Leaving,
 		shape: shape{a.Layers, a.Experts, a.Dense, a.Skip}, waiting: int(a.Waiting),
 		seq: a.Expires.UnixMilli(), paused: a.Paused, memory: int64(a.Memory) * wire.MemoryUnit, demand: a.Demand,
+		mayGate: a.MayGate, willGate: a.WillGate,
 	}
 	if a.Layers == 0 {
 		return n

@@ -13,13 +13,14 @@ import (
 
 // Claim is a peer's own word about one model, for who chooses what to hold.
 type Claim struct {
-	Peer    routing.Peer
-	Gates   bool
-	Paused  bool
-	Usable  bool  // false: lost, until it is heard of again
-	Waiting int   // frames that waited at it
-	Memory  int64 // bytes for experts that it chooses itself; 0: it does not choose
-	Held    []expert.Slot
+	Peer              routing.Peer
+	Gates             bool
+	MayGate, WillGate bool // as in [Offer]
+	Paused            bool
+	Usable            bool  // false: lost, until it is heard of again
+	Waiting           int   // frames that waited at it
+	Memory            int64 // bytes for experts that it chooses itself; 0: it does not choose
+	Held              []expert.Slot
 	// Wanted names experts that are about to change hands: one not held is
 	// being fetched, one that is held should be taken over by others.
 	Wanted []expert.Slot
@@ -38,7 +39,7 @@ func (n *Node) Claims(model expert.ModelID) (out []Claim) {
 			if c.left {
 				continue
 			}
-			out = append(out, Claim{Peer: p, Gates: c.gates, Paused: c.paused, Usable: t.peers[p].usable, Waiting: c.waiting,
+			out = append(out, Claim{Peer: p, Gates: c.gates, MayGate: c.mayGate, WillGate: c.willGate, Paused: c.paused, Usable: t.peers[p].usable, Waiting: c.waiting,
 				Memory: c.memory, Held: placesOf(c.held), Wanted: placesOf(c.wanted), Demand: demandOf(c)})
 		}
 	})

@@ -83,6 +83,10 @@ type Offer struct {
 	Layers []int
 	Held   []expert.ID // experts that Config.Serve applies
 	Gates  bool        // Config.Completer completes prompts for this model
+	// MayGate: the node gates if the swarm has too few that do; Config.Completer
+	// is there for that time. WillGate: it is about to, and fetches the trunk.
+	// Peers believe it for as long as an announcement lasts.
+	MayGate, WillGate bool
 	// CIDs gives experts' content ids in binary form, for the hash table. An
 	// expert without one is found by its name (see the package doc); all nodes
 	// that serve a model must agree on which it is.
@@ -205,8 +209,8 @@ func (c Config) checkOffer(o Offer) error {
 	if err := checkName(o.Name); err != nil {
 		return err
 	}
-	if o.Gates && c.Completer == nil {
-		return errors.New("it gates, but there is no Completer")
+	if (o.Gates || o.MayGate || o.WillGate) && c.Completer == nil {
+		return errors.New("it gates or may gate, but there is no Completer")
 	}
 	if len(o.Held) > 0 && c.Serve == nil {
 		return errors.New("it holds experts, but there is nothing to serve them (Serve)")

@@ -57,15 +57,17 @@ func (s shape) perLayer() []int {
 
 // claim is what one peer is known to serve of one model.
 type claim struct {
-	name    string
-	shape   shape  // of the model as the peer states it; zero: it did not
-	held    []slot // ascending; never changed in place once set
-	gates   bool
-	waiting int  // frames waiting at the peer when it spoke
-	paused  bool // it computes nothing for now, so it is not named as holder and gate
-	memory  int64
-	wanted  []slot // ascending
-	demand  []byte // of each expert, layer by layer; as wire has it
+	name     string
+	shape    shape  // of the model as the peer states it; zero: it did not
+	held     []slot // ascending; never changed in place once set
+	gates    bool
+	waiting  int  // frames waiting at the peer when it spoke
+	paused   bool // it computes nothing for now, so it is not named as holder and gate
+	memory   int64
+	mayGate  bool   // it gates if the swarm has too few that do
+	willGate bool   // it is about to
+	wanted   []slot // ascending
+	demand   []byte // of each expert, layer by layer; as wire has it
 
 	said     bool      // the peer itself announced this model
 	saidHeld bool      // … and listed the experts it holds
@@ -89,18 +91,19 @@ type modelEntry struct {
 
 // notice is an announcement on its way into the table.
 type notice struct {
-	model   expert.ModelID
-	name    string
-	shape   shape  // zero: it says nothing of shape and holdings
-	held    []slot // ascending
-	gates   bool
-	leaving bool
-	waiting int
-	seq     int64
-	paused  bool
-	memory  int64
-	wanted  []slot
-	demand  []byte
+	model             expert.ModelID
+	name              string
+	shape             shape  // zero: it says nothing of shape and holdings
+	held              []slot // ascending
+	gates             bool
+	leaving           bool
+	waiting           int
+	seq               int64
+	paused            bool
+	memory            int64
+	mayGate, willGate bool
+	wanted            []slot
+	demand            []byte
 }
 
 // errTableFull: a limit of the table refuses another entry.
@@ -145,10 +148,10 @@ func (t *holdings) announce(p routing.Peer, n notice, now time.Time) (changed bo
 		t.tidy(p, n.model)
 		return false, err
 	}
-	changed = !c.said || c.paused != n.paused || c.left != n.leaving || c.gates != n.gates || c.name != n.name || !e.usable && !n.leaving
+	changed = !c.said || c.paused != n.paused || c.willGate != n.willGate || c.left != n.leaving || c.gates != n.gates || c.name != n.name || !e.usable && !n.leaving
 	c.said, c.left, c.seq = true, n.leaving, n.seq
 	t.setPaused(p, m, c, n.paused)
-	c.memory = n.memory
+	c.memory, c.mayGate, c.willGate = n.memory, n.mayGate, n.willGate
 	c.name, c.gates, c.waiting, c.ends = n.name, n.gates && !n.leaving, n.waiting, now.Add(announceTTL)
 	if !e.usable && !n.leaving {
 		t.setUsable(p, true)

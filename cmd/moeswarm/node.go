@@ -45,7 +45,7 @@ type nodeFlags struct {
 	maxDownload  byteSize
 	experts      string
 	memory       byteSize
-	gate         bool
+	gate         gateFlag
 	audit        string
 	template     string
 	threads      int
@@ -74,6 +74,8 @@ func (p program) node(ctx context.Context, args []string) error {
       hold nothing; forward prompts for whatever the swarm serves
   moeswarm node --ticket moe1… --experts '*:0-7' --max-upload 2MB
       the same with what "moeswarm invite" printed; the parts come from peers, no model file is needed
+  moeswarm node --ticket moe1… --experts auto --gate=auto --memory 4GiB
+      hold what the swarm needs most, and gate while it has too few nodes that do
   curl http://127.0.0.1:4180/v1/completions -d '{"prompt":"func main() {","max_tokens":64,"temperature":0}'
 `)
 	fs.StringVar(&f.data, "data", "", "`directory` of the node's key and imported models (default: moeswarm in the user's data directory)")
@@ -97,8 +99,8 @@ func (p program) node(ctx context.Context, args []string) error {
 	fs.Var(&f.maxUpload, "max-upload", "`bytes` a second that parts of models may take going out to peers, such as 2MB (default: no bound)")
 	fs.Var(&f.maxDownload, "max-download", "`bytes` a second that parts of models may take coming in (default: no bound)")
 	fs.StringVar(&f.experts, "experts", "all", "experts to hold of each model: all, none, auto (the node chooses what the swarm needs most, within --memory), or `spec` LAYERS:EXPERTS with ranges and *, several separated by ';', such as '*:0-3' or '0,2:*;1:4-7'")
-	fs.Var(&f.memory, "memory", "`amount` of memory and disk for experts that the node chooses itself with --experts auto, such as 2GiB, for each model")
-	fs.BoolVar(&f.gate, "gate", false, "run the models' trunks and complete prompts; experts that are not held here are asked of peers")
+	fs.Var(&f.memory, "memory", "`amount` of memory and disk for what the node chooses itself with --experts auto and --gate=auto, such as 2GiB, for each model")
+	fs.Var(&f.gate, "gate", "run the models' trunks and complete prompts; experts that are not held here are asked of peers; --gate=auto: while the swarm has too few nodes that do, the trunk counting in --memory (default false)")
 	fs.StringVar(&f.audit, "audit", "auto", "how a gating node checks what peers answer: auto, by their standing; always; off")
 	fs.StringVar(&f.template, "chat-template", "", "use the built-in chat template of this `name` instead of the models' own: "+strings.Join(chat.Names(), ", "))
 	fs.IntVar(&f.threads, "threads", 0, "`processors` to compute with (default: all)")
@@ -172,7 +174,10 @@ func (p program) runNode(ctx context.Context, f nodeFlags) error {
 		} else if m.Hold, err = expert.ParseSpec(f.experts, shape.SparseLayers, shape.Experts); err != nil {
 			return usagef("--experts for model %s: %w", m.Name, err)
 		}
-		m.Gate = f.gate
+		m.Gate, m.GateAuto = f.gate.on, f.gate.auto
+		if f.gate.auto {
+			m.Memory = memory
+		}
 		cfg.Models = append(cfg.Models, m)
 	}
 	if f.ephemeral {
@@ -265,7 +270,7 @@ func (p program) nodeConfig(f nodeFlags) (node.Config, error) {
 	default:
 		return cfg, usagef("--sums %q: want exact or partial", f.sums)
 	}
-	if f.draft != "" && !f.gate {
+	if f.draft != "" && f.gate == (gateFlag{}) {
 		return cfg, usagef("--draft %s: only a gating node drafts; add --gate", f.draft)
 	}
 	switch n, err := strconv.Atoi(f.drafts); {
@@ -277,7 +282,7 @@ func (p program) nodeConfig(f nodeFlags) (node.Config, error) {
 	default:
 		return cfg, usagef("--drafts %q: want auto, off or a number from 1 to %d", f.drafts, engine.MaxDrafts)
 	}
-	if f.gate && len(f.models) == 0 {
+	if f.gate != (gateFlag{}) && len(f.models) == 0 {
 		return cfg, usagef("--gate needs a --model whose trunk to run; try --model demo")
 	}
 	switch f.audit {
@@ -370,8 +375,10 @@ func (p program) openDraft(ctx context.Context, store *expert.Store, name string
 // autoMemory checks --experts auto and --memory, which belong together.
 func (f nodeFlags) autoMemory() (int64, error) {
 	switch {
+	case f.experts != "auto" && f.gate.auto:
+		return int64(f.memory), nil
 	case f.experts != "auto" && f.memory > 0:
-		return 0, usagef("--memory goes with --experts auto; %q names the experts to hold", f.experts)
+		return 0, usagef("--memory goes with --experts auto or --gate=auto; %q names the experts to hold", f.experts)
 	case f.experts != "auto":
 		return 0, nil
 	case f.memory == 0:

@@ -17,7 +17,7 @@ func (n *Node) newAudit(pool *ggml.Pool) (*audit.Inspector, error) {
 	all := expert.Sets{}
 	manifests := map[expert.ModelID]*expert.Manifest{}
 	for _, m := range n.cfg.Models {
-		if !m.Gate {
+		if !m.mayGate() {
 			continue
 		}
 		set := n.sets[m.Model.ID()] // of a model in parts it has what there is

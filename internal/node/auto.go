@@ -114,7 +114,8 @@ func (p *placer) view(now time.Time) placement.View {
 	v := viewOf(surroundings{self: p.node.ID(), man: p.model.Model.Manifest(), claims: p.node.net.Claims(id),
 		standing: p.node.standing(), held: held, own: own,
 		lost: func(s expert.Slot) bool { return now.Before(p.lost[s]) }})
-	v.Budget, v.Rate, v.Seed = p.model.Memory, p.stock.rate(), p.random.Uint64()
+	v.Budget = max(1, p.model.Memory-p.node.gatings[id].bytes())
+	v.Rate, v.Seed = p.stock.rate(), p.random.Uint64()
 	return v
 }
 

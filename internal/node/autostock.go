@@ -39,18 +39,19 @@ func (s *wholeStock) want(slots []expert.Slot) error {
 
 func (s *wholeStock) offer(held []expert.ID) error {
 	o := s.node.offerOf(s.model)
-	o.Held, o.Gates = held, s.model.Gate
+	o.Held, o.Gates = held, s.model.Gate || s.node.gatings[o.Model].on()
 	return s.node.net.SetOffer(o)
 }
 
 // offerAgain announces anew what is served of a model.
 func (n *Node) offerAgain(id expert.ModelID) {
-	p := n.placers[id]
-	if p == nil {
-		return
-	}
 	if h := n.parts[id]; h != nil {
 		h.offer(nil)
+		return
+	}
+	p := n.placers[id]
+	if p == nil {
+		n.offerGate(n.gatings[id])
 		return
 	}
 	if s, ok := p.stock.(*wholeStock); ok {
@@ -62,6 +63,19 @@ func (n *Node) offerAgain(id expert.ModelID) {
 	}
 }
 
+// offerGate announces anew that experts are held as the owner said, and whether
+// their model is gated.
+func (n *Node) offerGate(g *gatingChoice) {
+	if g == nil {
+		return
+	}
+	o := n.offerOf(g.model)
+	o.Held, o.Gates = expert.IDsOf(o.Model, g.model.Hold), g.on()
+	if err := n.net.SetOffer(o); err != nil {
+		n.cfg.Log.Error("an offer is not taken", "model", o.Name, "err", err)
+	}
+}
+
 // dress adds to an offer what a node says beside what it serves: what it
 // measured, and what it is about to change.
 func (n *Node) dress(o *swarm.Offer) {
@@ -70,6 +84,9 @@ func (n *Node) dress(o *swarm.Offer) {
 	for _, m := range n.cfg.Models {
 		if m.Auto && m.Model.ID() == id {
 			o.Memory = m.Memory
+		}
+		if m.GateAuto && m.Model.ID() == id {
+			o.MayGate, o.WillGate = true, n.gatings[id].announced()
 		}
 	}
 	if p := n.placers[id]; p != nil {
@@ -101,9 +118,16 @@ func (n *Node) untilHandedOver(ctx context.Context) (context.Context, context.Ca
 	}
 }
 
-// newPlacers makes those that choose experts.
+// newPlacers makes those that choose experts, and whether to gate.
 func (n *Node) newPlacers() error {
 	for _, m := range n.cfg.Models {
+		if m.GateAuto {
+			g, err := newGatingChoice(n, m)
+			if err != nil {
+				return err
+			}
+			n.gatings[m.Model.ID()] = g
+		}
 		if !m.Auto {
 			continue
 		}

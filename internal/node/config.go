@@ -105,9 +105,15 @@ type Model struct {
 	Hold  []expert.Slot // experts to compute here
 	Auto  bool          // choose them instead, within Memory bytes
 	Gate  bool          // run the trunk and complete prompts
+	// GateAuto lets the node gate while the swarm has too few nodes that do. The
+	// trunk then counts in Memory, unless that is 0.
+	GateAuto bool
 	// Memory is what the node gives to experts that it chooses itself.
 	Memory int64
 }
+
+// mayGate reports whether the node gates the model, now or at times.
+func (m Model) mayGate() bool { return m.Gate || m.GateAuto }
 
 func (c Config) validate() (Config, error) {
 	if c.Threads < 0 {
@@ -128,6 +134,9 @@ func (c Config) validate() (Config, error) {
 	for _, m := range c.Models {
 		if m.Model == nil {
 			return c, errors.New("node: a model without a file")
+		}
+		if m.Gate && m.GateAuto || m.Memory < 0 {
+			return c, fmt.Errorf("model %s: a node gates always or when it is needed, with no less than 0 bytes", m.Name)
 		}
 		if m.Auto && (m.Memory <= 0 || len(m.Hold) > 0) {
 			return c, fmt.Errorf("model %s: a node that chooses its experts needs memory for them, and none of them given", m.Name)

@@ -25,7 +25,7 @@ const patience = 3 * time.Second
 // watchCoverage says, for each model gated here, which experts nobody holds,
 // whenever that changes, and when nothing is missing any more.
 func (n *Node) watchCoverage(ctx context.Context) {
-	if !slices.ContainsFunc(n.cfg.Models, func(m Model) bool { return m.Gate }) {
+	if !slices.ContainsFunc(n.cfg.Models, Model.mayGate) {
 		return
 	}
 	last := map[expert.ModelID]string{}
@@ -39,10 +39,11 @@ func (n *Node) watchCoverage(ctx context.Context) {
 			tick.Reset(coverageEvery)
 		}
 		for _, m := range n.cfg.Models {
-			if !m.Gate {
+			id := m.Model.ID()
+			if !m.Gate && !n.gates.has(id) {
+				delete(last, id)
 				continue
 			}
-			id := m.Model.ID()
 			said, known := last[id]
 			now := strings.Join(n.missing(m, n.net.Coverage(id)), "\n")
 			last[id] = now

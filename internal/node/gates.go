@@ -23,7 +23,7 @@ import (
 )
 
 // gates is the engines of the models this node gates, as one completer. It
-// grows when the trunk of a model comes.
+// grows when the trunk of a model comes, and shrinks when it goes.
 type gates struct {
 	mu      sync.RWMutex
 	engines map[expert.ModelID]*engine.Engine // guarded by mu once the node runs
@@ -95,10 +95,44 @@ func (g *gates) add(m expert.ModelID, e *engine.Engine) {
 	g.engines[m] = e
 }
 
+// remove takes an engine out, if it is still the model's.
+func (g *gates) remove(m expert.ModelID, e *engine.Engine) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.engines[m] == e {
+		delete(g.engines, m)
+	}
+}
+
 func (g *gates) all() []*engine.Engine {
 	g.mu.RLock()
 	defer g.mu.RUnlock()
 	return slices.Collect(maps.Values(g.engines))
+}
+
+// openGate builds the engine of a model, whose trunk is here, and runs it while
+// Run runs. end ends it: answers under way are lost to it, and whoever asked has
+// them go on elsewhere. It returns when nothing uses the model any more.
+func (n *Node) openGate(m Model) (end func(), err error) {
+	renderer, err := newRenderer(m.Model.File(), n.cfg)
+	if err != nil {
+		return nil, err
+	}
+	id := m.Model.ID()
+	e, err := newEngine(m, n.hots[id].over(n.demand), renderer, n.pool, n.watchSteps(), n.router.Away, n.cfg)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(n.inner())
+	var running sync.WaitGroup
+	running.Go(func() { _ = e.Run(ctx) })
+	running.Go(func() { _ = renderer.Run(ctx) })
+	n.gates.add(id, e)
+	return func() {
+		n.gates.remove(id, e)
+		cancel()
+		running.Wait()
+	}, nil
 }
 
 // newEngine builds the gating stack of one model over an applier of experts.

@@ -35,7 +35,7 @@ type hotExperts struct {
 
 // newHot makes the keeper of a gated model's hot experts, nil without a budget.
 func (n *Node) newHot(m Model) *hotExperts {
-	if !m.Gate || n.cfg.HotMemory <= 0 || m.Auto && m.Model.Whole() { // then the placer has the whole set
+	if !m.mayGate() || n.cfg.HotMemory <= 0 || m.Auto && m.Model.Whole() { // then the placer has the whole set
 		return nil
 	}
 	return &hotExperts{node: n, model: m, set: n.sets[m.Model.ID()], parts: n.parts[m.Model.ID()], budget: n.cfg.HotMemory,

@@ -18,7 +18,7 @@ func (c Config) kvMemory() int64 {
 	}
 	gated := int64(0)
 	for _, m := range c.Models {
-		if m.Gate {
+		if m.mayGate() {
 			gated++
 		}
 	}

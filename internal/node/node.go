@@ -40,6 +40,8 @@ type Node struct {
 	demand    *demandMeter
 	// placers choose experts of the models that leave the choice to the node.
 	placers map[expert.ModelID]*placer
+	// gatings choose whether the node gates the models that leave it that.
+	gatings map[expert.ModelID]*gatingChoice
 	audit   *audit.Inspector // nil: results are not checked
 	entry   *entry.Entry
 	http    *httpapi.Server
@@ -75,6 +77,7 @@ func New(cfg Config) (*Node, error) {
 	pool := ggml.NewPool(cfg.Threads)
 	n.pool = pool
 	n.keeper, n.demand, n.placers = newKeeper(n), newDemandMeter(cfg.Models), map[expert.ModelID]*placer{}
+	n.gatings = map[expert.ModelID]*gatingChoice{}
 	offers := make([]swarm.Offer, len(cfg.Models))
 	for i, m := range cfg.Models {
 		if offers[i], err = n.hold(m, pool); err != nil {
@@ -189,7 +192,7 @@ func (n *Node) newNetwork(offers []swarm.Offer) (*swarm.Node, error) {
 			cfg.Serve = n.cfg.Misbehave(n.sets)
 		}
 	}
-	if slices.ContainsFunc(n.cfg.Models, func(m Model) bool { return m.Gate }) {
+	if slices.ContainsFunc(n.cfg.Models, Model.mayGate) {
 		cfg.Completer, cfg.Coder, cfg.HalfAnswers = n.gates, n.coder(), n.cfg.HalfAnswers
 	}
 	if len(n.cfg.Models) > 0 || n.cfg.Content != nil {
@@ -211,7 +214,7 @@ func (n *Node) newNetwork(offers []swarm.Offer) (*swarm.Node, error) {
 func (n *Node) coder() *expert.Coder {
 	var gated []*expert.Model
 	for _, m := range n.cfg.Models {
-		if m.Gate {
+		if m.mayGate() {
 			gated = append(gated, m.Model)
 		}
 	}
@@ -248,7 +251,7 @@ func (n *Node) newEntry() (*entry.Entry, error) {
 		Policy: entry.Policy{MissingWait: 4 * time.Second},
 		Log:    n.cfg.Log,
 	}
-	if slices.ContainsFunc(n.cfg.Models, func(m Model) bool { return m.Gate }) {
+	if slices.ContainsFunc(n.cfg.Models, Model.mayGate) {
 		cfg.Local, cfg.LocalModels = n.gates, n.gates.has
 	}
 	return entry.New(cfg)
@@ -381,8 +384,13 @@ func (n *Node) Run(ctx context.Context) error {
 	if n.audit != nil {
 		run(&inside, inner, n.audit.Run)
 	}
+	deciding, decided := context.WithCancel(ctx)
+	defer decided()
 	for _, p := range n.placers {
-		inside.Go(func() { _ = p.run(ctx) })
+		inside.Go(func() { _ = p.run(deciding) })
+	}
+	for _, g := range n.gatings {
+		inside.Go(func() { g.run(deciding, inner) })
 	}
 	run(&outside, doors, n.net.Run)
 	if n.http == nil {
@@ -395,6 +403,7 @@ func (n *Node) Run(ctx context.Context) error {
 	}
 	run(&outside, doors, n.watch)
 	outside.Wait()
+	decided()
 	stop()
 	inside.Wait()
 	return errors.Join(errs...)

@@ -32,21 +32,24 @@ type partsHolder struct {
 	pool  *ggml.Pool
 	slots map[expert.Digest][]expert.Slot // of the whole model
 
-	mu      sync.Mutex           // guards what follows
-	wanted  map[expert.Slot]bool // to be held and offered
-	hot     map[expert.Slot]bool // to be held for this node's own answers
-	leases  map[expert.Slot]*content.Lease
-	trunk   *content.Lease // nil until it is here
-	status  transfer.Status
-	said    time.Time
-	brought float64       // bytes a second of the last fetch that brought something
-	changed chan struct{} // room for one: want or what is here has changed
-	engines sync.WaitGroup
+	mu        sync.Mutex           // guards what follows
+	wanted    map[expert.Slot]bool // to be held and offered
+	hot       map[expert.Slot]bool // to be held for this node's own answers
+	leases    map[expert.Slot]*content.Lease
+	gates     bool           // the trunk is to be here, and used
+	trunk     *content.Lease // nil until it is here
+	closeGate func()         // ends what uses the trunk; nil without it
+	status    transfer.Status
+	said      time.Time
+	brought   float64       // bytes a second of the last fetch that brought something
+	changed   chan struct{} // room for one: want or what is here has changed
+
+	ending sync.Mutex // held while the engine ends
 }
 
 func (n *Node) newParts(m Model, set *expert.Set, pool *ggml.Pool) *partsHolder {
 	h := &partsHolder{node: n, model: m, set: set, pool: pool, slots: make(map[expert.Digest][]expert.Slot),
-		wanted: make(map[expert.Slot]bool), leases: make(map[expert.Slot]*content.Lease), changed: make(chan struct{}, 1)}
+		wanted: make(map[expert.Slot]bool), leases: make(map[expert.Slot]*content.Lease), changed: make(chan struct{}, 1), gates: m.Gate}
 	man := m.Model.Manifest()
 	for i, id := range man.IDs() {
 		d := man.Experts[i].Hash
@@ -130,7 +133,7 @@ func (h *partsHolder) run(ctx context.Context) error {
 
 // close gives the memory back when nobody computes any more.
 func (h *partsHolder) close() {
-	h.engines.Wait()
+	h.endGate()
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for s, l := range h.leases {
@@ -139,9 +142,6 @@ func (h *partsHolder) close() {
 		l.Release()
 		delete(h.leases, s)
 	}
-	if h.trunk != nil {
-		h.trunk.Release()
-	}
 }
 
 // missing lists the pieces that should be here and are not in use yet.
@@ -149,7 +149,7 @@ func (h *partsHolder) missing() (pieces []expert.Piece) {
 	man := h.model.Model.Manifest()
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.model.Gate && h.trunk == nil {
+	if h.gates && h.trunk == nil {
 		pieces = append(pieces, man.Trunk)
 	}
 	for _, slots := range []map[expert.Slot]bool{h.wanted, h.hot} {
@@ -255,8 +255,8 @@ func (h *partsHolder) use(ctx context.Context, p expert.Piece) error {
 	if err != nil {
 		return err // it is fetched again
 	}
-	if p.Hash == h.model.Model.Manifest().Trunk.Hash && h.model.Gate {
-		return h.gate(ctx, l)
+	if p.Hash == h.model.Model.Manifest().Trunk.Hash {
+		return h.gate(l)
 	}
 	var ids []expert.ID
 	for _, s := range h.slots[p.Hash] {
@@ -288,31 +288,55 @@ func (h *partsHolder) use(ctx context.Context, p expert.Piece) error {
 }
 
 // gate begins to gate the model, whose trunk has come.
-func (h *partsHolder) gate(ctx context.Context, l *content.Lease) error {
+func (h *partsHolder) gate(l *content.Lease) error {
 	m := h.model
 	var err error
 	if m.Model, err = expert.OpenParts(m.Name, m.Model.Manifest(), l.Data, expert.Options{}); err != nil {
 		l.Release()
 		return err
 	}
-	renderer, err := newRenderer(m.Model.File(), h.node.cfg)
-	if err != nil {
-		l.Release()
-		return err
-	}
-	e, err := newEngine(m, h.node.hots[m.Model.ID()].over(h.node.demand), renderer, h.pool, h.node.watchSteps(), h.node.router.Away, h.node.cfg)
+	end, err := h.node.openGate(m)
 	if err != nil {
 		l.Release()
 		return err
 	}
 	h.mu.Lock()
-	h.trunk = l
+	h.trunk, h.closeGate = l, end
 	h.mu.Unlock()
-	h.engines.Go(func() { _ = e.Run(h.node.inner()) })
-	h.engines.Go(func() { _ = renderer.Run(h.node.inner()) })
-	h.node.gates.add(m.Model.ID(), e)
 	h.offer(nil)
 	return nil
+}
+
+// setGates implements trunkStock: the trunk is fetched if need be, and goes with
+// endGate only.
+func (h *partsHolder) setGates(on bool) error {
+	h.mu.Lock()
+	h.gates = on
+	h.mu.Unlock()
+	signal(h.changed)
+	h.offer(nil)
+	return nil
+}
+
+// gating implements trunkStock.
+func (h *partsHolder) gating() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.gates && h.trunk != nil
+}
+
+// endGate ends what uses the trunk, and gives its memory back.
+func (h *partsHolder) endGate() {
+	h.ending.Lock()
+	defer h.ending.Unlock()
+	h.mu.Lock()
+	l, end := h.trunk, h.closeGate
+	h.trunk, h.closeGate = nil, nil
+	h.mu.Unlock()
+	if l != nil {
+		end()
+		l.Release()
+	}
 }
 
 // offer tells the swarm what is served now, of the experts those that keep
@@ -321,7 +345,7 @@ func (h *partsHolder) offer(keep func(expert.ID) bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	o := h.node.offerOf(h.model)
-	o.Gates = h.trunk != nil
+	o.Gates = h.gates && h.trunk != nil
 	for s := range h.leases {
 		if id := s.Of(o.Model); h.wanted[s] && (keep == nil || keep(id)) {
 			o.Held = append(o.Held, id)

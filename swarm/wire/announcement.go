@@ -21,6 +21,10 @@ type Announcement struct {
 	Gates   bool   // runs the trunk, so it takes prompts
 	Leaving bool   // serves nothing from now on
 	Paused  bool   // holds what it says, and computes nothing for now
+	// MayGate: the node gates if the swarm has too few that do. WillGate: it is
+	// about to, and fetches the trunk; it ends with the announcement.
+	MayGate, WillGate bool
+
 	Waiting uint32 // frames in its queue
 	Expires time.Time
 	// Layers and Experts are the model's shape: layers over all, experts a
@@ -75,7 +79,8 @@ const (
 	announceWanted  = 8
 	announceDemand  = 16
 	announceDense   = 32
-	announceFlags   = 63
+	announceMay     = 64
+	announceWill    = 128
 )
 
 // NewHeld returns an empty bitmap for a model of that shape.
@@ -121,6 +126,12 @@ func AppendAnnouncement(b []byte, a Announcement) ([]byte, error) {
 	if a.Paused {
 		flags |= announcePaused
 	}
+	if a.MayGate {
+		flags |= announceMay
+	}
+	if a.WillGate {
+		flags |= announceWill
+	}
 	if a.Wanted != nil {
 		flags |= announceWanted
 	}
@@ -161,10 +172,11 @@ func ParseAnnouncement(body []byte) (Announcement, error) {
 	a.Waiting = k.u32()
 	expires := k.u64()
 	a.Name = string(k.take(name))
-	if k.short || flags&^announceFlags != 0 || expires > maxUnixMilli {
+	if k.short || expires > maxUnixMilli {
 		return Announcement{}, fmt.Errorf("%w: announcement of %d bytes", ErrFormat, len(body))
 	}
 	a.Gates, a.Leaving, a.Paused = flags&announceGates != 0, flags&announceLeaving != 0, flags&announcePaused != 0
+	a.MayGate, a.WillGate = flags&announceMay != 0, flags&announceWill != 0
 	a.Expires = time.UnixMilli(int64(expires))
 	a.Held = k.take(a.Layers * stride(a.Experts))
 	if flags&announceWanted != 0 {

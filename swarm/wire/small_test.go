@@ -282,3 +282,15 @@ func FuzzParseAnnouncement(f *testing.F) {
 		}
 	})
 }
+
+// TestAnnouncementGating: that a node may gate, or will, travels.
+func TestAnnouncementGating(t *testing.T) {
+	for _, which := range [][2]bool{{true, false}, {false, true}, {true, true}} {
+		a := sampleAnnouncement()
+		a.MayGate, a.WillGate = which[0], which[1]
+		got, err := ParseAnnouncement(must(t)(AppendAnnouncement(nil, a))[HeaderLen:])
+		if err != nil || !reflect.DeepEqual(got, a) {
+			t.Errorf("%v: %+v, %v", which, got, err)
+		}
+	}
+}

@@ -1,0 +1,277 @@
+package node
+
+import (
+	"context"
+	"math"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/moeswarm/moeswarm/expert"
+	"github.com/moeswarm/moeswarm/internal/placement"
+	"github.com/moeswarm/moeswarm/routing"
+	"github.com/moeswarm/moeswarm/swarm"
+)
+
+// gateDrain is how long a node that steps back from gating lets answers end;
+// those left are lost to it and go on at another.
+const gateDrain = 30 * time.Second
+
+// trunkStock is how a node gets the trunk of one model, and gives it up.
+type trunkStock interface {
+	// gating reports whether the engine runs and is offered.
+	gating() bool
+	// setGates begins to gate, at once or when the trunk has come; or it takes
+	// the offer back while the engine still runs.
+	setGates(bool) error
+	// endGate ends the engine, if it runs.
+	endGate()
+	// rate is the bytes a second that fetches have brought; 0: not known.
+	rate() float64
+}
+
+// gatingChoice decides whether the node gates one model.
+type gatingChoice struct {
+	node   *Node
+	model  Model
+	stock  trunkStock
+	policy placement.Policy
+	random *rand.Rand
+	lost   time.Time // the trunk could not be had; until then it is left
+
+	mu   sync.Mutex
+	will bool // announced as about to gate
+}
+
+func newGatingChoice(n *Node, m Model) (*gatingChoice, error) {
+	policy, err := placement.Policy{}.Validate()
+	g := &gatingChoice{node: n, model: m, policy: policy, stock: &wholeTrunk{node: n, model: m},
+		random: rand.New(rand.NewPCG(placement.PeerHash(n.ID()), uint64(time.Now().UnixNano())))}
+	if h := n.parts[m.Model.ID()]; h != nil {
+		g.stock = h
+	}
+	return g, err
+}
+
+// run decides until ctx ends. The engine goes on until inner ends: answers that
+// are running need it.
+func (g *gatingChoice) run(ctx, inner context.Context) {
+	defer g.stock.endGate()
+	defer func() { <-inner.Done() }()
+	select {
+	case <-ctx.Done():
+		return
+	case <-g.node.net.Ready():
+	}
+	wait(ctx, g.jitter(autoSettle)) // a newcomer first hears who gates
+	for ctx.Err() == nil {
+		changed := g.node.net.Changed()
+		g.round(ctx)
+		select {
+		case <-ctx.Done():
+		case <-time.After(g.jitter(autoEvery)):
+		case <-changed:
+			wait(ctx, g.jitter(autoSoon))
+		}
+	}
+}
+
+// jitter is around d, so that nodes do not decide at the same moment.
+func (g *gatingChoice) jitter(d time.Duration) time.Duration {
+	return d/2 + time.Duration(g.random.Float64()*float64(d))
+}
+
+// round decides once and does what was decided. Who is asked to give the trunk
+// up while nobody else has it keeps it.
+func (g *gatingChoice) round(ctx context.Context) {
+	if !g.stock.gating() {
+		g.stock.endGate() // of a trunk that came after it was given up
+	}
+	if g.node.net.Paused() || time.Now().Before(g.lost) {
+		return
+	}
+	t := g.view()
+	switch placement.DecideTrunk(t, g.policy) {
+	case placement.Take:
+		g.take(ctx, t)
+	case placement.LetGo:
+		g.letGo(ctx)
+	}
+}
+
+// view is what the node knows of the model's gates now.
+func (g *gatingChoice) view() placement.Trunk {
+	id := g.model.Model.ID()
+	t := trunkOf(g.node.ID(), g.model.Model.Manifest(), g.node.net.Claims(id), g.node.standing())
+	if len(g.node.offered(id)) > 0 {
+		t.Holders++
+	}
+	if t.Budget = g.model.Memory; t.Budget == 0 {
+		t.Budget = math.MaxInt64
+	}
+	t.Held, t.Seed = g.stock.gating(), g.random.Uint64()
+	if e := g.node.gates.engine(id); e != nil {
+		t.Waiting = float64(e.Stats().Waiting)
+	}
+	return t
+}
+
+// trunkOf makes what placement decides about a trunk from what peers say.
+func trunkOf(self string, man *expert.Manifest, claims []swarm.Claim, standing func(routing.Peer) float64) placement.Trunk {
+	t := placement.Trunk{Bytes: man.Trunk.Size}
+	place := len(man.Experts) // the trunk's in the order of peers, after the experts'
+	own := placement.Rank(placement.PeerHash(self), place)
+	for _, c := range claims {
+		if !c.Usable || c.Paused {
+			continue
+		}
+		if len(c.Held) > 0 {
+			t.Holders++
+		}
+		worth := standing(c.Peer)
+		above := worth > 0.5 && placement.Rank(placement.PeerHash(string(c.Peer)), place) > own
+		switch {
+		case c.Gates:
+			t.Gates += worth
+			if above {
+				t.Above++
+			}
+		case c.WillGate && above:
+			t.Intended++
+		}
+		if c.MayGate && !c.Gates {
+			t.Takers++
+		}
+	}
+	return t
+}
+
+// take announces that the node is about to gate, gives way where others are
+// first, and begins. What does not come in its time is left for a while.
+func (g *gatingChoice) take(ctx context.Context, t placement.Trunk) {
+	g.tell(true)
+	defer g.tell(false)
+	settle := autoSettle
+	if t.Gates < 1 {
+		settle = autoHaste
+	}
+	if !wait(ctx, g.jitter(settle)) || !placement.ConfirmTrunk(g.view(), g.policy) {
+		return
+	}
+	say, name := g.node.cfg.Say, g.model.Name
+	say("model %s: too few nodes gate it; this one begins to, with a trunk of %s", name, size(t.Bytes))
+	if err := g.stock.setGates(true); err != nil {
+		g.lost = time.Now().Add(autoLost)
+		say("model %s cannot be gated here: %v", name, err)
+		return
+	}
+	patience := autoPatience
+	if rate := g.stock.rate(); rate > 0 {
+		patience += time.Duration(3 * float64(t.Bytes) / rate * float64(time.Second))
+	}
+	for deadline := time.Now().Add(patience); !g.stock.gating(); {
+		if time.Now().After(deadline) {
+			g.lost = time.Now().Add(autoLost)
+			if err := g.stock.setGates(false); err != nil {
+				g.node.cfg.Log.Error("gating cannot be given up", "model", name, "err", err)
+			}
+			say("model %s: the trunk does not come; trying again later", name)
+			return
+		}
+		if !wait(ctx, 100*time.Millisecond) {
+			return
+		}
+	}
+}
+
+// letGo takes the offer to gate back, lets answers end, and ends the engine.
+func (g *gatingChoice) letGo(ctx context.Context) {
+	g.node.cfg.Say("model %s: enough others gate it; this node no longer does", g.model.Name)
+	if err := g.stock.setGates(false); err != nil {
+		g.node.cfg.Log.Error("gating cannot be given up", "model", g.model.Name, "err", err)
+		return
+	}
+	// Peers hear of it at once, but prompts may be on their way.
+	busy := true
+	for deadline := time.Now().Add(gateDrain); busy && time.Now().Before(deadline); {
+		if !wait(ctx, autoSoon) {
+			return // the engine ends with the node
+		}
+		e := g.node.gates.engine(g.model.Model.ID())
+		busy = e != nil && e.Stats().Running+e.Stats().Waiting > 0
+	}
+	g.stock.endGate()
+}
+
+// tell announces whether the node is about to gate.
+func (g *gatingChoice) tell(will bool) {
+	g.mu.Lock()
+	g.will = will
+	g.mu.Unlock()
+	g.node.offerAgain(g.model.Model.ID())
+}
+
+// announced is what was told last; false of nobody.
+func (g *gatingChoice) announced() bool {
+	if g == nil {
+		return false
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.will
+}
+
+// on reports whether the node gates the model by choice; false of nobody.
+func (g *gatingChoice) on() bool { return g != nil && g.stock.gating() }
+
+// bytes is what the trunk takes of the memory for the model.
+func (g *gatingChoice) bytes() int64 {
+	if g == nil || !g.announced() && !g.on() {
+		return 0
+	}
+	return g.model.Model.Manifest().Trunk.Size
+}
+
+// wholeTrunk is the trunk of a model whose file is at hand.
+type wholeTrunk struct {
+	node  *Node
+	model Model
+
+	mu    sync.Mutex
+	gates bool   // offered
+	close func() // ends the engine; nil: it does not run
+}
+
+func (w *wholeTrunk) rate() float64 { return 0 }
+
+func (w *wholeTrunk) gating() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.gates
+}
+
+func (w *wholeTrunk) setGates(on bool) error {
+	w.mu.Lock()
+	if on && w.close == nil {
+		end, err := w.node.openGate(w.model)
+		if err != nil {
+			w.mu.Unlock()
+			return err
+		}
+		w.close = end
+	}
+	w.gates = on
+	w.mu.Unlock()
+	w.node.offerAgain(w.model.Model.ID())
+	return nil
+}
+
+func (w *wholeTrunk) endGate() {
+	w.mu.Lock()
+	end := w.close
+	w.gates, w.close = false, nil
+	w.mu.Unlock()
+	if end != nil {
+		end()
+	}
+}
