@@ -8,7 +8,7 @@ export CGO_CXXFLAGS = -O3 -march=$(ARCH)
 
 PROMPT ?= func main() {
 
-.PHONY: build run test race check fuzz bench oracle install release clean
+.PHONY: build run test race check fuzz bench oracle clients install release clean
 
 build: ## bin/moeswarm
 	@mkdir -p bin
@@ -42,6 +42,10 @@ fuzz: ## each fuzz target for FUZZTIME
 oracle: ## ask llama.cpp again what the tests compare with (needs node and npm)
 	cd internal/oracle && npm install --ignore-scripts
 	go test ./internal/oracle ./internal/tokenizer -run TestRenew -renew -timeout 30m
+
+clients: ## OpenAI's own JavaScript client at a swarm (needs node and npm)
+	cd internal/httpapi/clients && npm install --ignore-scripts
+	go test ./cmd/moeswarm -run TestNPMClient -count 1 -v
 
 bench: build ## the scenarios, on the demo model
 	./bin/moeswarm bench local

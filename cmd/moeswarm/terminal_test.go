@@ -80,12 +80,13 @@ func (p *terminal) send(s string) {
 	}
 }
 
-// TestChatAtTerminal: Ctrl-C stops an answer and not the conversation.
+// TestChatAtTerminal: Ctrl-C stops an answer and not the conversation, which two
+// of them at the prompt end.
 func TestChatAtTerminal(t *testing.T) {
 	s := start(t, localswarm.Config{Hold: []string{"*:0-15"}})
 	cmd := exec.Command(built(t), "chat", "--node", s.Entry.URL, "-n", "2000", "--temperature", "1", "--seed", "1")
 	cmd.Env = append(os.Environ(), "XDG_DATA_HOME="+t.TempDir(), "TERM=xterm")
-	f, err := pty.Start(cmd)
+	f, err := pty.StartWithSize(cmd, &pty.Winsize{Rows: 24, Cols: 80})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,7 +106,15 @@ func TestChatAtTerminal(t *testing.T) {
 	p.send("/route\r")
 	p.expect("gates=")
 	p.expect("> ")
-	p.send("/quit\r")
+	for _, typed := range []string{"zq", "qz"} { // seen again when the line is being edited
+		p.send(typed)
+		p.expect(typed)
+		p.send("\x03")
+		if typed == "zq" {
+			p.expect("(Ctrl-C again, or Ctrl-D, leaves)")
+			p.expect("> ")
+		}
+	}
 	if err := cmd.Wait(); err != nil {
 		t.Errorf("%v; the terminal showed last:\n%s", err, p.rest)
 	}
