@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -210,10 +211,13 @@ func TestGatingNodeStops(t *testing.T) {
 // TestGraceLetsAnswersEnd: a short answer ends although the node stops.
 func TestGraceLetsAnswersEnd(t *testing.T) {
 	began, release := make(chan struct{}), make(chan struct{})
+	var calls atomic.Int32
 	p := startPromptPair(t, "tcp", promptServerConfig{Times: promptTimes{Grace: patience},
 		Completer: completerFunc(func(ctx context.Context, r prompt.Request, give func(prompt.Chunk) bool) error {
-			close(began)
-			<-release
+			if calls.Add(1) == 1 { // others ask whether it has stopped
+				close(began)
+				<-release
+			}
 			return count(ctx, r, give)
 		})})
 	go func() {
