@@ -131,6 +131,9 @@ func (h *holder) serve(ctx context.Context, a routing.Ask) (routing.Answer, erro
 	came := time.Now()
 	select {
 	case h.slots <- struct{}{}:
+		// Also when the ask was cancelled meanwhile: a place that is taken is
+		// given back.
+		defer func() { <-h.slots }()
 	case <-ctx.Done():
 	}
 	h.mu.Lock()
@@ -139,7 +142,6 @@ func (h *holder) serve(ctx context.Context, a routing.Ask) (routing.Answer, erro
 	if ctx.Err() != nil {
 		return routing.Answer{}, h.ended(crash, ctx)
 	}
-	defer func() { <-h.slots }()
 
 	began := time.Now()
 	answer := routing.Answer{Queued: began.Sub(came)}

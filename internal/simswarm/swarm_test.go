@@ -326,3 +326,19 @@ func TestRouterOverFaults(t *testing.T) {
 		s.Close()
 	})
 }
+
+// A cancelled ask never keeps a worker: not when its turn comes and its end
+// come at the same time either, as they do here, where it ended before it came.
+func TestCancelledAsksKeepNoWorker(t *testing.T) {
+	h := newHolder(Holder{Name: "h", Workers: 1, Queue: 4, Apply: fake()})
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 64 { // which of the two is seen is drawn each time
+		if _, err := h.serve(ended, routing.Ask{In: experttest.Batch(1, 1, testDim)}); !errors.Is(err, context.Canceled) {
+			t.Fatalf("a cancelled ask: %v", err)
+		}
+		if len(h.slots) != 0 {
+			t.Fatal("a cancelled ask keeps the holder's worker")
+		}
+	}
+}
