@@ -7,7 +7,7 @@
 // asks the peer itself for the inner layer of some rows and tests it against
 // secret random projections of the weights (Freivalds' check with Gaussian
 // rows): 171 times fewer multiplications than the work itself for an expert of
-// 2048 by 1024; rounding and activations included, about a tenth of its time
+// 2048 by 1024; rounding and activations included, about a third of its time
 // (bench tolerance).
 // What an auditor sees is a [Finding]: a relative error, in whichever arithmetic
 // of honest computers fits best, so that a lie cannot hide in the difference

@@ -18,7 +18,7 @@ const (
 	chunkTools    = 4   // length u8, UTF-8
 	chunkLogprobs = 8   // f32 | n u8 | n × (token i32 | f32 | length u16 | bytes)
 	chunkThinks   = 128 // nothing more
-	chunkWork     = 32  // in a last chunk, or the one before it: cached | rounds | holders | hedges, u32 each
+	chunkWork     = 32  // in a last chunk: cached | rounds | holders | hedges, u32 each
 
 	chunkEmbedding = 64 // n u32 | n × f32
 
@@ -48,7 +48,7 @@ func appendExtras(b []byte, c prompt.Chunk) (sections []byte, flags uint8, err e
 	if c.Thinks {
 		flags |= chunkThinks
 	}
-	if work := workOf(c); (c.Finish != prompt.FinishNone || c.Work != prompt.Work{}) && work != ([4]int{}) {
+	if work := workOf(c); c.Finish != prompt.FinishNone && work != ([4]int{}) {
 		flags |= chunkWork
 		for _, n := range work {
 			b = binary.LittleEndian.AppendUint32(b, uint32(min(max(n, 0), math.MaxInt32)))
