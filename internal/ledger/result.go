@@ -1,0 +1,142 @@
+package ledger
+
+import "crypto/ed25519"
+
+// Result is the header that a holder signs for the answer to one call. The
+// first fields name the call; two results of one call that differ below are
+// proof that the holder lied once.
+type Result struct {
+	Holder  Key
+	Gate    Key // who asked
+	Model   Hash
+	Epoch   uint64
+	Session Session // of the stream of calls, drawn by the gate
+	Seq     uint64  // of the call in the session
+	Layer   uint16
+	Expert  uint16
+	Rows    uint32
+	Input   Hash // of the rows
+
+	Output Hash // of the rows that came back
+	Sketch Hash // SimHash-256 of the output; zero if the holder made none
+	Sig    Sig
+}
+
+func (r *Result) call(c *coder) {
+	c.key(&r.Holder)
+	c.key(&r.Gate)
+	c.hash(&r.Model)
+	c.u64(&r.Epoch)
+	c.session(&r.Session)
+	c.u64(&r.Seq)
+	c.u16(&r.Layer)
+	c.u16(&r.Expert)
+	c.u32(&r.Rows)
+	c.hash(&r.Input)
+}
+
+func (r *Result) body(c *coder) {
+	r.call(c)
+	c.hash(&r.Output)
+	c.hash(&r.Sketch)
+}
+
+func (r *Result) code(c *coder) { r.body(c); c.sig(&r.Sig) }
+
+// Call is the hash of what names the call.
+func (r Result) Call() Hash {
+	c := coder{buf: []byte("call")}
+	r.call(&c)
+	return Sum(c.buf)
+}
+
+// Contradicts says whether both are results of one call by one holder, and not
+// the same. It does not verify signatures.
+func (r Result) Contradicts(o Result) bool {
+	return r.Call() == o.Call() && (r.Output != o.Output || r.Sketch != o.Sketch)
+}
+
+// Signer is the holder.
+func (r Result) Signer() Key { return r.Holder }
+
+// Signature is the holder's.
+func (r Result) Signature() Sig { return r.Sig }
+
+// Statement is what the holder signs.
+func (r Result) Statement(chain string) []byte { return statement("result", chain, &r) }
+
+// Sign returns the result with its signature; private is the holder's key.
+func (r Result) Sign(chain string, private ed25519.PrivateKey) Result {
+	r.Sig = sign(private, r.Statement(chain))
+	return r
+}
+
+// ChunkTokens is how many tokens of an answer a gate signs at once.
+const ChunkTokens = 32
+
+// Chunk is a gate's signed part of an answer. Prev makes a chain of them.
+type Chunk struct {
+	Gate        Key
+	Client      Key
+	Model       Hash
+	Epoch       uint64
+	Session     Session
+	Index       uint64
+	Prev        Hash // of the statement of the chunk before; zero for the first
+	Tokens      Hash
+	Fingerprint Hash // of the last hidden states
+	Routing     Hash // of the experts that were chosen
+	Sig         Sig
+}
+
+func (k *Chunk) place(c *coder) {
+	c.key(&k.Gate)
+	c.key(&k.Client)
+	c.hash(&k.Model)
+	c.u64(&k.Epoch)
+	c.session(&k.Session)
+	c.u64(&k.Index)
+}
+
+func (k *Chunk) body(c *coder) {
+	k.place(c)
+	c.hash(&k.Prev)
+	c.hash(&k.Tokens)
+	c.hash(&k.Fingerprint)
+	c.hash(&k.Routing)
+}
+
+func (k *Chunk) code(c *coder) { k.body(c); c.sig(&k.Sig) }
+
+// Place is the hash of what names the chunk: session and index.
+func (k Chunk) Place() Hash {
+	c := coder{buf: []byte("chunk")}
+	k.place(&c)
+	return Sum(c.buf)
+}
+
+// ID is what the next chunk has as Prev.
+func (k Chunk) ID() Hash {
+	c := coder{buf: []byte("chain")}
+	k.body(&c)
+	return Sum(c.buf)
+}
+
+// Contradicts says whether both stand at one place and are not the same. It
+// does not verify signatures.
+func (k Chunk) Contradicts(o Chunk) bool { return k.Place() == o.Place() && k.ID() != o.ID() }
+
+// Signer is the gate.
+func (k Chunk) Signer() Key { return k.Gate }
+
+// Signature is the gate's.
+func (k Chunk) Signature() Sig { return k.Sig }
+
+// Statement is what the gate signs.
+func (k Chunk) Statement(chain string) []byte { return statement("chunk", chain, &k) }
+
+// Sign returns the chunk with its signature; private is the gate's key.
+func (k Chunk) Sign(chain string, private ed25519.PrivateKey) Chunk {
+	k.Sig = sign(private, k.Statement(chain))
+	return k
+}

@@ -1,0 +1,48 @@
+package state
+
+import (
+	"fmt"
+
+	"github.com/moeswarm/moeswarm/internal/ledger"
+)
+
+// Genesis is what a chain starts with. Money of accounts is the host's; bonds
+// of Providers must lie in PotBond.
+type Genesis struct {
+	Params    ledger.Params
+	Models    map[ledger.Hash]ledger.Model
+	Providers map[ledger.Key]ledger.Provider
+}
+
+// Init writes the state before the first block. Providers with a bond count as
+// present in epoch 0, so a network that knows its first gates has a committee
+// at once.
+func (m *Machine) Init(g Genesis) error {
+	if err := g.Params.Check(); err != nil {
+		return err
+	}
+	m.params = g.Params
+	m.set(ledger.KeyParams(), &m.params)
+	seed := ledger.Sum([]byte("genesis"), []byte(m.chain))
+	m.clock = ledger.Clock{Blocks: g.Params.EpochBlocks, Rnd: seed}
+	m.set(ledger.KeyClock(), &m.clock)
+	m.set(ledger.KeySeed(0), &ledger.Word{Hash: seed})
+	for id, model := range g.Models {
+		m.set(ledger.KeyModel(id), &model)
+	}
+	var bonds ledger.Amount
+	for k, p := range g.Providers {
+		if p.Rep == 0 {
+			p.Rep = uint16(m.params.StartRep)
+		}
+		p.Counted, p.CountedAt = p.Bond, 0
+		p.Beat = ledger.Beat{Any: p.Bond > 0}
+		bonds += p.Bond
+		m.putProvider(k, p)
+	}
+	if have := m.money.Balance(pot(PotBond)); have != bonds {
+		return fmt.Errorf("genesis: bonds of %v, but %v in their pot", bonds, have)
+	}
+	m.elect(0)
+	return nil
+}
