@@ -17,14 +17,10 @@ import (
 	"github.com/moeswarm/moeswarm/gating/prompt"
 )
 
-// Config says what a node is. The zero value of every field but the key is
-// usable.
+// Config says what a node is. The zero value of every field is usable.
 type Config struct {
-	// Key is the node's identity. If it is nil it is loaded from KeyFile (see
-	// [LoadKey]); if that is empty too, the node gets a new identity, which is
-	// gone when it stops.
-	Key     ed25519.PrivateKey
-	KeyFile string
+	// Key is the node's identity; nil: a new one, which is gone when it stops.
+	Key ed25519.PrivateKey
 
 	// Listen holds multiaddrs to listen on, such as /ip4/0.0.0.0/tcp/4160 or
 	// /ip4/0.0.0.0/udp/4160/quic-v1. Empty: TCP and QUIC on all interfaces,
@@ -192,14 +188,11 @@ func (c Config) validate() (settings, error) {
 }
 
 func (c Config) identity() (ed25519.PrivateKey, error) {
-	switch {
-	case c.Key != nil:
+	if c.Key != nil {
 		if len(c.Key) != ed25519.PrivateKeySize {
 			return nil, fmt.Errorf("key of %d bytes; an ed25519 private key has %d", len(c.Key), ed25519.PrivateKeySize)
 		}
 		return c.Key, nil
-	case c.KeyFile != "":
-		return LoadKey(c.KeyFile)
 	}
 	_, key, err := ed25519.GenerateKey(nil)
 	return key, err

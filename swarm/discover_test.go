@@ -1,8 +1,8 @@
 package swarm
 
 import (
+	"crypto/ed25519"
 	"errors"
-	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -169,14 +169,14 @@ func mustEncode(t *testing.T, a wire.Announcement) []byte {
 }
 
 func TestIdentityLasts(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "key")
-	a := startNode(t, Config{KeyFile: file})
+	key := ed25519.NewKeyFromSeed([]byte("the same seed, and so the same id"[:ed25519.SeedSize]))
+	a := startNode(t, Config{Key: key})
 	a.stop()
-	b := startNode(t, Config{KeyFile: file})
+	b := startNode(t, Config{Key: key})
 	if a.ID() != b.ID() {
 		t.Errorf("id %v after a restart, was %v", b.ID(), a.ID())
 	}
 	if c := startNode(t, Config{}); c.ID() == a.ID() {
-		t.Error("a node without a key file has the same id")
+		t.Error("a node with a key of its own has the same id")
 	}
 }

@@ -4,8 +4,8 @@
 //
 // # Nouns
 //
-// A [Node] is this process as its peers see it, with an identity that lasts
-// ([LoadKey]) and addresses it listens on. An [Offer] is what the node serves
+// A [Node] is this process as its peers see it, with an identity of its own
+// (an ed25519 key) and addresses it listens on. An [Offer] is what the node serves
 // of one model: some experts, the trunk (it gates), or both. An announcement
 // (wire.Announcement) is a peer's own word about its offer of one model; it
 // is fresh, carries the peer's load and ends soon after the peer does. A

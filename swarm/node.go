@@ -40,8 +40,7 @@ type hooks struct {
 	host     []libp2p.Option // for the host, after its own
 }
 
-// New checks cfg and returns a node that does nothing until Run. It reads,
-// or creates, the key file.
+// New checks cfg and returns a node that does nothing until Run.
 func New(cfg Config) (*Node, error) {
 	s, err := cfg.validate()
 	if err != nil {

@@ -42,6 +42,7 @@ func commands() []command {
 		{"resume", "end a pause", program.resume},
 		{"status", "show the swarm as a running node sees it", program.status},
 		{"invite", "print a ticket that lets others join", program.invite},
+		{"wallet", "the node's account: address, export", program.wallet},
 		{"model", "import, list, show, verify and remove models", program.model},
 		{"bench", "measure", program.bench},
 		{"doctor", "look at this machine as a node would use it, and say what to do", program.doctor},

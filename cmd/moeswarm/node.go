@@ -57,6 +57,7 @@ type nodeFlags struct {
 	answersF16   bool
 	hedge        string
 	owner        ownerFlags
+	keys         keyFlags
 	whileStdin   bool
 	verbose      bool
 }
@@ -112,6 +113,7 @@ func (p program) node(ctx context.Context, args []string) error {
 	fs.BoolVar(&f.answersF16, "answers-f16", false, "let holders answer in half precision: half the bytes on slow lines, but results are rounded, so tokens may differ from a single machine's; counted as answers_f16 in \"moeswarm status --json\"")
 	fs.StringVar(&f.hedge, "hedge", "auto", "when to duplicate expert calls that a peer has not answered, for 5 % of them at most: off, auto (after the p95 of that peer), or a `duration` such as 20ms")
 	f.owner.define(fs)
+	f.keys.register(fs)
 	fs.BoolVar(&f.whileStdin, "while-stdin", false, "stop when standard input ends; for programs that start nodes")
 	fs.BoolVar(&f.verbose, "verbose", false, "log what the node does")
 	if _, err := parse(fs, args, 0, 0); err != nil {
@@ -141,13 +143,20 @@ func (p program) runNode(ctx context.Context, f nodeFlags) error {
 		return err
 	}
 	var store *expert.Store
+	if f.ephemeral && f.keys.key != "" {
+		if cfg.Key, err = p.nodeKey(f.keys, ""); err != nil {
+			return err
+		}
+	}
 	if !f.ephemeral {
 		if f.data, err = p.dataDir(f.data); err != nil {
 			return err
 		}
 		cfg.Evidence = filepath.Join(f.data, "evidence")
 		cfg.Reputations = filepath.Join(f.data, "reputations.json")
-		cfg.KeyFile = filepath.Join(f.data, "key")
+		if cfg.Key, err = p.nodeKey(f.keys, f.data); err != nil {
+			return err
+		}
 		if store, err = expert.OpenStore(f.data); err != nil {
 			return err
 		}

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"crypto/ed25519"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -15,9 +16,11 @@ import (
 // Config of a [Node].
 type Config struct {
 	Version string
-	KeyFile string   // the persistent identity; empty: a new one for this run
-	Listen  []string // multiaddrs; empty: the swarm package's default
-	Join    []string // multiaddrs of nodes to join
+	// Key is the node's identity among peers, and its account; nil: a new one
+	// for this run.
+	Key    ed25519.PrivateKey
+	Listen []string // multiaddrs; empty: the swarm package's default
+	Join   []string // multiaddrs of nodes to join
 	// Announce are multiaddrs to tell others instead of those listened on.
 	Announce []string
 	MDNS     bool // find others on the local network, and be found

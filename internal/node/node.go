@@ -180,7 +180,7 @@ func contentIDs(m *expert.Manifest) map[expert.ID][]byte {
 
 func (n *Node) newNetwork(offers []swarm.Offer) (*swarm.Node, error) {
 	cfg := swarm.Config{
-		KeyFile: n.cfg.KeyFile, Listen: n.cfg.Listen, Announce: n.cfg.Announce, Join: n.cfg.Join, MDNS: n.cfg.MDNS,
+		Key: n.cfg.Key, Listen: n.cfg.Listen, Announce: n.cfg.Announce, Join: n.cfg.Join, MDNS: n.cfg.MDNS,
 		Reach: n.cfg.Reach, Rendezvous: n.cfg.Rendezvous,
 		Offers: offers, Linger: n.served, Log: n.cfg.Log,
 	}
