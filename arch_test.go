@@ -57,6 +57,10 @@ var arrows = map[string][]string{
 	"internal/ledger/state": {"internal/ledger"},
 	"internal/ledger/mem":   {"internal/ledger", "internal/ledger/state"},
 	"internal/ledger/pay":   {"internal/ledger"},
+	// Around the ledger: who judges, counts and prices.
+	"internal/ledger/jury":   {"internal/gguf", "internal/ledger", "internal/tree"},
+	"internal/ledger/credit": {"internal/ledger"},
+
 	// The composition: the one place besides cmd and bench where the engine
 	// and the network meet.
 	"internal/node": {"expert", "expert/content", "internal/transfer", "gating", "gating/chat", "gating/hot", "gating/engine", "gating/prompt", "gating/trunk", "internal/entry",
