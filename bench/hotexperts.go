@@ -122,9 +122,9 @@ type skewed struct {
 	exponent float64
 }
 
-func (s skewed) Mix(ctx context.Context, layer int, h, scores expert.Batch) (expert.Batch, error) {
+func (s skewed) Mix(ctx context.Context, layer int, h, scores, out expert.Batch) error {
 	if s.exponent == 0 {
-		return s.Mixer.Mix(ctx, layer, h, scores)
+		return s.Mixer.Mix(ctx, layer, h, scores, out)
 	}
 	biased := expert.NewBatch(scores.Rows, scores.Dim)
 	for r := range scores.Rows {
@@ -133,7 +133,7 @@ func (s skewed) Mix(ctx context.Context, layer int, h, scores expert.Batch) (exp
 			biased.Row(r)[e] = v - float32(s.exponent*math.Log(float64(rank)))
 		}
 	}
-	return s.Mixer.Mix(ctx, layer, h, biased)
+	return s.Mixer.Mix(ctx, layer, h, biased, out)
 }
 
 // run measures one budget.

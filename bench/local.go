@@ -19,14 +19,14 @@ type timedMixer struct {
 	ended  func() // is told of the end of each; nil: nobody is
 }
 
-func (m *timedMixer) Mix(ctx context.Context, layer int, h, scores expert.Batch) (expert.Batch, error) {
+func (m *timedMixer) Mix(ctx context.Context, layer int, h, scores, out expert.Batch) error {
 	start := time.Now()
-	out, err := m.Mixer.Mix(ctx, layer, h, scores)
+	err := m.Mixer.Mix(ctx, layer, h, scores, out)
 	m.rounds = append(m.rounds, time.Since(start))
 	if m.ended != nil {
 		m.ended()
 	}
-	return out, err
+	return err
 }
 
 // local times the trunk and all experts in this process, like llama-bench:

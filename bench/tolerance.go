@@ -159,7 +159,7 @@ type captured struct {
 	samples []audit.Sample
 }
 
-func (c *captured) Mix(ctx context.Context, layer int, h, scores expert.Batch) (expert.Batch, error) {
+func (c *captured) Mix(ctx context.Context, layer int, h, scores, out expert.Batch) error {
 	for _, call := range gating.Calls(c.model.ID(), layer, gating.RuleOf(c.model).Pick(layer, scores)) {
 		for rows := range slices.Chunk(call.Rows, toleranceRows) {
 			if len(rows) < toleranceRows {
@@ -172,7 +172,7 @@ func (c *captured) Mix(ctx context.Context, layer int, h, scores expert.Batch) (
 			c.samples = append(c.samples, s)
 		}
 	}
-	return c.Mixer.Mix(ctx, layer, h, scores)
+	return c.Mixer.Mix(ctx, layer, h, scores, out)
 }
 
 // capture runs random tokens through the model and returns samples of what its

@@ -174,7 +174,8 @@ func newQuantized() *quantized {
 }
 
 // begin finds the experts of the calls and makes room for their answers.
-func (q *quantized) begin(ctx context.Context, ffns map[ID]network, dim int, calls []Call, results []Result) {
+func (q *quantized) begin(ctx context.Context, ffns map[ID]network, dim int, calls []Call, room *Room) []Result {
+	results := room.For(len(calls))
 	q.ctx, q.calls, q.results = ctx, calls, results
 	q.ffns, q.held = q.ffns[:0], q.held[:0]
 	rows := 0
@@ -188,12 +189,13 @@ func (q *quantized) begin(ctx context.Context, ffns map[ID]network, dim int, cal
 		q.ffns, q.held = append(q.ffns, f.FFN), append(q.held, i)
 		rows += len(c.Rows)
 	}
-	all := make([]float32, rows*dim)
+	all := room.values(rows * dim)
 	for _, i := range q.held {
 		n := len(calls[i].Rows) * dim
 		results[i].Out = Batch{Rows: len(calls[i].Rows), Dim: dim, Data: all[:n:n]}
 		all = all[n:]
 	}
+	return results
 }
 
 // end lets go of what belongs to the caller.
@@ -223,11 +225,16 @@ func (q *quantized) fill(in Batch) {
 // that are not in the set fail with [ErrUnknownExpert], without harm to the
 // others. When ctx ends, calls not yet begun fail with its error.
 func (s *Set) Apply(ctx context.Context, in Batch, calls []Call) []Result {
-	results := make([]Result, len(calls))
+	return s.ApplyIn(ctx, in, calls, new(Room))
+}
+
+// ApplyIn implements [Reuser]. Decoding, it allocates nothing.
+func (s *Set) ApplyIn(ctx context.Context, in Batch, calls []Call, room *Room) []Result {
 	if len(calls) == 0 {
-		return results
+		return room.For(0)
 	}
 	if err := s.check(in, calls); err != nil {
+		results := room.For(len(calls))
 		for i := range results {
 			results[i].Err = err
 		}
@@ -238,7 +245,7 @@ func (s *Set) Apply(ctx context.Context, in Batch, calls []Call) []Result {
 	q := s.spare.Get().(*quantized)
 	defer s.spare.Put(q)
 	defer q.end()
-	q.begin(ctx, s.state.Load().ffns, s.dim, calls, results)
+	results := q.begin(ctx, s.state.Load().ffns, s.dim, calls, room)
 	q.fill(in)
 	if len(q.held) < 2*s.pool.Workers() && s.pool.Workers() > 1 {
 		s.applySplit(q)
@@ -267,18 +274,28 @@ func (s *Set) Sum(ctx context.Context, in Batch, calls []Call) (Batch, error) {
 // batch of in's shape. The first failed call fails the sum.
 func SumResults(in Batch, calls []Call, results []Result) (Batch, error) {
 	out := NewBatch(in.Rows, in.Dim)
+	if err := SumInto(out, calls, results); err != nil {
+		return Batch{}, err
+	}
+	return out, nil
+}
+
+// SumInto is [SumResults] into a batch of the caller's, whatever is in it. After
+// an error it holds nothing of use.
+func SumInto(out Batch, calls []Call, results []Result) error {
+	clear(out.Data)
 	for i, c := range calls {
 		if results[i].Err != nil {
-			return Batch{}, results[i].Err
+			return results[i].Err
 		}
 		if len(c.Weights) != len(c.Rows) {
-			return Batch{}, fmt.Errorf("%w: call %d has %d weights for %d rows", ErrBadCall, i, len(c.Weights), len(c.Rows))
+			return fmt.Errorf("%w: call %d has %d weights for %d rows", ErrBadCall, i, len(c.Weights), len(c.Rows))
 		}
 		for j, r := range c.Rows {
 			AddScaled(c.Weights[j], results[i].Out.Row(j), out.Row(int(r)))
 		}
 	}
-	return out, nil
+	return nil
 }
 
 // AddScaled sets y += a·x, value by value. Every sum over experts in this

@@ -14,13 +14,18 @@ func (s Sets) Holds(id ID) bool { return s[id.Model] != nil && s[id.Model].Holds
 
 // Apply hands the calls, which all name one model, to that model's set.
 func (s Sets) Apply(ctx context.Context, in Batch, calls []Call) []Result {
+	return s.ApplyIn(ctx, in, calls, new(Room))
+}
+
+// ApplyIn implements [Reuser].
+func (s Sets) ApplyIn(ctx context.Context, in Batch, calls []Call, room *Room) []Result {
 	if len(calls) == 0 {
 		return nil
 	}
 	if set := s[calls[0].Expert.Model]; set != nil {
-		return set.Apply(ctx, in, calls)
+		return set.ApplyIn(ctx, in, calls, room)
 	}
-	results := make([]Result, len(calls))
+	results := room.For(len(calls))
 	for i, c := range calls {
 		results[i].Err = fmt.Errorf("%w: %v of model %s", ErrUnknownExpert, c.Expert, c.Expert.Model.Short())
 	}

@@ -91,14 +91,13 @@ func (b *BestEffort) mark(rows int, calls []expert.Call) {
 // scaled to add up to what they did. It returns what each row did without;
 // nil if nothing was left out, and then the sum is Combine's to the last bit.
 // So is any row that lost nothing.
-func CombineLeaving(h expert.Batch, calls []expert.Call, results []expert.Result) (expert.Batch, []Dropped, error) {
+func CombineLeaving(out expert.Batch, calls []expert.Call, results []expert.Result) ([]Dropped, error) {
 	if len(results) != len(calls) || !slices.ContainsFunc(results, func(r expert.Result) bool { return r.Err != nil }) {
-		out, err := Combine(h, calls, results)
-		return out, nil, err
+		return nil, Combine(out, calls, results)
 	}
 	var (
-		dropped    = make([]Dropped, h.Rows)
-		whole      = make([]float64, h.Rows) // gate mass of each row
+		dropped    = make([]Dropped, out.Rows)
+		whole      = make([]float64, out.Rows) // gate mass of each row
 		kept       = make([]expert.Call, 0, len(calls))
 		keptResult = make([]expert.Result, 0, len(calls))
 	)
@@ -129,8 +128,7 @@ func CombineLeaving(h expert.Batch, calls []expert.Call, results []expert.Result
 			dropped[r].Mass /= whole[r]
 		}
 	}
-	out, err := Combine(h, kept, keptResult)
-	return out, dropped, err
+	return dropped, Combine(out, kept, keptResult)
 }
 
 // add sums up what a layer left out.

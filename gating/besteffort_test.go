@@ -66,7 +66,7 @@ func TestExactRowsAreUntouched(t *testing.T) {
 	for seed := range uint64(300) {
 		rows := 1 + int(seed%6)
 		h, scores := drawStep(seed, rows)
-		want, err := exact.Mix(t.Context(), 0, h, scores)
+		want, err := mix(t.Context(), exact, 0, h, scores)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -74,7 +74,7 @@ func TestExactRowsAreUntouched(t *testing.T) {
 		for r := range b.Share {
 			b.Share[r] = []float32{0, 0.1, 0.3, 1, 5}[(int(seed)+r)%5]
 		}
-		got, err := effort.Mix(WithBestEffort(t.Context(), b), 0, h, scores)
+		got, err := mix(WithBestEffort(t.Context(), b), effort, 0, h, scores)
 		if err != nil {
 			t.Fatalf("seed %d: %v", seed, err)
 		}
@@ -104,7 +104,8 @@ func TestRenormalised(t *testing.T) {
 	results := experttest.NewFake(3, effortDim, experttest.IDs(expert.ModelID{1}, 0, 16)...).Apply(t.Context(), h, calls)
 	calls[1].Optional = true
 	results[1] = expert.Result{Err: expert.ErrNoHolder}
-	got, dropped, err := CombineLeaving(h, calls, results)
+	got := experttest.Batch(9, h.Rows, h.Dim)
+	dropped, err := CombineLeaving(got, calls, results)
 	if err != nil || len(dropped) != 1 || dropped[0].Calls != 1 || math.Abs(dropped[0].Mass-float64(calls[1].Weights[0])) > 1e-6 {
 		t.Fatalf("dropped %+v, %v", dropped, err)
 	}
@@ -141,11 +142,11 @@ func TestOnlyLatenessIsForgiven(t *testing.T) {
 		},
 	} {
 		b := &BestEffort{Share: []float32{0.9, 0.9, 0.9}}
-		if _, err := effortLayer(t, fail).Mix(WithBestEffort(t.Context(), b), 0, h, scores); err == nil {
+		if _, err := mix(WithBestEffort(t.Context(), b), effortLayer(t, fail), 0, h, scores); err == nil {
 			t.Errorf("%s: no error", name)
 		}
 	}
-	if _, err := effortLayer(t, func(expert.Call) error { return expert.ErrStraggler }).Mix(t.Context(), 0, h, scores); !errors.Is(err, expert.ErrStraggler) {
+	if _, err := mix(t.Context(), effortLayer(t, func(expert.Call) error { return expert.ErrStraggler }), 0, h, scores); !errors.Is(err, expert.ErrStraggler) {
 		t.Errorf("without best effort: %v", err)
 	}
 }

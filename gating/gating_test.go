@@ -97,6 +97,13 @@ func TestTopKOfBrokenScores(t *testing.T) {
 	}
 }
 
+// mix is Mix into a batch of its own, full of what must not be seen.
+func mix(ctx context.Context, l *Layer, layer int, h, scores expert.Batch) (expert.Batch, error) {
+	out := experttest.Batch(99, h.Rows, h.Dim)
+	err := l.Mix(ctx, layer, h, scores, out)
+	return out, err
+}
+
 // TestMix: a layer over a fake equals the sum written out.
 func TestMix(t *testing.T) {
 	ids := experttest.IDs(expert.ModelID{1}, 3, 6)
@@ -107,7 +114,7 @@ func TestMix(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		out, err := l.Mix(context.Background(), 3, h, scores)
+		out, err := mix(context.Background(), l, 3, h, scores)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -138,7 +145,7 @@ func TestNothingIsDropped(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := l.Mix(context.Background(), 0, experttest.Batch(2, 2, 8), experttest.Batch(3, 2, 4)); !errors.Is(err, expert.ErrUnknownExpert) {
+	if _, err := mix(context.Background(), l, 0, experttest.Batch(2, 2, 8), experttest.Batch(3, 2, 4)); !errors.Is(err, expert.ErrUnknownExpert) {
 		t.Errorf("a missing expert: %v", err)
 	}
 	h := experttest.Batch(2, 2, 8)
@@ -148,7 +155,7 @@ func TestNothingIsDropped(t *testing.T) {
 		results[i].Out = expert.NewBatch(len(calls[i].Rows), 7)
 	}
 	for _, bad := range [][]expert.Result{results, results[:0]} {
-		if _, err := Combine(h, calls, bad); !errors.Is(err, expert.ErrBadResult) {
+		if err := Combine(h, calls, bad); !errors.Is(err, expert.ErrBadResult) {
 			t.Errorf("%d results of another shape: %v", len(bad), err)
 		}
 	}

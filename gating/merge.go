@@ -113,6 +113,14 @@ func (m *Merger) Apply(ctx context.Context, in expert.Batch, calls []expert.Call
 	return results
 }
 
+// ApplyIn implements expert.Reuser, where nobody is to be waited for.
+func (m *Merger) ApplyIn(ctx context.Context, in expert.Batch, calls []expert.Call, room *expert.Room) []expert.Result {
+	if m.cfg.Window() <= 0 {
+		return expert.ApplyIn(ctx, m.cfg.Applier, in, calls, room)
+	}
+	return m.Apply(ctx, in, calls)
+}
+
 // meet puts a part to those that wait for others; nil when there is nobody to
 // wait for. first tells whether the part is to lead the others.
 func (m *Merger) meet(at place, p *part, window time.Duration) (g *gathering, first bool) {

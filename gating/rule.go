@@ -43,34 +43,30 @@ func (r Rule) correction(layer int) []float32 {
 
 // Pick chooses experts for each row of a layer's scores, (Rows, Experts), and
 // returns the picks ordered by expert. Equal scores go to the lower index.
-func (r Rule) Pick(layer int, scores expert.Batch) []Pick {
+func (r Rule) Pick(layer int, scores expert.Batch) []Pick { return new(picker).pick(&r, layer, scores) }
+
+func (p *picker) pick(r *Rule, layer int, scores expert.Batch) []Pick {
 	if r.plain(layer) {
-		return TopK(scores, r.TopK)
+		return p.topK(scores, r.TopK)
 	}
-	var (
-		k       = min(r.TopK, scores.Dim)
-		best    = make([]int, k)
-		counts  = make([]int32, scores.Dim)
-		chosen  = make([]int, 0, scores.Rows*k)
-		weights = make([]float32, 0, scores.Rows*k)
-		probs   = make([]float32, scores.Dim)
-		ranked  = make([]float32, scores.Dim)
-	)
+	k := min(r.TopK, scores.Dim)
+	p.begin(scores, k)
+	p.probs, p.ranked = sized(p.probs, scores.Dim), sized(p.ranked, scores.Dim)
 	for row := range scores.Rows {
-		r.probabilities(scores.Row(row), probs)
-		copy(ranked, probs)
+		r.probabilities(scores.Row(row), p.probs)
+		copy(p.ranked, p.probs)
 		for e, c := range r.correction(layer) {
-			ranked[e] += c
+			p.ranked[e] += c
 		}
-		r.keepGroups(ranked)
-		for i := range best {
-			best[i] = bestExcept(ranked, best[:i])
-			chosen, weights = append(chosen, best[i]), append(weights, probs[best[i]])
-			counts[best[i]]++
+		r.keepGroups(p.ranked)
+		for i := range p.best {
+			p.best[i] = bestExcept(p.ranked, p.best[:i])
+			p.chosen, p.weights = append(p.chosen, p.best[i]), append(p.weights, p.probs[p.best[i]])
+			p.counts[p.best[i]]++
 		}
-		r.finish(weights[row*k:])
+		r.finish(p.weights[row*k:])
 	}
-	return group(chosen, weights, counts, k)
+	return p.group(k)
 }
 
 // probabilities writes what the gate makes of one row's scores.
@@ -108,13 +104,15 @@ func (r Rule) keepGroups(ranked []float32) {
 		return
 	}
 	size := len(ranked) / n
-	sums := make([]float32, n)
+	var fewSums [32]float32 // more groups than any model has: no allocation
+	sums := sized(fewSums[:0], n)
 	for g := range sums {
 		members := ranked[g*size : (g+1)*size]
 		first := bestExcept(members, nil)
 		sums[g] = members[first] + members[bestExcept(members, []int{first})]
 	}
-	kept := make([]int, r.Gate.GroupsUsed)
+	var few [32]int
+	kept := sized(few[:0], r.Gate.GroupsUsed)
 	for i := range kept {
 		kept[i] = bestExcept(sums, kept[:i])
 	}

@@ -40,6 +40,7 @@ func Run(t *testing.T, make func(t *testing.T) (expert.Applier, Fixture)) {
 		{"rows as the call orders them", rowOrder},
 		{"batches as a gate makes them", gateLike},
 		{"a row does not depend on the others", independent},
+		{"in the caller's memory", inRoom},
 		{"no calls", noCalls},
 		{"bad calls", badCalls},
 		{"unknown expert", unknown},
@@ -118,6 +119,33 @@ func independent(t *testing.T, a expert.Applier, f Fixture) {
 		if !slices.Equal(together[0].Out.Row(r), some[0].Out.Row(i)) {
 			t.Fatalf("row %d among 3 and among %d differ", r, rows)
 		}
+	}
+}
+
+// inRoom: answers in memory that is used again are those of Apply, whatever
+// was there before.
+func inRoom(t *testing.T, a expert.Applier, f Fixture) {
+	var room expert.Room
+	for seed := range uint64(6) {
+		rows := 1 + int((seed*5)%9)
+		in, calls := Batch(seed, rows, f.Dim), Calls(seed, f.Held, rows, 2)
+		want := mustApply(t, a, in, calls)
+		for range 2 {
+			got := expert.ApplyIn(context.Background(), a, in, calls, &room)
+			if len(got) != len(want) {
+				t.Fatalf("%d results for %d calls", len(got), len(want))
+			}
+			for i := range got {
+				if got[i].Err != nil || got[i].Out.Rows != want[i].Out.Rows || !slices.Equal(got[i].Out.Data, want[i].Out.Data) {
+					t.Fatalf("seed %d: call %d differs from Apply's, error %v", seed, i, got[i].Err)
+				}
+			}
+		}
+	}
+	in, calls := Batch(1, 2, f.Dim), Calls(1, f.Held, 2, 2)
+	calls = append(calls, expert.Call{Expert: f.Unheld, Rows: []int32{0}})
+	if got := expert.ApplyIn(context.Background(), a, in, calls, &room); got[len(calls)-1].Err == nil {
+		t.Error("an expert that nobody holds was answered with what was there before")
 	}
 }
 

@@ -146,6 +146,12 @@ func (a *Applier) Apply(ctx context.Context, in expert.Batch, calls []expert.Cal
 	return a.Applier.Apply(ctx, in, calls)
 }
 
+// ApplyIn implements [expert.Reuser].
+func (a *Applier) ApplyIn(ctx context.Context, in expert.Batch, calls []expert.Call, room *expert.Room) []expert.Result {
+	a.observe(in, calls)
+	return expert.ApplyIn(ctx, a.Applier, in, calls, room)
+}
+
 // Sum implements [expert.Summer] over one.
 func (a *Applier) Sum(ctx context.Context, in expert.Batch, calls []expert.Call) (expert.Batch, error) {
 	a.observe(in, calls)

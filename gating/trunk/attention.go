@@ -28,10 +28,8 @@ func (t *Lane) grouped(l int, s Step) {
 	addBias(t.q, w.qBias, rows)
 	addBias(t.k, w.kBias, rows)
 	addBias(t.v, w.vBias, rows)
-	t.byRows(rows, func(r int) {
-		t.rotate(r, t.q, t.shape.Heads, w.qNorm)
-		t.rotate(r, t.k, t.shape.KVHeads, w.kNorm)
-	})
+	t.parts.layer = l
+	t.byRows(rows, t.parts.rotateRow)
 	t.store(l, s, t.k, t.v)
 	t.attend(l, s, query{
 		q: t.q, heads: t.shape.Heads, shared: t.shape.Heads / t.shape.KVHeads,
@@ -91,26 +89,39 @@ type query struct {
 // that the layer sees. Where no values are stored of their own, they are the
 // first values of the keys.
 func (t *Lane) attend(l int, s Step, q query) {
-	scale, window, sinks := t.design.Attention.Scale, t.design.Attention.Window(l), t.w.layers[l].sinks
+	t.parts.attending = attending{layer: l, step: s, q: q}
+	t.pool.Do(s.Rows()*q.heads, t.parts.attend)
+	t.parts.attending = attending{}
+}
+
+// attending is the attention at hand.
+type attending struct {
+	layer int
+	step  Step
+	q     query
+}
+
+// attendHead runs query head i, counted over rows and then heads.
+func (t *Lane) attendHead(scratch *ggml.Scratch, i int) {
+	l, q := t.parts.attending.layer, &t.parts.attending.q
+	window, sinks := t.design.Attention.Window(l), t.w.layers[l].sinks
 	kw, vw := t.kv.keys, t.kv.values
-	t.pool.Do(s.Rows()*q.heads, func(scratch *ggml.Scratch, i int) {
-		r, h := i/q.heads, i%q.heads
-		seq, group := t.seqs[r], h/q.shared
-		end := s.Positions[r] + 1
-		first := 0
-		if window > 0 {
-			first = max(0, end-window)
-		}
-		sink := float32(math.Inf(-1))
-		if sinks != nil {
-			sink = sinks[h]
-		}
-		k := seq.k[l][first*kw+group*q.keyDim:]
-		v, stride := k, kw
-		if vw > 0 {
-			v, stride = seq.v[l][first*vw+group*q.valueDim:], vw
-		}
-		ggml.Attend(scratch, q.q[i*q.keyDim:(i+1)*q.keyDim], ggml.Stored{Keys: k, Values: v, KeyStride: kw, ValueStride: stride},
-			end-first, scale, sink, q.out[i*q.valueDim:(i+1)*q.valueDim])
-	})
+	r, h := i/q.heads, i%q.heads
+	seq, group := t.seqs[r], h/q.shared
+	end := t.parts.attending.step.Positions[r] + 1
+	first := 0
+	if window > 0 {
+		first = max(0, end-window)
+	}
+	sink := float32(math.Inf(-1))
+	if sinks != nil {
+		sink = sinks[h]
+	}
+	k := seq.k[l][first*kw+group*q.keyDim:]
+	v, stride := k, kw
+	if vw > 0 {
+		v, stride = seq.v[l][first*vw+group*q.valueDim:], vw
+	}
+	ggml.Attend(scratch, q.q[i*q.keyDim:(i+1)*q.keyDim], ggml.Stored{Keys: k, Values: v, KeyStride: kw, ValueStride: stride},
+		end-first, t.design.Attention.Scale, sink, q.out[i*q.valueDim:(i+1)*q.valueDim])
 }

@@ -2,6 +2,7 @@ package trunk_test
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"testing"
 
@@ -200,19 +201,55 @@ func TestForwardRefuses(t *testing.T) {
 	}
 }
 
-// BenchmarkDecode is a step of one row with all experts here. What it still
-// allocates, eleven times a layer, are values that one package hands to another
-// to keep: picks, calls, results, the mixed rows. Scratch is allocated once.
+// BenchmarkDecode is a step of some rows, each of its own sequence, with all
+// experts here: it allocates nothing.
 func BenchmarkDecode(b *testing.B) {
-	b.ReportAllocs()
-	m := demotest.Model(b, "Q4_K_M")
-	tr := local(b, m, 0)
-	prefill(b, tr, 0, []int32{348, 2099, 340, 271}, 4)
-	pos := 4
-	for b.Loop() {
-		next(b, tr, 0, int32(pos%4000), pos)
-		if pos++; pos == 1024 {
-			pos = 4
+	for _, streams := range []int{1, 8} {
+		b.Run(fmt.Sprintf("streams=%d", streams), func(b *testing.B) {
+			decode := decoder(b, 0, streams)
+			b.ReportAllocs()
+			for b.Loop() {
+				decode()
+			}
+		})
+	}
+}
+
+// decoder gives steps of so many sequences, within positions that there is
+// memory for already.
+func decoder(t testing.TB, workers, streams int) (decode func()) {
+	const first, last = 4, 60
+	tr := local(t, demotest.Model(t, "Q4_K_M"), workers)
+	s := trunk.Step{}
+	for i := range streams {
+		prefill(t, tr, i, []int32{348, 2099, 340, 271}, first)
+		s.Tokens, s.Positions = append(s.Tokens, int32(100*i)), append(s.Positions, first)
+		s.Slots, s.Logits = append(s.Slots, i), append(s.Logits, i)
+	}
+	return func() {
+		if _, err := tr.Forward(context.Background(), s); err != nil {
+			t.Fatal(err)
+		}
+		for i := range streams {
+			s.Tokens[i] = (s.Tokens[i] + 1) % 4000
+			if s.Positions[i]++; s.Positions[i] == last {
+				s.Positions[i] = first
+			}
+		}
+	}
+}
+
+// TestDecodingAllocatesNothing, once its scratch has grown to what a step may
+// need. The collector, which may empty what lies between two uses, is left some
+// room.
+func TestDecodingAllocatesNothing(t *testing.T) {
+	for _, streams := range []int{1, 8} {
+		decode := decoder(t, 2, streams)
+		for range 200 {
+			decode()
+		}
+		if n := testing.AllocsPerRun(300, decode); n >= 1 {
+			t.Errorf("%d streams: %v allocations a step", streams, n)
 		}
 	}
 }

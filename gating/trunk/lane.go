@@ -3,7 +3,6 @@ package trunk
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/moeswarm/moeswarm/expert"
@@ -30,6 +29,8 @@ type Lane struct {
 	att    []float32 // (Rows, Heads·ValueDim): attention's answer
 	scores []float32 // (Rows, Experts)
 	wide   []float32 // (Rows, Dim): the answer of a network of the trunk
+	// sparseOut is the experts' answer, (Rows, Dim).
+	sparseOut []float32
 	// sharedScores are what weighs the shared expert, one for each row.
 	sharedScores []float32
 	logits       []float32 // (len(Step.Logits), Vocab)
@@ -37,18 +38,24 @@ type Lane struct {
 	angles       angles    // of the rows' positions
 	seqs         []*sequence
 	quant        ggml.Rows // the activations of the product at hand
-	pending      []product
-	runPart      func(*ggml.Scratch, int) // see run
-	split        ggml.Split               // the work of a network at hand
-	order        []int32                  // 0, 1, 2 ...
+	order        []int32   // 0, 1, 2 ...
 	latentAt     latentScratch
+	parts        parts
+	mixing       mixing     // see sparse
+	mixed        chan error // of startMix; room for one
+	startMix     func()
 
 	compute, experts time.Duration // of the last step
 	since            time.Time     // when the lane's turn began
 }
 
 // NewLane returns a lane with no scratch yet.
-func (t *Trunk) NewLane() *Lane { return &Lane{Trunk: t} }
+func (t *Trunk) NewLane() *Lane {
+	n := &Lane{Trunk: t, mixed: make(chan error, 1)}
+	n.startMix = func() { n.mixed <- n.mix() }
+	n.makeParts()
+	return n
+}
 
 // Forward runs one step and returns the logits, (len(s.Logits), Vocab), valid
 // until the lane's next step. After an error the same step may be run again.
@@ -122,9 +129,11 @@ func (t *Lane) check(s Step) error {
 			return fmt.Errorf("trunk: row %d is token %d of a vocabulary of %d", i, token, t.shape.Vocab)
 		}
 	}
-	for _, r := range slices.Concat(s.Logits, s.Hidden) {
-		if r < 0 || r >= s.Rows() {
-			return fmt.Errorf("trunk: row %d asked for of %d rows", r, s.Rows())
+	for _, asked := range [2][]int{s.Logits, s.Hidden} {
+		for _, r := range asked {
+			if r < 0 || r >= s.Rows() {
+				return fmt.Errorf("trunk: row %d asked for of %d rows", r, s.Rows())
+			}
 		}
 	}
 	return nil
@@ -133,6 +142,7 @@ func (t *Lane) check(s Step) error {
 func (t *Lane) reserve(rows int) {
 	s, d := t.shape, t.design.Attention.Latent
 	t.x, t.h, t.wide = grow(t.x, rows*s.Dim), grow(t.h, rows*s.Dim), grow(t.wide, rows*s.Dim)
+	t.sparseOut = grow(t.sparseOut, rows*s.Dim)
 	value := s.HeadDim
 	if d != nil {
 		value = d.ValueDim

@@ -19,11 +19,11 @@ import (
 // lanes overtake each other.
 type yielding struct{ trunk.Mixer }
 
-func (y yielding) Mix(ctx context.Context, layer int, h, scores expert.Batch) (expert.Batch, error) {
+func (y yielding) Mix(ctx context.Context, layer int, h, scores, out expert.Batch) error {
 	for range layer % 3 {
 		runtime.Gosched()
 	}
-	return y.Mixer.Mix(ctx, layer, h, scores)
+	return y.Mixer.Mix(ctx, layer, h, scores, out)
 }
 
 // TestLanesDoNotMatter: sequences that advance on lanes of their own, in

@@ -2,7 +2,6 @@ package trunk
 
 import (
 	"context"
-	"fmt"
 	"math"
 	"time"
 
@@ -23,54 +22,56 @@ func (t *Lane) networks(ctx context.Context, l, rows int) error {
 	return t.sparse(ctx, l, rows)
 }
 
-// mixed is what a mixer answers.
-type mixed struct {
-	out expert.Batch
-	err error
-}
-
 // sparse adds the experts' answer to the residual stream. A shared expert is
 // computed while the others are on their way; while nothing is left to do but
 // wait, other lanes compute.
 func (t *Lane) sparse(ctx context.Context, l, rows int) error {
-	w, dim, experts := &t.w.layers[l], t.shape.Dim, t.shape.Experts
+	w, dim := &t.w.layers[l], t.shape.Dim
 	t.multiply(t.h, rows, product{w.gate, t.scores})
 	addBias(t.scores, w.gateBias, rows)
-	mix := func() mixed {
-		out, err := t.mixer.Mix(ctx, l,
-			expert.Batch{Rows: rows, Dim: dim, Data: t.h[:rows*dim]},
-			expert.Batch{Rows: rows, Dim: experts, Data: t.scores[:rows*experts]})
-		return mixed{out, err}
-	}
-	var m mixed
+	t.mixing = mixing{ctx, l, rows}
+	var err error
 	if w.dense == nil {
 		t.give()
 		began := time.Now()
-		m = mix()
+		err = t.mix()
 		t.experts += time.Since(began)
 		t.take()
 	} else {
-		answer := make(chan mixed, 1)
-		go func() { answer <- mix() }()
+		go t.startMix()
 		t.network(w.dense, rows)
 		if w.sharedGate.In > 0 {
 			t.multiply(t.h, rows, product{w.sharedGate, t.sharedScores})
 		}
 		t.give()
 		began := time.Now()
-		m = <-answer
+		err = <-t.mixed
 		t.experts += time.Since(began)
 		t.take()
 	}
-	if m.err != nil {
-		return m.err
+	t.mixing = mixing{}
+	if err != nil {
+		return err
 	}
-	if m.out.Rows != rows || m.out.Dim != dim || len(m.out.Data) != rows*dim {
-		return fmt.Errorf("trunk: mixed rows are (%d, %d), want (%d, %d)", m.out.Rows, m.out.Dim, rows, dim)
-	}
-	ggml.AddScaled(t.design.ResidualScale, m.out.Data, t.x)
+	ggml.AddScaled(t.design.ResidualScale, t.sparseOut[:rows*dim], t.x)
 	t.addShared(w, rows)
 	return nil
+}
+
+// mixing is the layer whose experts are being asked.
+type mixing struct {
+	ctx   context.Context
+	layer int
+	rows  int
+}
+
+// mix has the experts answer, into sparseOut.
+func (t *Lane) mix() error {
+	m, dim, experts := t.mixing, t.shape.Dim, t.shape.Experts
+	return t.mixer.Mix(m.ctx, m.layer,
+		expert.Batch{Rows: m.rows, Dim: dim, Data: t.h[:m.rows*dim]},
+		expert.Batch{Rows: m.rows, Dim: experts, Data: t.scores[:m.rows*experts]},
+		expert.Batch{Rows: m.rows, Dim: dim, Data: t.sparseOut[:m.rows*dim]})
 }
 
 // addShared adds the shared expert's answer, in wide, to the residual stream.
@@ -97,9 +98,9 @@ func (t *Lane) network(f *ggml.FFN, rows int) {
 	for len(t.order) < rows {
 		t.order = append(t.order, int32(len(t.order)))
 	}
-	parts := t.pool.Workers()
-	t.split.Begin(*f, &t.quant, t.order[:rows])
-	t.pool.Do(parts, func(_ *ggml.Scratch, i int) { t.split.Inner(i, parts) })
-	t.split.Quantize()
-	t.pool.Do(parts, func(_ *ggml.Scratch, i int) { t.split.Outer(i, parts, t.wide) })
+	workers, split := t.pool.Workers(), &t.parts.split
+	split.Begin(*f, &t.quant, t.order[:rows])
+	t.pool.Do(workers, t.parts.inner)
+	split.Quantize()
+	t.pool.Do(workers, t.parts.outer)
 }

@@ -2,18 +2,58 @@ package trunk
 
 import "github.com/moeswarm/moeswarm/internal/ggml"
 
+// parts are the pieces of work that a lane gives to the pool, made once, since a
+// closure is an allocation, and what each is to work on at the moment.
+type parts struct {
+	byRows, quantize, run, attend, inner, outer func(*ggml.Scratch, int)
+	normRow, rotateRow                          func(r int)
+
+	rows      int         // of the step, for byRows and quantize
+	row       func(r int) // of byRows
+	from      []float32   // of quantize
+	w, x, y   []float32   // of normRow
+	layer     int         // of rotateRow
+	pending   []product   // of run
+	attending attending
+	split     ggml.Split // of inner and outer
+}
+
+func (t *Lane) makeParts() {
+	p, workers := &t.parts, t.pool.Workers()
+	p.byRows = func(_ *ggml.Scratch, i int) {
+		first, last := ggml.Parts(p.rows, workers, i, 1)
+		for r := first; r < last; r++ {
+			p.row(r)
+		}
+	}
+	p.quantize = func(_ *ggml.Scratch, i int) {
+		first, last := ggml.Parts(p.rows, workers, i, 1)
+		t.quant.Fill(p.from, first, last)
+	}
+	// Parts are whole cache lines of output, so that workers do not share any.
+	p.run = func(_ *ggml.Scratch, i int) {
+		w := p.pending[i/workers]
+		first, last := ggml.Parts(w.w.Out, workers, i%workers, 16)
+		w.w.Multiply(&t.quant, first, last, w.y, w.w.Out)
+	}
+	p.attend = t.attendHead
+	p.inner = func(_ *ggml.Scratch, i int) { p.split.Inner(i, workers) }
+	p.outer = func(_ *ggml.Scratch, i int) { p.split.Outer(i, workers, t.wide) }
+	dim := t.shape.Dim
+	p.normRow = func(r int) {
+		ggml.RMSNorm(p.x[r*dim:(r+1)*dim], p.w, p.y[r*dim:(r+1)*dim], t.shape.NormEps)
+	}
+	p.rotateRow = func(r int) {
+		w := &t.w.layers[p.layer]
+		t.rotate(r, t.q, t.shape.Heads, w.qNorm)
+		t.rotate(r, t.k, t.shape.KVHeads, w.kNorm)
+	}
+}
+
 // norm normalises rows of x into y.
 func (t *Lane) norm(w, x, y []float32, rows int) {
-	dim := t.shape.Dim
-	if rows < worthwhile { // as byRows would, but without a closure to allocate
-		for r := range rows {
-			ggml.RMSNorm(x[r*dim:(r+1)*dim], w, y[r*dim:(r+1)*dim], t.shape.NormEps)
-		}
-		return
-	}
-	t.byRows(rows, func(r int) {
-		ggml.RMSNorm(x[r*dim:(r+1)*dim], w, y[r*dim:(r+1)*dim], t.shape.NormEps)
-	})
+	t.parts.w, t.parts.x, t.parts.y = w, x, y
+	t.byRows(rows, t.parts.normRow)
 }
 
 // worthwhile is how many rows it takes for work of a few microseconds each to
@@ -28,13 +68,8 @@ func (t *Lane) byRows(rows int, f func(r int)) {
 		}
 		return
 	}
-	parts := t.pool.Workers()
-	t.pool.Do(parts, func(_ *ggml.Scratch, i int) {
-		first, last := ggml.Parts(rows, parts, i, 1)
-		for r := first; r < last; r++ {
-			f(r)
-		}
-	})
+	t.parts.rows, t.parts.row = rows, f
+	t.pool.Do(t.pool.Workers(), t.parts.byRows)
 }
 
 // product is one matrix to multiply rows with, and where the answer goes:
@@ -49,17 +84,17 @@ type product struct {
 func (t *Lane) multiply(x []float32, rows int, products ...product) {
 	for len(products) > 0 {
 		kind := products[0].w.Activations()
-		t.pending = t.pending[:0]
+		t.parts.pending = t.parts.pending[:0]
 		rest := products[:0]
 		for _, p := range products {
 			if p.w.Activations() == kind {
-				t.pending = append(t.pending, p)
+				t.parts.pending = append(t.parts.pending, p)
 			} else {
 				rest = append(rest, p)
 			}
 		}
 		products = rest
-		t.quant.Reserve(kind, rows, t.pending[0].w.In)
+		t.quant.Reserve(kind, rows, t.parts.pending[0].w.In)
 		t.quantize(x, rows)
 		t.run()
 	}
@@ -70,23 +105,9 @@ func (t *Lane) quantize(x []float32, rows int) {
 		t.quant.Fill(x, 0, rows)
 		return
 	}
-	parts := t.pool.Workers()
-	t.pool.Do(parts, func(_ *ggml.Scratch, i int) {
-		first, last := ggml.Parts(rows, parts, i, 1)
-		t.quant.Fill(x, first, last)
-	})
+	t.parts.rows, t.parts.from = rows, x
+	t.pool.Do(t.pool.Workers(), t.parts.quantize)
 }
 
-// run cuts each pending product's outputs into one part per worker. Parts are
-// whole cache lines of output, so that workers do not share any.
-func (t *Lane) run() {
-	if t.runPart == nil { // made once: a closure is an allocation
-		t.runPart = func(_ *ggml.Scratch, i int) {
-			parts := t.pool.Workers()
-			p := t.pending[i/parts]
-			first, last := ggml.Parts(p.w.Out, parts, i%parts, 16)
-			p.w.Multiply(&t.quant, first, last, p.y, p.w.Out)
-		}
-	}
-	t.pool.Do(len(t.pending)*t.pool.Workers(), t.runPart)
-}
+// run cuts each pending product's outputs into one part per worker.
+func (t *Lane) run() { t.pool.Do(len(t.parts.pending)*t.pool.Workers(), t.parts.run) }

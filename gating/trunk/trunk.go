@@ -8,11 +8,12 @@ import (
 	"github.com/moeswarm/moeswarm/internal/ggml"
 )
 
-// Mixer runs the sparse part of one layer: for each row of h, (Rows, Dim), the
-// weighted sum of the experts that its gate scores, a row of (Rows, Experts),
-// choose. *gating.Layer is one. Several lanes use it at once.
+// Mixer runs the sparse part of one layer: for each row of h, (Rows, Dim), it
+// writes to out, of the same shape, the weighted sum of the experts that its gate
+// scores, a row of (Rows, Experts), choose. Nothing of what it is given is used
+// after it has returned. *gating.Layer is one. Several lanes use it at once.
 type Mixer interface {
-	Mix(ctx context.Context, layer int, h, scores expert.Batch) (expert.Batch, error)
+	Mix(ctx context.Context, layer int, h, scores, out expert.Batch) error
 }
 
 // Config of a [Trunk].

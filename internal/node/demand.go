@@ -43,6 +43,12 @@ func (d *demandMeter) Apply(ctx context.Context, in expert.Batch, calls []expert
 	return d.Router.Apply(ctx, in, calls)
 }
 
+// ApplyIn implements expert.Reuser.
+func (d *demandMeter) ApplyIn(ctx context.Context, in expert.Batch, calls []expert.Call, room *expert.Room) []expert.Result {
+	d.count(calls)
+	return d.Router.ApplyIn(ctx, in, calls, room)
+}
+
 // Sum implements expert.Summer.
 func (d *demandMeter) Sum(ctx context.Context, in expert.Batch, calls []expert.Call) (expert.Batch, error) {
 	d.count(calls)
