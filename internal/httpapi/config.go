@@ -23,6 +23,9 @@ type Config struct {
 	Resolve func(name string) (expert.ModelID, error)
 	// Swarm gives the JSON value of /v1/swarm. nil: an empty object.
 	Swarm func() any
+	// Leaderboard gives the JSON value of /v1/leaderboard, with so many nodes
+	// and teams at most. nil: this node counts nobody's work.
+	Leaderboard func(most int) any
 	// Owner answers what only the machine's owner may say, below /v1/owner/;
 	// nil: nothing is there.
 	Owner http.Handler

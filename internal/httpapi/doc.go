@@ -4,7 +4,7 @@
 // A [Server] completes texts (POST /v1/completions) and conversations (POST
 // /v1/chat/completions), whole or streamed as server-sent events; GET
 // /v1/models lists what the swarm serves; GET /v1/swarm and GET /healthz tell
-// how the node is. [Config] joins it to the node, [Limits] bounds what a
+// how the node is, GET /v1/leaderboard who did how much. [Config] joins it to the node, [Limits] bounds what a
 // stranger can cause. [Routes] lists what becomes of each field of a request:
 // what the swarm cannot do is refused by name, fields that are not known are
 // ignored. Ollama's routes below /api/ are another look of the same answers.

@@ -171,6 +171,7 @@ func (s *Server) routes() []endpoint {
 		{get, "/v1/models", s.models},
 		{get, "/v1/models/", s.model},
 		{get, "/v1/swarm", s.swarm},
+		{get, "/v1/leaderboard", s.leaderboard},
 		{get, "/healthz", s.healthz},
 	}
 }
