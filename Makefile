@@ -8,11 +8,21 @@ export CGO_CXXFLAGS = -O3 -march=$(ARCH)
 
 PROMPT ?= func main() {
 
-.PHONY: build run test race check fuzz bench oracle clients install release clean
+.PHONY: build ledger ledger-proto run test race check fuzz bench oracle clients install release clean
 
 build: ## bin/moeswarm
 	@mkdir -p bin
 	go build -o bin/moeswarm ./cmd/moeswarm
+
+# The ledger is a module of its own: its dependencies are many times those of a
+# node, which needs none of them.
+ledger: ## bin/moeswarm-ledger
+	@mkdir -p bin
+	cd ledger && go build -trimpath -ldflags "-s -w" -o ../bin/moeswarm-ledger ./cmd/moeswarm-ledger
+
+# The messages of x/neuro; needs protoc 3.21 (Debian's protobuf-compiler).
+ledger-proto: ## generate ledger/x/neuro/types/tx.pb.go
+	cd ledger && sh x/neuro/proto/generate.sh
 
 run: build ## complete a prompt on a local swarm of real processes
 	./bin/moeswarm run "$(PROMPT)"
@@ -21,6 +31,7 @@ run: build ## complete a prompt on a local swarm of real processes
 # the same processors.
 test: check ## everything that CI runs
 	go test -p 1 -timeout 20m ./...
+	cd ledger && go test -p 1 -timeout 20m ./...
 
 race: ## the tests under the race detector
 	go test -race -timeout 60m ./...
@@ -30,6 +41,7 @@ check: ## format, vet, staticcheck
 	if [ -n "$$unformatted" ]; then echo "run gofmt -w on:"; echo "$$unformatted"; exit 1; fi
 	go vet ./...
 	go tool staticcheck ./...
+	cd ledger && go vet ./...
 
 FUZZTIME ?= 20s
 fuzz: ## each fuzz target for FUZZTIME

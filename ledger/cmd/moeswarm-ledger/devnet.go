@@ -1,0 +1,73 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/moeswarm/moeswarm/internal/ledger"
+	"github.com/moeswarm/moeswarm/ledger/app"
+	"github.com/moeswarm/moeswarm/ledger/devnet"
+	"github.com/moeswarm/moeswarm/ledger/home"
+)
+
+func (p program) devnet(ctx context.Context, args []string) error {
+	fs := p.flags("devnet", "devnet [--validators N]", `
+  moeswarm-ledger devnet --validators 4
+      four validators as four processes, forgotten when they end
+  moeswarm-ledger devnet --home ~/devnet
+      the same, kept in a folder: stop it and start it again
+`)
+	c := devnet.Config{Params: ledger.DefaultParams()}
+	fs.StringVar(&c.Dir, "home", "", "folder to keep the ledger in; default: a temporary one, removed at the end")
+	fs.IntVar(&c.Validators, "validators", 4, "how many nodes make blocks")
+	fs.IntVar(&c.Accounts, "accounts", 10, "how many further accounts have money")
+	fs.StringVar(&c.Transport, "transport", home.TCP, "between validators: tcp, or lp2p (libp2p over QUIC, experimental)")
+	fs.DurationVar(&c.BlockTime, "block-time", time.Second, "from one block to the next, about")
+	fs.DurationVar(&c.Voting, "voting-period", time.Minute, "how long a proposal is voted on")
+	fs.Uint64Var(&c.Keep, "keep", 0, "how many past states to keep; 0: all")
+	fs.Uint64Var(&c.Params.EpochBlocks, "epoch-blocks", 60, "blocks of an epoch")
+	if err := parse(fs, args); err != nil {
+		return err
+	}
+	if err := c.Params.Check(); err != nil {
+		return usageError{err}
+	}
+	if c.Dir == "" {
+		dir, err := os.MkdirTemp("", "moeswarm-devnet-")
+		if err != nil {
+			return err
+		}
+		defer os.RemoveAll(dir)
+		c.Dir = dir
+	}
+	return p.runDevnet(ctx, c)
+}
+
+func (p program) runDevnet(ctx context.Context, c devnet.Config) error {
+	binary, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	l, err := devnet.Create(c)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(p.stderr, "starting %d validators in %s\n", len(l.Homes), c.Dir)
+	nodes, err := devnet.Start(ctx, binary, l.Homes, p.stderr)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(p.stdout, "chain %s\n\naccounts with %d NEURO each:\n", nodes.Ticket.Chain, devnet.Funds/app.NEURO)
+	for _, a := range l.Accounts {
+		fmt.Fprintf(p.stdout, "  %s  %s\n", a.Address(), filepath.Join(a.Dir, "key"))
+	}
+	fmt.Fprintf(p.stdout, "\nthe ticket of this ledger:\n\n  %s\n\nrunning; Ctrl-C stops it\n", nodes.Ticket)
+	err = nodes.Wait(ctx)
+	if stopped := nodes.Stop(); err == nil {
+		err = stopped
+	}
+	return err
+}
