@@ -152,3 +152,13 @@ func (k *Case) Panel() *Panel {
 	}
 	return &k.First
 }
+
+// String is the phase's name.
+func (p Phase) String() string {
+	return [...]string{"draw", "commit", "reveal", "appeal", "final"}[min(p, PhaseFinal)]
+}
+
+// String is the finding in a word.
+func (f Finding) String() string {
+	return [...]string{"none", "innocent", "inconclusive", "guilty"}[min(f, Guilty)]
+}

@@ -100,7 +100,7 @@ func KeyDue(height uint64, key []byte) []byte { return named("due/").u64(height)
 // PrefixEpoch is the prefix of what a family of keys holds for an epoch.
 func PrefixEpoch(family string, epoch uint64) []byte { return named(family + "/").u64(epoch) }
 
-// EpochOf is the epoch in a key of a family.
+// EpochOf is the epoch, or height, in a key of a family that has one.
 func EpochOf(family string, key []byte) uint64 {
 	return binary.BigEndian.Uint64(key[len(family)+1:])
 }

@@ -32,10 +32,23 @@ func (k *Clock) code(c *coder) {
 type Model struct {
 	Active       bool
 	Name         string
-	Floor        Amount // least price of a token
-	UnitsPerRow  uint64 // sparse layers x experts of each: units of one token row; 0: no bound
-	Tau          [classes]uint32
-	AdmittedFrom uint64 // epoch
+	Floor        Amount          // least price of a token
+	UnitsPerRow  uint64          // sparse layers x experts of each: units of one token row; 0: no bound
+	Tau          [classes]uint32 // tolerance of results per numeric class, in millionths; 0: the usual one
+	TauOutput    uint32          // share of an answer's checks that may fail, in millionths; 0: the usual one
+	AdmittedFrom uint64          // epoch
+}
+
+// Tolerance is up to what error a ruling acquits.
+func (m Model) Tolerance(kind CaseKind, class Class) uint32 {
+	tau, usual := m.TauOutput, uint32(50_000)
+	if kind == CaseResult {
+		tau, usual = m.Tau[class], [classes]uint32{10_000, 30_000, 80_000}[class]
+	}
+	if tau == 0 {
+		return usual
+	}
+	return tau
 }
 
 // MaxName bounds names of models, providers and teams.
@@ -49,6 +62,7 @@ func (m *Model) code(c *coder) {
 	for i := range m.Tau {
 		c.u32(&m.Tau[i])
 	}
+	c.u32(&m.TauOutput)
 	c.u64(&m.AdmittedFrom)
 }
 
@@ -135,6 +149,15 @@ func (p Provider) BondAt(epoch uint64) Amount {
 	return p.Bond
 }
 
+// Stake is all that can be slashed.
+func (p Provider) Stake() Amount {
+	sum := p.Bond
+	for _, u := range p.Unbonding {
+		sum += u.Amount
+	}
+	return sum
+}
+
 // BeatIn says whether the provider gave a heartbeat in an epoch, one of the
 // last two.
 func (p Provider) BeatIn(epoch uint64) bool {
@@ -179,6 +202,7 @@ type Work struct {
 	Claimed uint64 // units
 	Until   uint64 // height to which receipts may be disputed
 	Burned  Amount
+	Lied    bool // was punished for a leaf below a receipt
 }
 
 func (w *Work) code(c *coder) {
@@ -191,6 +215,7 @@ func (w *Work) code(c *coder) {
 	c.u64(&w.Claimed)
 	c.u64(&w.Until)
 	c.amount(&w.Burned)
+	c.bool(&w.Lied)
 }
 
 // Claimed is what a holder had of a gate's settlement: by its leaf, or by a

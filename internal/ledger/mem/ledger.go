@@ -149,6 +149,25 @@ func (l *Ledger) Supply() (supply, accounts ledger.Amount) {
 	return l.store.supply, accounts
 }
 
+// Govern applies a message that governance decided.
+func (l *Ledger) Govern(msg ledger.Msg) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	events, err := l.machine().Govern(msg)
+	return l.end(events, err)
+}
+
+// Audit says whether the books are right: what pots hold, what records say, and
+// the sum of all.
+func (l *Ledger) Audit() error {
+	if supply, accounts := l.Supply(); supply != accounts {
+		return fmt.Errorf("a supply of %d, accounts of %d", supply, accounts)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.machine().Audit()
+}
+
 // As is the ledger as the holder of a key sees it.
 func (l *Ledger) As(k ledger.Key) ledger.Ledger {
 	return &account{View: ledger.View{Getter: getter{l}}, ledger: l, key: k}

@@ -24,6 +24,9 @@ func (m *Machine) BeginBlock(height uint64, beacon []byte) ([]ledger.Event, erro
 			return nil, err
 		}
 	}
+	if err := m.runDue(); err != nil {
+		return nil, err
+	}
 	m.set(ledger.KeyClock(), &m.clock)
 	return m.events, nil
 }
@@ -36,6 +39,13 @@ func (m *Machine) endEpoch() error {
 		return err
 	}
 	if err := m.sweepOld(n); err != nil {
+		return err
+	}
+	var work []seen
+	if n > 0 {
+		work = m.mergeTallies(n - 1)
+	}
+	if err := m.emit(n, work); err != nil {
 		return err
 	}
 	m.elect(n + 1)
@@ -145,15 +155,10 @@ func (m *Machine) closeSilent(n uint64) error {
 // the settlement.
 func (m *Machine) sweepOld(n uint64) error {
 	window := SettleEpochs + m.params.ClaimEpochs
-	var old [][]byte
-	m.kv.Iterate(ledger.Prefix("work"), func(key, _ []byte) bool {
-		if ledger.EpochOf("work", key)+window >= n {
-			return false
-		}
-		old = append(old, append([]byte(nil), key...))
-		return true
-	})
-	for _, key := range old {
+	if n < window {
+		return nil
+	}
+	for _, key := range m.before("work", n-window) {
 		var w ledger.Work
 		m.get(key, &w)
 		if w.Until > m.clock.Height {
@@ -167,7 +172,22 @@ func (m *Machine) sweepOld(n uint64) error {
 		rest := key[len(ledger.PrefixEpoch("work", epoch)):]
 		m.drop(append(ledger.PrefixEpoch("claim", epoch), rest...))
 		m.drop(append(ledger.PrefixEpoch("rcpt", epoch), rest...))
-		m.drop(ledger.PrefixEpoch("inc", epoch))
+	}
+	for _, key := range m.before("inc", n-window) {
+		m.kv.Delete(key)
 	}
 	return nil
+}
+
+// before lists the keys of a family of epochs before one.
+func (m *Machine) before(family string, epoch uint64) [][]byte {
+	var old [][]byte
+	m.kv.Iterate(ledger.Prefix(family), func(key, _ []byte) bool {
+		if ledger.EpochOf(family, key) >= epoch {
+			return false
+		}
+		old = append(old, append([]byte(nil), key...))
+		return true
+	})
+	return old
 }

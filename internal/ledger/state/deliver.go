@@ -36,6 +36,20 @@ func (m *Machine) apply(signer ledger.Key, msg ledger.Msg) error {
 		return m.settle(signer, v)
 	case *ledger.Claim:
 		return m.claim(v)
+	case *ledger.DisputeReceipt:
+		return m.dispute(v)
+	case *ledger.Equivocation:
+		return m.equivocation(signer, v)
+	case *ledger.OpenCase:
+		return m.openCase(signer, v)
+	case *ledger.CommitVerdict:
+		return m.commitVerdict(signer, v)
+	case *ledger.RevealVerdict:
+		return m.revealVerdict(signer, v)
+	case *ledger.AppealCase:
+		return m.appealCase(signer, v)
+	case *ledger.CommitTally:
+		return m.commitTally(signer, v)
 	case *ledger.UpdateParams, *ledger.SetModel:
 		return fmt.Errorf("%w: only governance changes parameters and models", ledger.ErrUnauthorized)
 	}

@@ -1,7 +1,10 @@
 package state
 
 import (
+	"bytes"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/moeswarm/moeswarm/internal/ledger"
 )
@@ -27,11 +30,14 @@ func (m *Machine) Init(g Genesis) error {
 	m.clock = ledger.Clock{Blocks: g.Params.EpochBlocks, Rnd: seed}
 	m.set(ledger.KeyClock(), &m.clock)
 	m.set(ledger.KeySeed(0), &ledger.Word{Hash: seed})
-	for id, model := range g.Models {
+	// In order: some stores' hashes depend on it.
+	for _, id := range slices.SortedFunc(maps.Keys(g.Models), func(a, b ledger.Hash) int { return bytes.Compare(a[:], b[:]) }) {
+		model := g.Models[id]
 		m.set(ledger.KeyModel(id), &model)
 	}
 	var bonds ledger.Amount
-	for k, p := range g.Providers {
+	for _, k := range slices.SortedFunc(maps.Keys(g.Providers), func(a, b ledger.Key) int { return bytes.Compare(a[:], b[:]) }) {
+		p := g.Providers[k]
 		if p.Rep == 0 {
 			p.Rep = uint16(m.params.StartRep)
 		}

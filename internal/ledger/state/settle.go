@@ -137,6 +137,10 @@ func (m *Machine) closeWork(v *ledger.SettleEpoch, w *ledger.Work) error {
 			return err
 		}
 	}
+	if w.Claimed >= w.Root.Units {
+		return m.judgeRest(v.Epoch, v.Model, v.Gate, w)
+	}
+	m.due(w.Until, ledger.KeyWork(v.Epoch, v.Model, v.Gate))
 	return nil
 }
 
@@ -185,9 +189,11 @@ func (m *Machine) payLeaf(epoch uint64, model ledger.Hash, gate ledger.Key, l le
 		m.putProvider(l.Holder, p)
 	}
 	if w.Claimed >= w.Root.Units {
-		return m.sweepPool(w)
+		if err := m.sweepPool(w); err != nil {
+			return err
+		}
 	}
-	return nil
+	return m.answerReceipt(epoch, model, gate, l, w)
 }
 
 // sweepPool sends what is left of a pool to the treasury.
@@ -250,6 +256,11 @@ func (m *Machine) claim(v *ledger.Claim) error {
 	}
 	if err := m.payLeaf(v.Epoch, v.Model, v.Gate, v.Leaf, &w); err != nil {
 		return err
+	}
+	if w.Claimed >= w.Root.Units {
+		if err := m.judgeRest(v.Epoch, v.Model, v.Gate, &w); err != nil {
+			return err
+		}
 	}
 	m.set(key, &w)
 	return nil
