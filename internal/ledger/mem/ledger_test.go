@@ -23,7 +23,7 @@ func TestOneEpochIsPaid(t *testing.T) {
 	client, gate, holder := person(1), person(2), person(3)
 	c, g, h := ledger.KeyOf(client), ledger.KeyOf(gate), ledger.KeyOf(holder)
 	params := ledger.DefaultParams()
-	params.EpochBlocks = 6
+	params.EpochBlocks, params.EmissionStart = 6, 0
 	l, err := mem.New(mem.Config{
 		Chain: "test-1",
 		Genesis: state.Genesis{
