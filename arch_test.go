@@ -61,6 +61,7 @@ var arrows = map[string][]string{
 	// Around the ledger: who judges, counts and prices.
 	"internal/ledger/jury":   {"internal/gguf", "internal/ledger", "internal/tree"},
 	"internal/ledger/credit": {"internal/ledger"},
+	"internal/economy":       {"internal/ledger"},
 
 	"internal/ledger/light": {"internal/ledger"},
 	// The composition: the one place besides cmd and bench where the engine

@@ -34,6 +34,7 @@ func Scenarios() []Scenario {
 		{"hot-experts", "the most used experts kept at the gating node: rounds a token and rate by memory", hotExperts},
 		{"transfer", "parts of a model from one and three nodes on loopback into a store, next to a bare stream", transferring},
 		{"tolerance", "how far honest results and cheats differ, and what auditors tolerate", tolerance},
+		{"economy", "years of the ledger's economy under six sets of assumptions, with plots", economies},
 	}
 }
 
@@ -55,6 +56,11 @@ type Options struct {
 	// "demo"; empty: none.
 	Draft string
 
+	// Economy names a scenario of package economy; empty: all of them.
+	Economy string
+	Years   int    // that an economy is simulated; default 5
+	SVG     string // directory for plots; empty: none
+
 	// Fabric is what carries a network scenario that has a choice: "memory",
 	// the default, or "processes".
 	Fabric string
@@ -74,7 +80,7 @@ func (o Options) withDefaults() (Options, error) {
 		name  string
 		value *int
 		def   int
-	}{{"nodes", &o.Nodes, 4}, {"prompt", &o.Prompt, 128}, {"tokens", &o.NewTokens, 64}, {"streams", &o.Streams, 1}, {"threads", &o.Threads, 0}, {"layers", &o.Layers, 0}} {
+	}{{"nodes", &o.Nodes, 4}, {"prompt", &o.Prompt, 128}, {"tokens", &o.NewTokens, 64}, {"streams", &o.Streams, 1}, {"threads", &o.Threads, 0}, {"layers", &o.Layers, 0}, {"years", &o.Years, 0}} {
 		if *n.value < 0 {
 			return o, fmt.Errorf("--%s %d: want a positive number", n.name, *n.value)
 		}

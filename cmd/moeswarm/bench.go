@@ -9,6 +9,7 @@ import (
 
 	"github.com/moeswarm/moeswarm/bench"
 	"github.com/moeswarm/moeswarm/expert/synth"
+	"github.com/moeswarm/moeswarm/internal/economy"
 	"github.com/moeswarm/moeswarm/internal/simswarm"
 )
 
@@ -36,6 +37,7 @@ func (p program) bench(ctx context.Context, args []string) error {
   moeswarm bench wan --layers 8
   moeswarm bench failures --json
   moeswarm bench liar --fabric processes
+  moeswarm bench economy --scenario crash --years 5 --svg plots
 `)
 	fs.StringVar(&o.Model, "model", "", "GGUF `file` or \"demo\" (default: demo; in wan the synthetic shape lumabri)")
 	fs.StringVar(&o.Synthetic, "synthetic", "", "random-weight model of a named `shape`: "+strings.Join(synth.Names(), ", "))
@@ -49,6 +51,9 @@ func (p program) bench(ctx context.Context, args []string) error {
 	fs.Uint64Var(&o.Seed, "seed", 1, "`seed` of prompts and synthetic weights")
 	fs.StringVar(&o.Draft, "draft", "", "small model that drafts in drafts: GGUF `file` or \"demo\" (default: drafts are looked up)")
 	fs.StringVar(&o.Fabric, "fabric", "", "what carries wan, failures and liar: `memory`, or processes, which are real nodes behind relays that delay (default: memory)")
+	fs.StringVar(&o.Economy, "scenario", "", "in economy, the `name` of one: "+economyNames()+" (default: all)")
+	fs.IntVar(&o.Years, "years", 0, "in economy, `years` to simulate (default: 5)")
+	fs.StringVar(&o.SVG, "svg", "", "in economy, `directory` for plots (default: none)")
 	fs.BoolVar(&o.Quick, "quick", false, "make network scenarios short: to try them, not for numbers")
 	asJSON := fs.Bool("json", false, "print one JSON object")
 	verbose := fs.Bool("verbose", false, "show what the processes log")
@@ -79,6 +84,15 @@ func (p program) bench(ctx context.Context, args []string) error {
 		return r.WriteJSON(p.stdout)
 	}
 	return r.WriteText(p.stdout)
+}
+
+// economyNames lists the scenarios of the economy.
+func economyNames() string {
+	var names []string
+	for _, s := range economy.Scenarios() {
+		names = append(names, s.Name)
+	}
+	return strings.Join(names, ", ")
 }
 
 func isSet(fs *flag.FlagSet, name string) bool {
