@@ -63,7 +63,7 @@ var arrows = map[string][]string{
 	"internal/ledger/credit": {"internal/ledger"},
 	"internal/economy":       {"internal/ledger"},
 
-	"internal/ledger/light": {"internal/ledger"},
+	"internal/ledger/light": {"internal/account", "internal/ledger"},
 	// The composition: the one place besides cmd and bench where the engine
 	// and the network meet.
 	"internal/node": {"expert", "expert/content", "internal/transfer", "gating", "gating/chat", "gating/hot", "gating/engine", "gating/prompt", "gating/trunk", "internal/entry",

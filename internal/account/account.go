@@ -37,6 +37,14 @@ func Of(key [32]byte) (a Address) {
 	return a
 }
 
+// Module is the address of an account that a module of the chain has by its
+// name, as "gov". Nobody has a key to it.
+func Module(name string) (a Address) {
+	sum := sha256.Sum256([]byte(name))
+	copy(a[:], sum[:])
+	return a
+}
+
 // String writes the address in bech32.
 func (a Address) String() string {
 	s, err := bech32.EncodeFromBase256(Prefix, a[:])

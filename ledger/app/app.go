@@ -52,9 +52,9 @@ const (
 type Config struct {
 	Dir     string // where the state is kept; empty: in memory
 	ChainID string
-	// MinGasPrice is the least fee per unit of gas for which this node passes
-	// a transaction on, as "0.001nneuro". Empty: none.
-	MinGasPrice string
+	// GasPrice is the least fee of a transaction that this node passes on, in
+	// nneuro for 1000 units of gas.
+	GasPrice uint64
 	// Keep is how many past states stay readable and provable; 0: all.
 	Keep uint64
 	// VRF is the key of this node's part in the beacon; nil: it proposes
@@ -99,7 +99,7 @@ func New(c Config) (*App, error) {
 			return nil, fmt.Errorf("opening the state in %s: %w", c.Dir, err)
 		}
 	}
-	options := []func(*baseapp.BaseApp){baseapp.SetChainID(c.ChainID), baseapp.SetMinGasPrices(c.MinGasPrice)}
+	options := []func(*baseapp.BaseApp){baseapp.SetChainID(c.ChainID), baseapp.SetMinGasPrices(fmt.Sprintf("%d.%03d%s", c.GasPrice/1000, c.GasPrice%1000, Denom))}
 	if c.Keep > 0 {
 		options = append(options, baseapp.SetPruning(pruning.NewCustomPruningOptions(c.Keep, 10)))
 	}

@@ -5,6 +5,7 @@ package chaintest
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"testing"
 	"time"
@@ -137,7 +138,7 @@ func (n *Network) Halted(i int, d time.Duration) bool {
 }
 
 func (n *Node) waitHeight(ctx context.Context, height int64) bool {
-	const who = "chaintest"
+	who := fmt.Sprintf("chaintest-%p", &ctx)
 	bus := n.Comet().EventBus()
 	blocks, err := bus.Subscribe(ctx, who, cmttypes.EventQueryNewBlock, 1024)
 	if err != nil {

@@ -27,6 +27,7 @@ import (
 	"github.com/moeswarm/moeswarm/internal/ledger/light"
 	"github.com/moeswarm/moeswarm/ledger/app"
 	"github.com/moeswarm/moeswarm/ledger/home"
+	"github.com/moeswarm/moeswarm/ledger/lightserve"
 )
 
 // Config of a [Node].
@@ -43,6 +44,10 @@ type Node struct {
 	app   *app.App
 	comet *node.Node
 	dbs   []dbm.DB // that comet opened
+
+	// Since it runs:
+	client *local.Local
+	light  []string // where light clients are served
 }
 
 // New opens the node's state. It starts nothing.
@@ -59,7 +64,7 @@ func New(c Config) (*Node, error) {
 		return nil, err
 	}
 	n.app, err = app.New(app.Config{
-		Dir: c.Home.Data(), ChainID: c.Home.Genesis.ChainID, MinGasPrice: c.Home.Settings.MinGasPrice,
+		Dir: c.Home.Data(), ChainID: c.Home.Genesis.ChainID, GasPrice: c.Home.Settings.GasPrice,
 		Keep: c.Home.Settings.Keep, VRF: vrf, Log: log.NewNopLogger(),
 	})
 	if err != nil {
@@ -78,46 +83,64 @@ func New(c Config) (*Node, error) {
 }
 
 // Run runs the node until ctx ends or the node fails. ready is called once it
-// listens.
+// takes part and serves light clients.
 func (n *Node) Run(ctx context.Context, ready func()) (err error) {
 	defer func() { err = errors.Join(err, n.close()) }()
 	if err := n.comet.Start(); err != nil {
 		return fmt.Errorf("starting the node: %w", err)
 	}
+	defer func() {
+		err = errors.Join(err, n.comet.Stop())
+		n.comet.Wait()
+	}()
+	n.client = local.New(n.comet)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	c := chain{Node: n, news: newNews()}
+	followed := make(chan error, 1)
+	go func() { followed <- c.news.follow(ctx, n.comet.EventBus()) }()
+	if addrs := n.home.Settings.Light; len(addrs) > 0 {
+		s, err := lightserve.Listen(n.home.Key, addrs, c)
+		if err != nil {
+			return err
+		}
+		defer s.Close()
+		n.light = s.Addrs()
+	}
 	ready()
 	select {
 	case <-ctx.Done():
+		return nil
+	case err := <-followed:
+		return err
 	case <-n.comet.Quit():
 		return errors.New("the node stopped by itself; its log says why")
 	}
-	if err := n.comet.Stop(); err != nil {
-		return err
-	}
-	n.comet.Wait()
-	return nil
 }
 
 // openDB opens a database for the engine, which does not close all of them.
 func (n *Node) openDB(c *cfg.DBContext) (dbm.DB, error) {
 	db, err := cfg.DefaultDBProvider(c)
-	if err == nil {
-		n.dbs = append(n.dbs, db)
+	if err != nil {
+		return nil, err
 	}
-	return db, err
+	n.dbs = append(n.dbs, &database{DB: db})
+	return n.dbs[len(n.dbs)-1], nil
 }
 
 func (n *Node) close() error {
+	errs := []error{n.app.Close()}
 	for _, db := range n.dbs {
-		db.Close() // an error means that the engine has closed it
+		errs = append(errs, db.Close())
 	}
-	return n.app.Close()
+	return errors.Join(errs...)
 }
 
 // App is the node's state machine.
 func (n *Node) App() *app.App { return n.app }
 
 // Client asks the running node.
-func (n *Node) Client() *local.Local { return local.New(n.comet) }
+func (n *Node) Client() *local.Local { return n.client }
 
 // Height is the last block that the node has.
 func (n *Node) Height() int64 { return n.comet.BlockStore().Height() }
@@ -205,6 +228,6 @@ func (n *Node) Ticket(ctx context.Context) (light.Ticket, error) {
 		return light.Ticket{}, fmt.Errorf("block %d is not kept", height)
 	}
 	return light.Ticket{
-		Chain: n.home.Genesis.ChainID, Height: uint64(height), Hash: [32]byte(meta.BlockID.Hash), Addrs: n.home.Settings.Light,
+		Chain: n.home.Genesis.ChainID, Height: uint64(height), Hash: [32]byte(meta.BlockID.Hash), Addrs: n.light,
 	}, nil
 }

@@ -46,8 +46,10 @@ type Settings struct {
 	Peers     []Peer   `json:"peers"`
 	// BlockTime is how long a block waits for more votes, thus about the time
 	// between two blocks.
-	BlockTime   Duration `json:"block_time"`
-	MinGasPrice string   `json:"min_gas_price"`
+	BlockTime Duration `json:"block_time"`
+	// GasPrice is the least fee of a transaction that the node passes on, in
+	// nneuro for 1000 units of gas.
+	GasPrice uint64 `json:"gas_price"`
 	// Keep is how many past blocks and states stay; 0: all.
 	Keep uint64 `json:"keep"`
 }

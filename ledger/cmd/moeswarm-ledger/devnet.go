@@ -64,7 +64,7 @@ func (p program) runDevnet(ctx context.Context, c devnet.Config) error {
 	for _, a := range l.Accounts {
 		fmt.Fprintf(p.stdout, "  %s  %s\n", a.Address(), filepath.Join(a.Dir, "key"))
 	}
-	fmt.Fprintf(p.stdout, "\nthe ticket of this ledger:\n\n  %s\n\nrunning; Ctrl-C stops it\n", nodes.Ticket)
+	fmt.Fprintf(p.stdout, "\nnodes use this ledger with:\n\n  moeswarm node --ledger %s\n\nrunning; Ctrl-C stops it\n", nodes.Ticket)
 	err = nodes.Wait(ctx)
 	if stopped := nodes.Stop(); err == nil {
 		err = stopped

@@ -49,8 +49,6 @@ type StakingKeeper interface {
 
 // Keeper is the module's access to the chain.
 type Keeper struct {
-	types.UnimplementedMsgServer
-
 	Key       *storetypes.KVStoreKey
 	Bank      BankKeeper
 	Pool      PoolKeeper
@@ -88,6 +86,24 @@ func (k *Keeper) Act(c context.Context, m *types.MsgAct) (*types.MsgActResponse,
 	}
 	emit(ctx, events)
 	return &types.MsgActResponse{}, nil
+}
+
+// Govern applies a message of governance.
+func (k *Keeper) Govern(c context.Context, m *types.MsgGovern) (*types.MsgGovernResponse, error) {
+	if m.Authority != k.Authority {
+		return nil, sdkerrors.ErrUnauthorized.Wrapf("%s is not governance, which is %s", m.Authority, k.Authority)
+	}
+	msg, err := ledger.DecodeMsg(m.Body)
+	if err != nil {
+		return nil, sdkerrors.ErrInvalidRequest.Wrap(err.Error())
+	}
+	ctx := sdk.UnwrapSDKContext(c)
+	events, err := k.Machine(ctx).Govern(msg)
+	if err != nil {
+		return nil, refused(err)
+	}
+	emit(ctx, events)
+	return &types.MsgGovernResponse{}, nil
 }
 
 // BeginBlock does what a block does before its messages. beacon is the output
