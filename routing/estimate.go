@@ -280,6 +280,11 @@ func (e *Estimate) cost(k Kind, now time.Time) cost {
 	return c
 }
 
+// soonest is a time, in seconds above 0, before which a plan expects no answer,
+// whatever is asked: the way alone, which nothing a plan adds makes shorter. It
+// is one look at the estimate, where the exact time takes many.
+func (e *Estimate) soonest() float64 { return max(e.way.fixed, math.SmallestNonzeroFloat64) }
+
 // risk is what a plan multiplies the mean time of a peer with: the slowest of
 // its peers decides a layer, so peers that stray, fail or are little trusted
 // must look slower than their mean.
@@ -295,8 +300,11 @@ func (e *Estimate) risk(now time.Time) float64 {
 	return (1 + tailWeight*(p95-1)) * (1 + failureCost*fails) * max(e.trust, 1)
 }
 
-func (c cost) times(f float64) cost {
-	return cost{fixed: f * c.fixed, perByte: f * c.perByte, perCall: f * c.perCall, perRow: f * c.perRow}
+func (c *cost) times(f float64) {
+	c.fixed *= f
+	c.perByte *= f
+	c.perCall *= f
+	c.perRow *= f
 }
 
 func (c *cost) seconds(bytes, calls, rows float64) float64 {

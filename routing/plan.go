@@ -76,9 +76,9 @@ func Plan(w Work, peers []Estimate, now time.Time, seed uint64) ([]Attempt, erro
 // planner is Plan's scratch. Reused, it plans without allocating. What plan
 // returns is valid until the next plan.
 type planner struct {
+	least    []float64 // by peer: no call more would be done there before, +Inf if it must not be asked, 0 if nobody has looked
 	slotOf   []int32   // by peer: 1 + its slot in this plan, 0 if it has none
-	slots    []slot    // the peers met in this plan
-	least    []float64 // by slot: no call more would be done there before, +Inf if it must not be asked
+	slots    []slot    // the peers met in this plan: those that were worth a closer look
 	keys     []uint64  // the ease of the calls, sorted
 	order    []int     // calls in the order of placing
 	chosen   []int32   // for each of order: the slot it went to
@@ -86,11 +86,10 @@ type planner struct {
 	attempts []Attempt
 	calls    []int   // backs the attempts' Calls
 	rest     []int   // calls of an attempt that have no hedge yet
-	used     []int32 // slots that take part, for refine
-	could    []uint8 // for each of order: the set of used slots that may be asked
+	used     []int32 // the slots that take part, in the order in which they joined
+	could    []uint8 // for each of order: the set of used slots that may be asked, for refine
 	undo     []int   // indices into order
 	left     []int
-	peers    int // slots that take part
 }
 
 // slot is a peer within one plan.
@@ -104,8 +103,10 @@ type slot struct {
 	tie       uint64  // order among equals
 	calls     int
 	rows      int
-	use       int8 // its index in planner.used
-	end       int  // end of its part of planner.calls
+	use       int // its index in planner.used
+	end       int // end of its part of planner.calls
+	mean      float64
+	tail      float64 // with mean, of what it was given, in seconds; for hedge
 }
 
 func (p *planner) plan(w Work, peers []Estimate, now time.Time, seed uint64) (attempts []Attempt, left []int) {
@@ -125,11 +126,12 @@ func (p *planner) plan(w Work, peers []Estimate, now time.Time, seed uint64) (at
 		}
 		s := &p.slots[at]
 		if s.calls == 0 {
-			p.peers++
+			s.use = len(p.used)
+			p.used = append(p.used, at)
 		}
 		s.calls++
 		s.rows += len(w.Calls[c].Rows)
-		p.least[at] = s.timeWith(&w, 0)
+		p.least[s.peer] = s.timeWith(&w, 0)
 	}
 	slices.Sort(p.left)
 	p.refine(&w)
@@ -144,8 +146,10 @@ func (p *planner) reset(peers, calls int) {
 	}
 	if len(p.slotOf) < peers {
 		p.slotOf = make([]int32, peers+peers/4)
+		p.least = make([]float64, len(p.slotOf))
 	}
-	p.least, p.keys, p.peers = p.least[:0], p.keys[:0], 0
+	clear(p.least[:peers])
+	p.keys, p.used = p.keys[:0], p.used[:0]
 	p.slots, p.order, p.chosen = p.slots[:0], p.order[:0], p.chosen[:0]
 	p.attempts, p.calls, p.left = p.attempts[:0], p.calls[:0], p.left[:0]
 	p.second = slices.Grow(p.second[:0], calls)[:calls]
@@ -171,7 +175,8 @@ func (w *Work) ease(c int) uint64 {
 }
 
 // choose picks the slot for call c, -1 if no holder may be asked, and notes
-// the next best.
+// the next best. Most of many holders are too far to be either: those are
+// passed over with one look at their least time.
 func (p *planner) choose(w *Work, c int, peers []Estimate, now time.Time, seed uint64) int32 {
 	best, next, joined := int32(-1), int32(-1), int32(-1)
 	var bestTime, nextTime, joinedTime float64
@@ -182,12 +187,20 @@ func (p *planner) choose(w *Work, c int, peers []Estimate, now time.Time, seed u
 		excluded = w.Excluded[c]
 	}
 	for _, h := range w.Holders[c] {
+		if p.least[h] > enough || len(excluded) > 0 && slices.Contains(excluded, h) {
+			continue
+		}
 		at := p.slotOf[h] - 1
 		if at < 0 {
-			at = p.meet(w, h, peers, now, seed)
-		}
-		if p.least[at] > enough || len(excluded) > 0 && slices.Contains(excluded, h) {
-			continue
+			if p.least[h] == 0 {
+				p.least[h] = peers[h].soonest()
+			}
+			if p.least[h] > enough {
+				continue
+			}
+			if at = p.meet(w, h, peers, now, seed); p.least[h] > enough {
+				continue
+			}
 		}
 		s := &p.slots[at]
 		t := s.timeWith(w, rows)
@@ -202,11 +215,11 @@ func (p *planner) choose(w *Work, c int, peers []Estimate, now time.Time, seed u
 			joined, joinedTime = at, t
 		}
 		if next >= 0 {
-			enough = max(nextTime, bestTime*(1+p.slots[best].joinSlack(p.peers)))
+			enough = max(nextTime, bestTime*(1+p.slots[best].joinSlack(len(p.used))))
 		}
 	}
 	p.second[c] = next
-	if joined >= 0 && joined != best && joinedTime <= bestTime*(1+p.slots[best].joinSlack(p.peers)) {
+	if joined >= 0 && joined != best && joinedTime <= bestTime*(1+p.slots[best].joinSlack(len(p.used))) {
 		p.second[c] = best
 		return joined
 	}
@@ -216,24 +229,28 @@ func (p *planner) choose(w *Work, c int, peers []Estimate, now time.Time, seed u
 // meet makes the peer's slot.
 func (p *planner) meet(w *Work, peer int32, peers []Estimate, now time.Time, seed uint64) int32 {
 	e := &peers[peer]
-	s := slot{peer: peer, tie: mix(e.tie ^ seed)}
-	least := math.Inf(1)
-	if e.askable(now) {
-		s.penalty = e.avoidance(now)
-		s.factor = e.risk(now)
-		if w.Explore {
-			s.factor /= max(e.trust, 1)
-		}
-		s.even = 1 / (1 + choiceSlack*float64(s.tie>>11)/(1<<53))
-		s.factor /= s.even
-		s.deviation = e.spread.deviation()
-		s.cost = e.cost(w.Kind, now).times(s.factor)
-		least = s.penalty + s.cost.fixed
+	p.slots = slices.Grow(p.slots, 1)
+	at := int32(len(p.slots))
+	p.slots = p.slots[:at+1]
+	p.slotOf[peer] = at + 1
+	s := &p.slots[at]
+	*s = slot{peer: peer, tie: mix(e.tie ^ seed)}
+	if !e.askable(now) {
+		p.least[peer] = math.Inf(1)
+		return at
 	}
-	p.slots = append(p.slots, s)
-	p.least = append(p.least, least)
-	p.slotOf[peer] = int32(len(p.slots))
-	return int32(len(p.slots)) - 1
+	s.penalty = e.avoidance(now)
+	s.factor = e.risk(now)
+	if w.Explore {
+		s.factor /= max(e.trust, 1)
+	}
+	s.even = 1 / (1 + choiceSlack*float64(s.tie>>11)/(1<<53))
+	s.factor /= s.even
+	s.deviation = e.spread.deviation()
+	s.cost = e.cost(w.Kind, now)
+	s.cost.times(s.factor)
+	p.least[peer] = max(s.penalty+s.cost.fixed, math.SmallestNonzeroFloat64)
+	return at
 }
 
 // timeWith is when the peer would be done with one call more of so many rows,
@@ -268,9 +285,9 @@ func (w *Work) size(calls []int) Size {
 // joined, their calls ascending.
 func (p *planner) collect(peers []Estimate) {
 	end := 0
-	for i := range p.slots {
-		end += p.slots[i].calls
-		p.slots[i].end = end - p.slots[i].calls
+	for _, at := range p.used {
+		end += p.slots[at].calls
+		p.slots[at].end = end - p.slots[at].calls
 	}
 	// Hedges repeat each call once at most: the array must not move while
 	// attempts point into it.
@@ -282,8 +299,8 @@ func (p *planner) collect(peers []Estimate) {
 			s.end++
 		}
 	}
-	for i := range p.slots {
-		if s := &p.slots[i]; s.calls > 0 {
+	for _, at := range p.used {
+		if s := &p.slots[at]; s.calls > 0 {
 			calls := p.calls[s.end-s.calls : s.end : s.end]
 			slices.Sort(calls)
 			p.attempts = append(p.attempts, Attempt{Peer: peers[s.peer].Peer, Calls: calls})

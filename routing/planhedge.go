@@ -12,27 +12,26 @@ func (p *planner) hedge(w *Work, peers []Estimate) {
 	}
 	critical := p.critical(w, peers)
 	i := -1 // its attempt
-	for at := range p.slots {
-		if p.slots[at].calls == 0 {
+	for _, at := range p.used {
+		s := &p.slots[at]
+		if s.calls == 0 {
 			continue
 		}
 		i++
-		mean, tail := p.slots[at].times(w, peers)
-		busy := 1 - p.slots[at].onTheWay(w, peers)/max(mean, 1e-9)
-		after := w.Hedge.after(seconds(tail), busy)
-		if busy <= busyMost && critical > 0 && tail > critical && tail > mean*criticalTail {
+		busy := 1 - s.onTheWay(w, peers)/max(s.mean, 1e-9)
+		after := w.Hedge.after(seconds(s.tail), busy)
+		if busy <= busyMost && critical > 0 && s.tail > critical && s.tail > s.mean*criticalTail {
 			after = atOnce
 		}
-		p.duplicate(w, p.attempts[i].Calls, int32(at), after, peers)
+		p.duplicate(w, p.attempts[i].Calls, at, after, peers)
 	}
 }
 
-// times gives the expected time and the p95 of what a slot was given.
-func (s *slot) times(w *Work, peers []Estimate) (mean, tail float64) {
+// time notes the expected time and the p95 of what a slot was given.
+func (s *slot) time(w *Work, peers []Estimate) {
 	bytes := w.bytes(s.rows)
-	mean = s.cost.seconds(float64(bytes), float64(s.calls), float64(s.rows))
-	mean /= s.factor
-	return mean, mean * peers[s.peer].tail(bytes)
+	s.mean = s.cost.seconds(float64(bytes), float64(s.calls), float64(s.rows)) / s.factor
+	s.tail = s.mean * peers[s.peer].tail(bytes)
 }
 
 // onTheWay is the part of the expected time that is not spent at the peer.
@@ -44,21 +43,19 @@ func (s *slot) onTheWay(w *Work, peers []Estimate) float64 {
 // critical gives the time that the p95 of few attempts lies above and all
 // others below, when the layer's own p95 is far above what is expected of it;
 // 0 if there is no such time. Attempts above it decide the layer by their
-// tail alone.
+// tail alone. It times the slots that take part.
 func (p *planner) critical(w *Work, peers []Estimate) float64 {
 	var layer float64 // what is expected of it
-	for i := range p.slots {
-		if p.slots[i].calls > 0 {
-			mean, _ := p.slots[i].times(w, peers)
-			layer = max(layer, mean)
+	for _, at := range p.used {
+		if s := &p.slots[at]; s.calls > 0 {
+			s.time(w, peers)
+			layer = max(layer, s.mean)
 		}
 	}
 	few := 0
-	for i := range p.slots {
-		if p.slots[i].calls > 0 {
-			if _, tail := p.slots[i].times(w, peers); tail > criticalTail*layer && peers[p.slots[i].peer].spread.known() {
-				few++
-			}
+	for _, at := range p.used {
+		if s := &p.slots[at]; s.calls > 0 && s.tail > criticalTail*layer && peers[s.peer].spread.known() {
+			few++
 		}
 	}
 	if few == 0 || few > criticalFew {

@@ -37,16 +37,7 @@ func (s *slot) joinSlack(n int) float64 { return joinLeast + s.deviation*growth(
 // peer less is a late answer less, or moves a call from the slowest. choose
 // places calls one by one and cannot see either.
 func (p *planner) refine(w *Work) {
-	p.used = p.used[:0]
-	for i := range p.slots {
-		if p.slots[i].calls > 0 {
-			p.slots[i].use = int8(len(p.used))
-			if p.used = append(p.used, int32(i)); len(p.used) > refineMost {
-				return
-			}
-		}
-	}
-	if len(p.used) < 2 {
+	if len(p.used) < 2 || len(p.used) > refineMost {
 		return
 	}
 	p.could = p.could[:0]
