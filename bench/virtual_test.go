@@ -50,6 +50,9 @@ func TestVirtual(t *testing.T) {
 			"p_0_loss_pct":    10,
 			"p_1e-3_loss_pct": 10,
 			"p_1e-2_loss_pct": 25,
+			// Never answered: seen by nothing but the time that passes.
+			"silent_p_1e-3_loss_pct": 10,
+			"silent_p_1e-2_loss_pct": 25,
 		}, nil},
 		{"drafts", Options{NewTokens: 48}, nil, map[string]float64{
 			"rtt_30ms_edit_speedup":    3,

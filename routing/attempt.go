@@ -162,6 +162,9 @@ func (w *round) punish(e *Estimate, o outcome, errs []error, worst Failure, s Sa
 		return e.Lie(now)
 	case Straggled:
 		e.Late(s.Size, s.Took, now)
+		if o.ask.lone && o.took < r.cfg.Policy.DeadlineFloor {
+			return 0 // all there is to do is to ask it again, at once
+		}
 	}
 	return e.Fail(o.began, now, r.cfg.Policy)
 }

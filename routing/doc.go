@@ -18,9 +18,9 @@
 //   - at its peer's p95 it is duplicated at the next best holder, if there is
 //     one and the budget allows ([Hedge], 5 % of calls); the first good answer
 //     is used, the other ask is cancelled and its peer told;
-//   - at four times its p95, if another holder could take over, or else at
-//     eight times its mean, it is cut off: its calls move and its peer is
-//     avoided ([Breaker]);
+//   - at four times its p95 it is cut off: its calls move and its peer is
+//     avoided ([Breaker]), or, if no other holder could take over, the same is
+//     asked again, since an ask may be lost;
 //   - when all holders were tried, it waits and starts again, with twice the
 //     time; an expert that nobody holds is waited for, and then named.
 //

@@ -330,22 +330,29 @@ func (e *Estimate) Median(s Size, now time.Time) time.Duration {
 	return time.Duration(float64(e.Expected(s, now)) * e.spread.p50)
 }
 
-// familiar says whether enough attempts of about this size or larger ones were
-// seen to judge one by their spread.
-func (e *Estimate) familiar(s Size) bool {
-	return e.spread.known() && float64(s.Bytes) <= familiarSizes*e.net.x
-}
-
 // Cutoff is how long an attempt of this size is awaited. laps is how often all
 // holders were tried in vain. spare says that another holder could do the
-// work: without one, cutting off an attempt only throws its work away.
+// work: without one, the same is asked again.
 func (e *Estimate) Cutoff(s Size, laps int, spare bool, now time.Time, p Policy) time.Duration {
 	expected := min(e.Expected(s, now), deadlineMax)
 	d := max(p.DeadlineFloor, time.Duration(p.DeadlineFactor*float64(expected)))
-	if spare && e.familiar(s) {
-		d = min(d, max(p.CutoffFloor, time.Duration(p.CutoffFactor*float64(min(e.Tail(s, now), deadlineMax)))))
+	if e.spread.answered > 0 && float64(s.Bytes) <= familiarSizes*e.net.x {
+		d = min(d, max(e.patience(spare, p), time.Duration(p.CutoffFactor*float64(min(e.Tail(s, now), deadlineMax)))))
 	}
 	return doubled(d, deadlineMax, laps)
+}
+
+// patience is the least that a cutoff may be: less, the better the peer is
+// known.
+func (e *Estimate) patience(spare bool, p Policy) time.Duration {
+	d := p.CutoffFloor
+	if !e.spread.known() {
+		d = max(d, p.DeadlineFloor>>(e.spread.answered/patienceHalves))
+	}
+	if !spare {
+		d = max(d, loneFloor)
+	}
+	return d
 }
 
 // doubled is least × 2^n, at most most.

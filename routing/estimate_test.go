@@ -254,11 +254,18 @@ func TestEstimateCutoff(t *testing.T) {
 	p := testPolicy(t)
 	e := NewEstimate("a", p)
 	s := Size{Bytes: 4096, Calls: 2, Rows: 2}
-	if got := e.Cutoff(s, 0, true, epoch, p); got < p.DeadlineFloor {
-		t.Errorf("cutoff %v of an unknown peer", got)
+	last := e.Cutoff(s, 0, true, epoch, p)
+	if last < p.DeadlineFloor {
+		t.Errorf("cutoff %v of an unknown peer", last)
 	}
 	for i := range 40 {
-		e.Observe(Sample{Size: s, Took: 30 * time.Millisecond}, epoch.Add(time.Duration(i)*50*time.Millisecond))
+		at := epoch.Add(time.Duration(i) * 50 * time.Millisecond)
+		e.Observe(Sample{Size: s, Took: 30 * time.Millisecond}, at)
+		got := e.Cutoff(s, 0, true, at, p)
+		if got > last || i == 1+2*patienceHalves && got != p.DeadlineFloor/4 {
+			t.Errorf("cutoff %v after %d answers, %v before", got, i+1, last)
+		}
+		last = got
 	}
 	now := epoch.Add(2 * time.Second)
 	if got := e.Cutoff(s, 0, true, now, p); got < 120*time.Millisecond || got > 130*time.Millisecond {
@@ -267,7 +274,7 @@ func TestEstimateCutoff(t *testing.T) {
 	if got := e.Cutoff(s, 2, true, now, p); got < 480*time.Millisecond || got > 520*time.Millisecond {
 		t.Errorf("cutoff %v after two laps, want four times as long", got)
 	}
-	if got := e.Cutoff(s, 0, false, now, p); got != p.DeadlineFloor {
+	if got := e.Cutoff(s, 0, false, now, p); got != loneFloor {
 		t.Errorf("cutoff %v of an only holder", got)
 	}
 	if got := e.Cutoff(Size{Bytes: 100 * 4096, Calls: 20, Rows: 200}, 0, true, now, p); got < p.DeadlineFloor {

@@ -158,6 +158,18 @@ func hanging(ctx context.Context, _ int, _ Ask, _ Answer) (Answer, error) {
 	return Answer{}, ctx.Err()
 }
 
+// hangsOnce swallows an ask and is honest from then on.
+func hangsOnce() fault {
+	swallowed := false
+	return func(ctx context.Context, n int, a Ask, got Answer) (Answer, error) {
+		if !swallowed {
+			swallowed = true
+			return hanging(ctx, n, a, got)
+		}
+		return got, nil
+	}
+}
+
 // altering changes the batches of an answer.
 func altering(f func(*expert.Batch)) fault {
 	return func(_ context.Context, _ int, a Ask, got Answer) (Answer, error) {

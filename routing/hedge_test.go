@@ -209,7 +209,8 @@ func TestHedgePolicies(t *testing.T) {
 }
 
 // Without a budget, a known peer that hangs is cut off soon, and blamed. One
-// that nobody could replace is given its time.
+// that nobody could replace is given more time, and is then asked again, with
+// twice the time and without a rest, since its ask may be lost.
 func TestCutoff(t *testing.T) {
 	both(t, func(t *testing.T, sum bool) {
 		n := newFakeNet()
@@ -224,9 +225,17 @@ func TestCutoff(t *testing.T) {
 		if a := r.Peers()[0]; !a.Suspect || a.Failures[Straggled] != 1 {
 			t.Errorf("not blamed: %+v", a)
 		}
-		n.change(func() { n.peers["a"].fault, n.peers["a"].rtt = nil, 300*ms })
-		if took := askLayer(t, r, sum, testIDs[2:4]...); took != 300*ms {
-			t.Errorf("the only holder: took %v, want its 300 ms", took)
+		n.change(func() { n.peers["a"].fault = hangsOnce() })
+		if took := askLayer(t, r, sum, testIDs[2:4]...); took < loneFloor || took > loneFloor*5/4 {
+			t.Errorf("the only holder lost an ask: took %v, want %v and a little", took, loneFloor)
+		}
+		n.change(func() { n.peers["a"].rtt = 150 * ms })
+		if took := askLayer(t, r, sum, testIDs[2:4]...); took != 150*ms {
+			t.Errorf("the only holder: took %v, want its 150 ms", took)
+		}
+		n.change(func() { n.peers["a"].rtt = 3 * time.Second })
+		if took := askLayer(t, r, sum, testIDs[2:4]...); took > 8*time.Second {
+			t.Errorf("the only holder, which takes 3 s: took %v, want at most twice its time and some pauses", took)
 		}
 	})
 }

@@ -49,6 +49,7 @@ type ask struct {
 
 	expected, tail, limit time.Duration // when it should be answered, when it is late, when cut off
 
+	lone   bool      // no other holder could do its work
 	hedge  bool      // it duplicates another
 	hedges []pending // its own duplicates
 }
@@ -144,7 +145,7 @@ func (w *round) register(peer Peer, calls []int, now time.Time) ask {
 		}
 	}
 	a.expected, a.tail = e.Expected(a.size, now), e.Tail(a.size, now)
-	a.limit = e.Cutoff(a.size, laps, spare, now, r.cfg.Policy)
+	a.limit, a.lone = e.Cutoff(a.size, laps, spare, now, r.cfg.Policy), !spare
 	e.flying.Calls += a.size.Calls
 	e.flying.Rows += a.size.Rows
 	r.mu.table.sawSize(a.size)

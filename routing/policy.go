@@ -14,18 +14,21 @@ type Policy struct {
 	// person still believes that the answer goes on.
 	MissingWait time.Duration
 
-	// An attempt that takes longer than max(DeadlineFloor, DeadlineFactor ×
-	// expected time) is a straggler: it is cancelled and its calls move. The
-	// deadline doubles each time every holder of a call has been tried in
-	// vain, so that a swarm that is merely slow still gets there.
+	// An attempt at a peer not known yet that takes longer than
+	// max(DeadlineFloor, DeadlineFactor × expected time) is a straggler: it is
+	// cancelled and its calls move. The deadline doubles each time every holder
+	// of a call has been tried in vain, so that a swarm that is merely slow
+	// still gets there.
 	// Default factor 8: eight times the mean is past any tail a healthy link
 	// shows. Default floor 2 s: a holder that reads a cold expert from a slow
 	// disk needs about one.
 	DeadlineFactor float64
 	DeadlineFloor  time.Duration
 
-	// Of a peer that is known well, and where another holder could take over,
-	// an attempt is cut off after max(CutoffFloor, CutoffFactor × its p95).
+	// Of a peer that is known, an attempt is cut off after max(CutoffFloor,
+	// CutoffFactor × its p95) if that is sooner. Where no other holder could take
+	// over the floor is 200 ms, and the same peer is asked again. Of a peer known a
+	// little it lies in between: it halves with every third answer.
 	// Default factor 4: at its p95 an attempt is duplicated already if the
 	// budget allows, so a cut is for what is broken rather than slow. Default
 	// floor 50 ms: pauses of the system's own, such as a garbage collection or
@@ -117,6 +120,14 @@ const (
 	// peer denied it. Fresh announcements arrive within that time.
 	unknownExpertBackoff = 30 * time.Second
 
+	// loneFloor is the least wait for an expert's only holder. To ask it again
+	// throws its work away, but an ask that is lost is never answered, and with
+	// each time in vain the wait doubles, so that one that is slow gets there in
+	// twice its time. What it had to read from disk by then it has read.
+	loneFloor = 200 * time.Millisecond
+	// patienceHalves is with how many answers a peer that nobody knew yet is
+	// waited for half as long.
+	patienceHalves = 3
 	// familiarSizes is how many times larger than the mean of those measured an
 	// attempt may be to be judged by their spread: beyond, the fit is a guess.
 	familiarSizes = 4
