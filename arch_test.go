@@ -62,6 +62,8 @@ var arrows = map[string][]string{
 	"internal/ledger/jury":   {"internal/gguf", "internal/ledger", "internal/tree"},
 	"internal/ledger/credit": {"internal/ledger"},
 	"internal/economy":       {"internal/ledger"},
+	// Its lazy holders meet the real auditors' rate.
+	"internal/economy/attacks": {"internal/ledger", "internal/ledger/mem", "internal/ledger/state", "routing/audit"},
 
 	"internal/ledger/light": {"internal/account", "internal/ledger"},
 	// The composition: the one place besides cmd and bench where the engine

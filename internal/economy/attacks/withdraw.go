@@ -1,0 +1,25 @@
+package attacks
+
+import "github.com/moeswarm/moeswarm/internal/ledger"
+
+// withdrawEarly: a client asks for its escrow back before it is served, and
+// hopes that it is gone when the gate settles at the last moment.
+func withdrawEarly() Attack {
+	return Attack{"withdraw", "a client withdraws its escrow while its vouchers are out; it leaves after the last settlement", func() Outcome {
+		const deposit, owed = 400 * ledger.Neuro, 40 * ledger.Neuro
+		s := newStage(cast{clients: 1, gates: 3, holders: 1})
+		c := s.clients[0]
+		s.do(c, &ledger.Deposit{Model: s.model, Amount: deposit})
+		s.epochs(1)
+		s.do(c, &ledger.RequestWithdraw{Model: s.model, Amount: deposit})
+		gates, _ := s.assigned(c)
+		epoch := s.epoch()
+		v := s.voucher(c, gates[0], epoch, 1, owed)
+		s.epochs(2) // the last in which it may settle
+		before := s.worth(c)
+		s.do(gates[0], s.settlement(gates[0], epoch, v))
+		got := before - s.worth(c)
+		s.epochs(int(s.p.WithdrawEpochs))
+		return Outcome{Gain: neuro(owed) - got, Bound: 0, Numbers: map[string]float64{"owed_neuro": neuro(owed), "paid_neuro": got}}
+	}}
+}
