@@ -61,6 +61,7 @@ var arrows = map[string][]string{
 	// Around the ledger: who judges, counts and prices.
 	"internal/ledger/jury":   {"internal/gguf", "internal/ledger", "internal/tree"},
 	"internal/ledger/credit": {"internal/ledger"},
+	"internal/ledger/teller": {"internal/ledger"},
 	"internal/economy":       {"internal/ledger"},
 	// Its lazy holders meet the real auditors' rate.
 	"internal/economy/attacks": {"internal/ledger", "internal/ledger/mem", "internal/ledger/state", "routing/audit"},
