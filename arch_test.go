@@ -85,6 +85,7 @@ var confined = []struct {
 	{"github.com/multiformats/", []string{"swarm"}, "the network library is wrapped once"},
 	{"C", []string{"internal/ggml"}, "cgo lives in one package, so that its source can be swapped"},
 	{"github.com/ollama/ollama/ml", []string{"internal/ggml"}, "ggml lives in one package, so that its source can be swapped"},
+	{"go.etcd.io/bbolt", []string{"internal/ledger/pay"}, "books of payment are files of one kind"},
 	{"github.com/ardanlabs/jinja", []string{"gating/chat"}, "templates are strangers' programs and run in a process of their own"},
 	{"github.com/ollama/ollama/tokenizer", []string{"internal/tokenizer"}, "hostile vocabularies are checked there first"},
 }

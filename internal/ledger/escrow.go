@@ -4,6 +4,9 @@ package ledger
 // and the two in which the ones before it settle.
 const BudgetEpochs = 3
 
+// SettleEpochs is for how many epochs after one is over its vouchers count.
+const SettleEpochs = BudgetEpochs - 1
+
 // budgetPart is which part of the free escrow an epoch's budget is.
 const budgetPart = 4
 

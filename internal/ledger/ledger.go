@@ -52,10 +52,13 @@ type Ledger interface {
 }
 
 // Due is what a session owes a gate: totals since it began there, over all
-// epochs.
+// epochs. Epoch is the one in which the voucher is to count: the current one,
+// or the one before if the gate is the client's no more and only finishes what
+// runs.
 type Due struct {
 	Gate    Key
 	Model   Hash
+	Epoch   uint64
 	Session Session
 	Tokens  uint64
 	Cum     Amount
@@ -67,11 +70,11 @@ type Purse interface {
 }
 
 // Till is a gate's side. Accept takes a voucher and says how much of it is
-// new; Credit adds work of a holder and returns its receipt when one is due
-// (nil: later); Settle brings an epoch to the ledger.
+// new; Credit adds work of a holder in an epoch and returns its receipt when
+// one is due (nil: later); Settle brings an epoch to the ledger.
 type Till interface {
 	Accept(ctx context.Context, v Voucher) (fresh Amount, err error)
-	Credit(holder Key, model Hash, units, passed uint64) (*Receipt, error)
+	Credit(epoch uint64, holder Key, model Hash, units, passed uint64) (*Receipt, error)
 	Settle(ctx context.Context, epoch uint64) error
 }
 

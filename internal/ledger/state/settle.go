@@ -6,9 +6,8 @@ import (
 	"github.com/moeswarm/moeswarm/internal/ledger"
 )
 
-// SettleEpochs is for how many epochs after one is over its vouchers count. It
-// is one less than the epochs for which escrow is reserved.
-const SettleEpochs = ledger.BudgetEpochs - 1
+// SettleEpochs is for how many epochs after one is over its vouchers count.
+const SettleEpochs = ledger.SettleEpochs
 
 // settle takes vouchers, and closes if the gate says so. Vouchers that do not
 // verify, or are not covered, count nothing; the others do.
