@@ -26,6 +26,9 @@ func (o Options) modelPath(ctx context.Context) (string, error) {
 			return "", err
 		}
 	}
+	if cfg, err = cfg.Thin(o.Experts, o.Vocab); err != nil {
+		return "", err
+	}
 	if o.Seed != 0 {
 		cfg.Seed = o.Seed
 	}
@@ -36,7 +39,7 @@ func (o Options) modelPath(ctx context.Context) (string, error) {
 		}
 		dir = filepath.Join(dir, "moeswarm", "synthetic")
 	}
-	path := filepath.Join(dir, fmt.Sprintf("%s-%d-layers-seed-%d-%s.gguf", o.Synthetic, cfg.Shape.Layers, cfg.Seed, cfg.Quant))
+	path := filepath.Join(dir, o.fileName(cfg))
 	if _, err := os.Stat(path); err == nil {
 		return path, nil
 	}
@@ -51,6 +54,18 @@ func (o Options) modelPath(ctx context.Context) (string, error) {
 			o.Progress("  %d of %d MB", done>>20, total>>20)
 		}
 	})
+}
+
+// fileName has all that the file's content depends on.
+func (o Options) fileName(c synth.Config) string {
+	name := fmt.Sprintf("%s-%d-layers-", o.Synthetic, c.Shape.Layers)
+	if o.Experts > 0 {
+		name += fmt.Sprintf("%d-experts-", o.Experts)
+	}
+	if o.Vocab > 0 {
+		name += fmt.Sprintf("%d-tokens-", o.Vocab)
+	}
+	return name + fmt.Sprintf("seed-%d-%s.gguf", c.Seed, c.Quant)
 }
 
 // open opens the model in this process.

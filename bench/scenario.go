@@ -45,6 +45,8 @@ type Options struct {
 	Model     string // a GGUF file or "demo"; empty with Synthetic
 	Synthetic string // a shape that expert/synth names
 	Layers    int    // cut the synthetic model to so many layers
+	Experts   int    // and to so many experts of each
+	Vocab     int    // and to so many tokens
 	CacheDir  string // where synthetic models are kept
 
 	Nodes     int // processes of a loopback swarm that hold experts; default 4
@@ -81,7 +83,8 @@ func (o Options) withDefaults() (Options, error) {
 		name  string
 		value *int
 		def   int
-	}{{"nodes", &o.Nodes, 4}, {"prompt", &o.Prompt, 128}, {"tokens", &o.NewTokens, 64}, {"streams", &o.Streams, 1}, {"threads", &o.Threads, 0}, {"layers", &o.Layers, 0}, {"years", &o.Years, 0}} {
+	}{{"nodes", &o.Nodes, 4}, {"prompt", &o.Prompt, 128}, {"tokens", &o.NewTokens, 64}, {"streams", &o.Streams, 1}, {"threads", &o.Threads, 0},
+		{"layers", &o.Layers, 0}, {"experts", &o.Experts, 0}, {"vocab", &o.Vocab, 0}, {"years", &o.Years, 0}} {
 		if *n.value < 0 {
 			return o, fmt.Errorf("--%s %d: want a positive number", n.name, *n.value)
 		}
@@ -95,8 +98,8 @@ func (o Options) withDefaults() (Options, error) {
 	if o.Model == "" && o.Synthetic == "" {
 		o.Model = "demo"
 	}
-	if o.Layers != 0 && o.Synthetic == "" {
-		return o, fmt.Errorf("--layers cuts a synthetic model; name one with --synthetic")
+	if o.Layers+o.Experts+o.Vocab != 0 && o.Synthetic == "" {
+		return o, fmt.Errorf("--layers, --experts and --vocab cut a synthetic model; name one with --synthetic")
 	}
 	if o.NewTokens < 2 {
 		return o, fmt.Errorf("--tokens %d: decoding is timed from the first token on, so at least 2", o.NewTokens)

@@ -42,6 +42,8 @@ func (p program) bench(ctx context.Context, args []string) error {
 	fs.StringVar(&o.Model, "model", "", "GGUF `file` or \"demo\" (default: demo; in wan the synthetic shape lumabri)")
 	fs.StringVar(&o.Synthetic, "synthetic", "", "random-weight model of a named `shape`: "+strings.Join(synth.Names(), ", "))
 	fs.IntVar(&o.Layers, "layers", 0, "cut the synthetic model to so many `layers`")
+	fs.IntVar(&o.Experts, "experts", 0, "and to so many `experts` of each layer")
+	fs.IntVar(&o.Vocab, "vocab", 0, "and to so many `tokens`")
 	fs.StringVar(&o.CacheDir, "cache", "", "`directory` to keep synthetic models in (default: moeswarm/synthetic in the user's cache directory)")
 	fs.IntVar(&o.Nodes, "nodes", 4, "`processes` that hold experts")
 	fs.IntVar(&o.Threads, "threads", 0, "`processors` per process (default: all; in loopback, all shared out)")

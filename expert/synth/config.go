@@ -1,6 +1,7 @@
 package synth
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -23,7 +24,8 @@ type Config struct {
 
 // Names lists the shapes that [Named] knows.
 func Names() []string {
-	return []string{"tiny", "olmoe", "lumabri", "qwen3-30b-a3b", "mixtral-8x7b", "qwen1.5-moe-a2.7b", "granite-3-3b-a800m", "gpt-oss-20b", "deepseek2-64", "glm-4.5-air"}
+	return []string{"tiny", "olmoe", "lumabri", "qwen3-30b-a3b", "mixtral-8x7b", "qwen1.5-moe-a2.7b", "granite-3-3b-a800m", "gpt-oss-20b", "deepseek2-64", "glm-4.5-air",
+		"dots.llm1", "ling-mini-2.0", "ernie-4.5-21b-a3b", "hunyuan-a13b", "minimax-m2"}
 }
 
 // Named returns the config of a named shape, with seed 1.
@@ -34,6 +36,7 @@ func Named(name string) (Config, error) {
 		c.Shape = expert.Shape{Layers: 2, Experts: 8, TopK: 2, Dim: 256, FF: 256, Vocab: 300, Context: 1024,
 			Heads: 4, KVHeads: 2, HeadDim: 64}
 	case "olmoe": // OLMoE-1B-7B's sizes
+		c.Family = "olmoe"
 		c.Shape = expert.Shape{Layers: 16, Experts: 64, TopK: 8, Dim: 2048, FF: 1024, Vocab: 50304, Context: 4096,
 			Heads: 16, KVHeads: 16, HeadDim: 128}
 	case "lumabri": // olmoe with a quarter of the experts, in 8 bits
@@ -67,6 +70,27 @@ func Named(name string) (Config, error) {
 		c.Family, c.Quant = "glm4moe", "Q8_0"
 		c.Shape = expert.Shape{Layers: 46, Experts: 128, TopK: 8, Dim: 4096, FF: 1408, Vocab: 151552, Context: 131072,
 			Heads: 96, KVHeads: 8, HeadDim: 128}
+	case "dots.llm1":
+		c.Family = "dots1"
+		c.Shape = expert.Shape{Layers: 62, Experts: 128, TopK: 6, Dim: 4096, FF: 1408, Vocab: 152064, Context: 32768,
+			Heads: 32, KVHeads: 32, HeadDim: 128}
+		c.Quant = "Q8_0"
+	case "ling-mini-2.0":
+		c.Family = "bailingmoe2"
+		c.Shape = expert.Shape{Layers: 20, Experts: 256, TopK: 8, Dim: 2048, FF: 512, Vocab: 157184, Context: 32768,
+			Heads: 16, KVHeads: 4, HeadDim: 128}
+	case "ernie-4.5-21b-a3b":
+		c.Family = "ernie4_5-moe"
+		c.Shape = expert.Shape{Layers: 28, Experts: 64, TopK: 6, Dim: 2560, FF: 1536, Vocab: 103424, Context: 131072,
+			Heads: 20, KVHeads: 4, HeadDim: 128}
+	case "hunyuan-a13b":
+		c.Family = "hunyuan-moe"
+		c.Shape = expert.Shape{Layers: 32, Experts: 64, TopK: 8, Dim: 4096, FF: 3072, Vocab: 128167, Context: 262144,
+			Heads: 32, KVHeads: 8, HeadDim: 128}
+	case "minimax-m2":
+		c.Family = "minimax-m2"
+		c.Shape = expert.Shape{Layers: 62, Experts: 256, TopK: 8, Dim: 3072, FF: 1536, Vocab: 200064, Context: 196608,
+			Heads: 48, KVHeads: 8, HeadDim: 128}
 	default:
 		return Config{}, fmt.Errorf("synthetic shape %.40q is unknown; there are %s", name, strings.Join(Names(), ", "))
 	}
@@ -80,6 +104,21 @@ func (c Config) Cut(layers int) (Config, error) {
 		return Config{}, fmt.Errorf("%d layers: want 1 to %d", layers, c.Shape.Layers)
 	}
 	c.Shape.Layers = layers
+	return c, nil
+}
+
+// Thin returns the config with the first experts of each layer and the first
+// tokens only; 0 leaves as many as there are. What a row computes stays as
+// large, the file becomes small.
+func (c Config) Thin(experts, vocab int) (Config, error) {
+	if experts != 0 && (experts < c.Shape.TopK || experts > c.Shape.Experts) {
+		return Config{}, fmt.Errorf("%d experts: want %d to %d", experts, c.Shape.TopK, c.Shape.Experts)
+	}
+	if vocab != 0 && (vocab < minVocab || vocab > c.Shape.Vocab) {
+		return Config{}, fmt.Errorf("a vocabulary of %d: want %d to %d", vocab, minVocab, c.Shape.Vocab)
+	}
+	c.Shape.Experts = cmp.Or(experts, c.Shape.Experts)
+	c.Shape.Vocab = cmp.Or(vocab, c.Shape.Vocab)
 	return c, nil
 }
 

@@ -65,8 +65,14 @@ func families() map[string]family {
 		"granitemoe":    {kvs: kv("embedding_scale", float32(1.5), "residual_scale", float32(0.7), "attention.scale", float32(0.1), "logit_scale", float32(0.5))},
 		"granitemoe+sh": {shared: true, tied: true, kvs: kv("embedding_scale", float32(12), "residual_scale", float32(0.22), "attention.scale", float32(0.015625), "logit_scale", float32(6))},
 		"glm4moe":       glm,
-		"gpt-oss":       {qkvBias: true, outBias: true, sinks: true, postNorm: true, gateBias: true, expertBias: true, kvs: kv(append([]any{"attention.sliding_window", uint32(16)}, yarn...)...)},
-		"deepseek2":     deepseek,
+		"gpt-oss": {qkvBias: true, outBias: true, sinks: true, postNorm: true, gateBias: true, expertBias: true, kvs: func(c Config) []gguf.KV {
+			window := uint32(128)
+			if c.Probe {
+				window = 16 // within the few tokens of a probe
+			}
+			return kv(append([]any{"attention.sliding_window", window}, yarn...)...)(c)
+		}},
+		"deepseek2": deepseek,
 		"dots1": {headNorms: true, lead: 1, shared: true, correction: true, kvs: kv("expert_gating_func", uint32(2), "expert_weights_scale", float32(2.5),
 			"expert_weights_norm", true, "expert_shared_count", uint32(1), "leading_dense_block_count", uint32(1))},
 		"bailingmoe2": {headNorms: true, qkv: true, lead: 1, shared: true, correction: true, kvs: kv("expert_gating_func", uint32(2),

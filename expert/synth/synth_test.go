@@ -233,7 +233,8 @@ func TestHalf(t *testing.T) {
 // TestNamed: the named shapes have the sizes of the models they stand for.
 func TestNamed(t *testing.T) {
 	for name, gigabytes := range map[string]float64{"tiny": 0.0024, "olmoe": 4.2, "lumabri": 2.2, "qwen3-30b-a3b": 19.0,
-		"mixtral-8x7b": 28.9, "qwen1.5-moe-a2.7b": 15.2, "granite-3-3b-a800m": 2.05, "gpt-oss-20b": 11.9, "deepseek2-64": 9.9, "glm-4.5-air": 112} {
+		"mixtral-8x7b": 28.9, "qwen1.5-moe-a2.7b": 15.2, "granite-3-3b-a800m": 2.05, "gpt-oss-20b": 11.9, "deepseek2-64": 9.9, "glm-4.5-air": 112,
+		"dots.llm1": 151, "ling-mini-2.0": 10.5, "ernie-4.5-21b-a3b": 14, "hunyuan-a13b": 52, "minimax-m2": 147} {
 		c, err := Named(name)
 		if err != nil {
 			t.Fatal(err)
@@ -248,6 +249,27 @@ func TestNamed(t *testing.T) {
 	}
 	if _, err := Named("gpt-5"); err == nil || !strings.Contains(err.Error(), "there are tiny, olmoe") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestThin: fewer experts and tokens, and the file loads.
+func TestThin(t *testing.T) {
+	c := tiny(t, "Q8_0")
+	thin, err := c.Thin(3, 280)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := expert.NewModel("thin", bytesOf(t, thin), expert.Options{})
+	if err != nil || m.Shape().Experts != 3 || m.Shape().Vocab != 280 {
+		t.Errorf("%+v, %v", m.Shape(), err)
+	}
+	for _, bad := range [][2]int{{1, 0}, {9, 0}, {0, 10}, {0, 301}} {
+		if _, err := c.Thin(bad[0], bad[1]); err == nil {
+			t.Errorf("%d experts, %d tokens: no error", bad[0], bad[1])
+		}
+	}
+	if same, err := c.Thin(0, 0); err != nil || same.Shape.Experts != 8 || same.Shape.Vocab != 300 {
+		t.Errorf("nothing cut: %+v, %v", same, err)
 	}
 }
 
