@@ -247,7 +247,7 @@ func (s *Set) ApplyIn(ctx context.Context, in Batch, calls []Call, room *Room) [
 	defer q.end()
 	results := q.begin(ctx, s.state.Load().ffns, s.dim, calls, room)
 	q.fill(in)
-	if len(q.held) < 2*s.pool.Workers() && s.pool.Workers() > 1 {
+	if len(q.held) < wholeCalls*s.pool.Workers() && s.pool.Workers() > 1 {
 		s.applySplit(q)
 	} else {
 		s.pool.Do(len(q.held), q.whole)

@@ -2,9 +2,12 @@ package expert
 
 import "github.com/moeswarm/moeswarm/internal/ggml"
 
-// applySplit computes few calls, each shared out over all workers: with less
-// than two calls a worker, one of them would have the last call to itself
-// while the others wait. The bits are those of whole calls.
+// wholeCalls is from how many calls a worker on each is computed whole. With
+// fewer, the workers wait too long for who has the last one.
+const wholeCalls = 4
+
+// applySplit computes few calls, each shared out over all workers. The bits are
+// those of whole calls.
 func (s *Set) applySplit(q *quantized) {
 	q.parts = s.pool.Workers()
 	for len(q.splits) < len(q.held) {

@@ -90,7 +90,8 @@ func (t *Lane) addShared(w *layer, rows int) {
 }
 
 // network takes the rows in h through a network of the trunk, into wide. Its
-// matrices are shared out over all workers.
+// matrices are shared out over all workers, in fine parts: while experts are
+// computed beside it, workers come to it as they become free.
 func (t *Lane) network(f *ggml.FFN, rows int) {
 	kind, _ := f.Activations()
 	t.quant.Reserve(kind, rows, f.W1.In)
@@ -98,9 +99,9 @@ func (t *Lane) network(f *ggml.FFN, rows int) {
 	for len(t.order) < rows {
 		t.order = append(t.order, int32(len(t.order)))
 	}
-	workers, split := t.pool.Workers(), &t.parts.split
+	fine, split := t.pool.Workers()*partsPerWorker, &t.parts.split
 	split.Begin(*f, &t.quant, t.order[:rows])
-	t.pool.Do(workers, t.parts.inner)
+	t.pool.Do(fine, t.parts.inner)
 	split.Quantize()
-	t.pool.Do(workers, t.parts.outer)
+	t.pool.Do(fine, t.parts.outer)
 }

@@ -14,6 +14,7 @@ type parts struct {
 	w, x, y   []float32   // of normRow
 	layer     int         // of rotateRow
 	pending   []product   // of run
+	pieces    int         // of each of pending
 	attending attending
 	split     ggml.Split // of inner and outer
 }
@@ -32,13 +33,14 @@ func (t *Lane) makeParts() {
 	}
 	// Parts are whole cache lines of output, so that workers do not share any.
 	p.run = func(_ *ggml.Scratch, i int) {
-		w := p.pending[i/workers]
-		first, last := ggml.Parts(w.w.Out, workers, i%workers, 16)
+		w := p.pending[i/p.pieces]
+		first, last := ggml.Parts(w.w.Out, p.pieces, i%p.pieces, 16)
 		w.w.Multiply(&t.quant, first, last, w.y, w.w.Out)
 	}
 	p.attend = t.attendHead
-	p.inner = func(_ *ggml.Scratch, i int) { p.split.Inner(i, workers) }
-	p.outer = func(_ *ggml.Scratch, i int) { p.split.Outer(i, workers, t.wide) }
+	fine := workers * partsPerWorker
+	p.inner = func(_ *ggml.Scratch, i int) { p.split.Inner(i, fine) }
+	p.outer = func(_ *ggml.Scratch, i int) { p.split.Outer(i, fine, t.wide) }
 	dim := t.shape.Dim
 	p.normRow = func(r int) {
 		ggml.RMSNorm(p.x[r*dim:(r+1)*dim], p.w, p.y[r*dim:(r+1)*dim], t.shape.NormEps)
@@ -109,5 +111,21 @@ func (t *Lane) quantize(x []float32, rows int) {
 	t.pool.Do(t.pool.Workers(), t.parts.quantize)
 }
 
-// run cuts each pending product's outputs into one part per worker.
-func (t *Lane) run() { t.pool.Do(len(t.parts.pending)*t.pool.Workers(), t.parts.run) }
+// run cuts each pending product's outputs into parts.
+func (t *Lane) run() {
+	t.parts.pieces = t.pool.Workers()
+	for _, p := range t.parts.pending {
+		if p.w.Bytes() >= fineBytes {
+			t.parts.pieces = t.pool.Workers() * partsPerWorker
+		}
+	}
+	t.pool.Do(len(t.parts.pending)*t.parts.pieces, t.parts.run)
+}
+
+// A worker may be held up by another program. Matrices of fineBytes, which
+// take some tenths of a millisecond to read, are cut into partsPerWorker times
+// as many parts as there are workers, so that the others take over from it.
+const (
+	fineBytes      = 1 << 20
+	partsPerWorker = 4
+)

@@ -94,6 +94,7 @@ static void multiply(const char * w, size_t row_bytes, int type, int cols, int r
     const struct ggml_type_traits_cpu * traits = ggml_get_type_traits_cpu(type);
     const ggml_vec_dot_t dot = traits->vec_dot;
     const ms_group_t group = n < WORTHWHILE_ROWS ? NULL : ms_group(type);
+    const ms_single_t single = group ? NULL : ms_single(type, cols);
     const size_t x_bytes = ggml_row_size(traits->vec_dot_type, cols);
     const char * rows[ROWS_AT_A_TIME];
     for (int t0 = 0; t0 < n; t0 += ROWS_AT_A_TIME) {
@@ -106,8 +107,11 @@ static void multiply(const char * w, size_t row_bytes, int type, int cols, int r
                 continue;
             }
             const int end = r + MS_GROUP < r1 ? r + MS_GROUP : r1;
+            int from = r;
+            for (; single && from + MS_SINGLE <= end; from += MS_SINGLE)
+                for (int t = 0; t < m; t++) single(w + from * row_bytes, row_bytes, cols, rows[t], to + (size_t) t * stride + from);
             for (int t = 0; t < m; t++)
-                for (int i = r; i < end; i++) {
+                for (int i = from; i < end; i++) {
                     if (t == 0) ahead(w + i * row_bytes, row_bytes);
                     dot(cols, to + (size_t) t * stride + i, 0, w + i * row_bytes, 0, rows[t], 0, 1);
                 }

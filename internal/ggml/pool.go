@@ -2,6 +2,7 @@ package ggml
 
 import (
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 )
@@ -9,12 +10,16 @@ import (
 // Pool runs pieces of work on at most Workers goroutines at a time, the
 // calling one among them. It owns no goroutine between calls. Several callers
 // may use one pool at once: they share its helpers, and each makes progress
-// even when it gets none.
+// even when it gets none. A helper that has nothing left to do for one caller
+// goes on with the work of another.
 type Pool struct {
 	workers int
-	free    chan *Scratch // scratch of helpers that are not at work
-	own     sync.Pool     // scratch of callers
-	jobs    sync.Pool     // *job, between two calls of Do
+	own     sync.Pool // scratch of callers
+	jobs    sync.Pool // *job, between two calls of Do
+
+	mu   sync.Mutex
+	free []*Scratch // guarded by mu; of helpers that are not at work
+	open []*job     // guarded by mu; those with room for more helpers, in the order they came
 
 	throttle throttle
 }
@@ -25,10 +30,9 @@ type job struct {
 	n       int
 	f       func(s *Scratch, i int)
 	next    atomic.Int64 // piece to begin
-	helpers []*Scratch   // of those that help
-	helping atomic.Int64 // helpers that have begun
+	scratch []*Scratch   // guarded by the pool's mu; of helpers that have yet to begin
 	help    func()       // what a helper runs
-	wg      sync.WaitGroup
+	helpers sync.WaitGroup
 }
 
 // NewPool returns a pool of the given number of workers; 0 means one for each
@@ -37,20 +41,15 @@ func NewPool(workers int) *Pool {
 	if workers <= 0 {
 		workers = runtime.GOMAXPROCS(0)
 	}
-	p := &Pool{workers: workers, free: make(chan *Scratch, workers-1)}
+	p := &Pool{workers: workers}
 	p.own.New = func() any { return new(Scratch) }
 	p.jobs.New = func() any {
 		j := &job{pool: p}
-		j.help = func() {
-			s := j.helpers[j.helping.Add(1)-1]
-			j.work(s)
-			p.free <- s
-			j.wg.Done()
-		}
+		j.help = func() { p.help(j) }
 		return j
 	}
 	for range workers - 1 {
-		p.free <- new(Scratch)
+		p.free = append(p.free, new(Scratch))
 	}
 	return p
 }
@@ -74,26 +73,74 @@ func (p *Pool) Do(n int, f func(s *Scratch, i int)) {
 		return
 	}
 	j := p.jobs.Get().(*job)
-	j.n, j.f, j.helpers = n, f, j.helpers[:0]
+	j.n, j.f = n, f
 	j.next.Store(0)
-	j.helping.Store(0)
-invite:
-	for range min(p.workers, n) - 1 {
-		select {
-		case s := <-p.free:
-			j.helpers = append(j.helpers, s)
-		default:
-			break invite // others have them all
-		}
-	}
-	j.wg.Add(len(j.helpers))
-	for range j.helpers {
+	invited, open := p.invite(j)
+	for range invited {
 		go j.help()
 	}
 	j.work(mine)
-	j.wg.Wait()
+	if open {
+		p.close(j)
+	}
+	j.helpers.Wait()
 	j.f = nil
 	p.jobs.Put(j)
+}
+
+// invite gives a job the helpers that are free, and leaves it open for others
+// if those are fewer than it has use for.
+func (p *Pool) invite(j *job) (invited int, open bool) {
+	wanted := min(p.workers, j.n) - 1
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	invited = min(wanted, len(p.free))
+	rest := len(p.free) - invited
+	j.scratch = append(j.scratch[:0], p.free[rest:]...)
+	p.free = p.free[:rest]
+	j.helpers.Add(invited)
+	if open = invited < wanted; open {
+		p.open = append(p.open, j)
+	}
+	return invited, open
+}
+
+// close keeps further helpers from a job.
+func (p *Pool) close(j *job) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	i := slices.Index(p.open, j)
+	p.open = slices.Delete(p.open, i, i+1)
+}
+
+// help works for a job, and then for those that had too few helpers.
+func (p *Pool) help(j *job) {
+	p.mu.Lock()
+	last := len(j.scratch) - 1
+	s := j.scratch[last]
+	j.scratch = j.scratch[:last]
+	p.mu.Unlock()
+	for j != nil {
+		j.work(s)
+		done := j
+		j = p.another(s)
+		done.helpers.Done()
+	}
+}
+
+// another is a job with pieces to begin; nil: there is none, and the helper
+// whose scratch s is has become free.
+func (p *Pool) another(s *Scratch) *job {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, j := range p.open {
+		if int(j.next.Load()) < j.n {
+			j.helpers.Add(1)
+			return j
+		}
+	}
+	p.free = append(p.free, s)
+	return nil
 }
 
 // work does pieces until all have begun.

@@ -1,6 +1,7 @@
 package ggml
 
 import (
+	"bytes"
 	"fmt"
 	"math/rand/v2"
 	"syscall"
@@ -78,6 +79,55 @@ func BenchmarkMultiply(b *testing.B) {
 					m.Multiply(&x, 0, out, y, out)
 				}
 				b.ReportMetric(float64(in*out*n)*float64(b.N)/(processorTime(b)-before).Seconds()/1e9, "GMAC/s")
+			})
+		}
+	}
+}
+
+// TestSingleBits: one activation row with several weight rows at a time gives
+// the bits of ggml's dot product, which takes what is less than four of them.
+func TestSingleBits(t *testing.T) {
+	for _, kind := range []gguf.Type{gguf.Q8_0, gguf.MXFP4} {
+		r := rand.New(rand.NewPCG(12, uint64(kind)))
+		for _, in := range []int{32, 64, 96, 768, 2880, 4096} {
+			const out = 23
+			m, _ := quantized(t, r, kind, in, out)
+			x := randomRows(r, 1, in)
+			clear(x[:in/2])
+			var one Rows
+			one.Quantize(m.Activations(), x, 1, in)
+			y, alone := make([]float32, out), make([]float32, out)
+			m.Multiply(&one, 1, out, y, out)
+			for i := 1; i < out; i++ {
+				m.Multiply(&one, i, i+1, alone, out)
+				if alone[i] != y[i] {
+					t.Fatalf("%v, width %d, output %d: %v, alone %v", kind, in, i, y[i], alone[i])
+				}
+			}
+		}
+	}
+}
+
+// BenchmarkStream is a product of one row with a matrix too large for the
+// caches, on one core: what decoding waits for.
+func BenchmarkStream(b *testing.B) {
+	r := rand.New(rand.NewPCG(5, 5))
+	const some, times = 64, 512
+	for _, kind := range []gguf.Type{gguf.Q8_0, gguf.MXFP4, gguf.Q4_K, gguf.Q6_K} {
+		for _, in := range []int{2048, 2816, 4096, 11264} {
+			var w, x Rows
+			w.Quantize(kind, randomRows(r, some, in), some, in)
+			m, err := NewMatrix(kind, in, some*times, bytes.Repeat(w.data, times))
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.Run(fmt.Sprintf("%v/width=%d", kind, in), func(b *testing.B) {
+				x.Quantize(m.Activations(), randomRows(r, 1, in), 1, in)
+				y := make([]float32, m.Out)
+				b.SetBytes(int64(m.Bytes()))
+				for b.Loop() {
+					m.Multiply(&x, 0, m.Out, y, m.Out)
+				}
 			})
 		}
 	}
