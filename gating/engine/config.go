@@ -56,8 +56,9 @@ type Renderer interface {
 	// Render's errors wrap prompt.ErrBadRequest.
 	Render(ctx context.Context, c *prompt.Chat) (string, error)
 	Tools() prompt.ToolSyntax
-	// ForcedCall is the grammar of an answer that has to be a tool call.
-	ForcedCall(c *prompt.Chat) (*grammar.Grammar, error)
+	// ForcedCall is the grammar of an answer that has to be a tool call. thinks
+	// says that the prompt ends inside reasoning, which may then go on before.
+	ForcedCall(c *prompt.Chat, thinks bool) (*grammar.Grammar, error)
 }
 
 // Config is what an engine is made of. Zero numbers take the default.

@@ -24,8 +24,9 @@ type drawing struct {
 	matcher *grammar.Matcher // nil: the answer is free
 }
 
-// newDrawing stands at the beginning of an answer.
-func (e *Engine) newDrawing(r prompt.Request) (*drawing, error) {
+// newDrawing stands at the beginning of an answer. thinks says that its prompt
+// ends inside reasoning.
+func (e *Engine) newDrawing(r prompt.Request, thinks bool) (*drawing, error) {
 	d := &drawing{sampling: r.Sampling, logprobs: r.Logprobs, alternatives: r.Alternatives}
 	if r.Sampling.FrequencyPenalty != 0 || r.Sampling.PresencePenalty != 0 {
 		d.counts = make(map[int32]int)
@@ -35,7 +36,7 @@ func (e *Engine) newDrawing(r prompt.Request) (*drawing, error) {
 			return nil, fmt.Errorf("%w: a bias for token %d; this model's vocabulary has %d", prompt.ErrBadRequest, b.Token, e.cfg.Vocab)
 		}
 	}
-	g, err := e.grammar(r)
+	g, err := e.grammar(r, thinks)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", prompt.ErrBadRequest, err)
 	}
@@ -51,12 +52,14 @@ func (e *Engine) newDrawing(r prompt.Request) (*drawing, error) {
 }
 
 // grammar is that of an answer; nil when it is free.
-func (e *Engine) grammar(r prompt.Request) (*grammar.Grammar, error) {
-	if r.Schema != nil {
+func (e *Engine) grammar(r prompt.Request, thinks bool) (*grammar.Grammar, error) {
+	switch {
+	case r.Schema != nil && thinks:
+		return grammar.Thinking(prompt.ThinkEnd, []grammar.Framed{{Schema: r.Schema}})
+	case r.Schema != nil:
 		return grammar.Compile(r.Schema)
-	}
-	if r.Chat != nil && r.Chat.Force != "" {
-		return e.cfg.Chat.ForcedCall(r.Chat)
+	case r.Chat != nil && r.Chat.Force != "":
+		return e.cfg.Chat.ForcedCall(r.Chat, thinks)
 	}
 	return nil, nil
 }

@@ -32,7 +32,7 @@ func New(cfg Config) (*Engine, error) {
 		return nil, err
 	}
 	vocabulary := sync.OnceValue(func() *grammar.Vocabulary {
-		return grammar.NewVocabulary(cfg.Vocab, cfg.Tokenizer.Bytes, cfg.Tokenizer.EndsText)
+		return grammar.NewVocabulary(cfg.Vocab, cfg.Tokenizer.Bytes, cfg.Tokenizer.Mark, cfg.Tokenizer.EndsText)
 	})
 	return &Engine{cfg: cfg, vocabulary: vocabulary, queue: newQueue(cfg.MaxRunning + cfg.MaxWaiting)}, nil
 }

@@ -105,7 +105,7 @@ func (e *Engine) newSequence(ctx context.Context, r prompt.Request) (*sequence, 
 		return nil, fmt.Errorf("%w: the prompt has %d tokens, and this node has memory for %d, prompt and answer together; shorten it, ask another node, or start this one with more --kv-memory", prompt.ErrBadRequest, len(ids), e.cfg.room)
 	}
 	s := &sequence{ctx: ctx, user: r.User, share: r.BestEffort,
-		thinks: r.Chat != nil && strings.HasSuffix(strings.TrimRight(text, "\n "), "<think>"), prompt: len(ids),
+		thinks: r.Chat != nil && strings.HasSuffix(strings.TrimRight(text, "\n "), prompt.ThinkBegin), prompt: len(ids),
 	}
 	if r.Task == prompt.TaskEmbed {
 		s.pool = &pool{}
@@ -117,7 +117,7 @@ func (e *Engine) newSequence(ctx context.Context, r prompt.Request) (*sequence, 
 			return nil, fmt.Errorf("%w: token %d (number %d of prompt and prefix) is not in this model's vocabulary of %d; is the prefix from another model?", prompt.ErrBadRequest, id, i, e.cfg.Vocab)
 		}
 	}
-	if s.drawing, err = e.newDrawing(r); err != nil {
+	if s.drawing, err = e.newDrawing(r, s.thinks); err != nil {
 		return nil, err
 	}
 	if n := len(r.Prefix); n > 0 && e.cfg.Tokenizer.EndsText(r.Prefix[n-1]) {

@@ -14,6 +14,10 @@
 // 150,000 tokens takes some milliseconds the first time that a place is met,
 // and nothing afterwards.
 //
+// Control tokens take part by their text ([Mark]), and an answer may begin with
+// free reasoning ([Thinking]): tool calls are bound so in the way in which each
+// model writes them ([Framed], [Pairs]).
+//
 // # Schemas
 //
 // Supported: type (also a list of types), properties, required, items,

@@ -25,7 +25,7 @@ func vocabulary() (*Vocabulary, [][]byte) {
 		tokens = append(tokens, []byte(s))
 	}
 	tokens = append(tokens, nil) // a control token
-	return NewVocabulary(len(tokens), func(id int32) []byte { return tokens[id] }, func(id int32) bool { return id == end }), tokens
+	return NewVocabulary(len(tokens), func(id int32) []byte { return tokens[id] }, func(int32) string { return "" }, func(id int32) bool { return id == end }), tokens
 }
 
 // say draws a text that the grammar allows, in at most n tokens; ended tells
@@ -255,7 +255,7 @@ func TestHostileSchemas(t *testing.T) {
 
 func TestFramed(t *testing.T) {
 	v, _ := vocabulary()
-	g, err := Choice([]Framed{{`<f>{"name":"f","args":`, []byte(`{"type":"object","properties":{"x":{"type":"integer"}},"required":["x"]}`), `}</f>`}, {`<g>`, []byte(`{}`), ``}})
+	g, err := Choice([]Framed{{Before: `<f>{"name":"f","args":`, Schema: []byte(`{"type":"object","properties":{"x":{"type":"integer"}},"required":["x"]}`), After: `}</f>`}, {Before: `<g>`, Schema: []byte(`{}`)}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -348,7 +348,7 @@ func BenchmarkMask(b *testing.B) {
 			tokens[i] = append(tokens[i], byte(' '+rng.IntN(95)))
 		}
 	}
-	v := NewVocabulary(len(tokens), func(id int32) []byte { return tokens[id] }, func(id int32) bool { return id == 0 })
+	v := NewVocabulary(len(tokens), func(id int32) []byte { return tokens[id] }, func(int32) string { return "" }, func(id int32) bool { return id == 0 })
 	g, err := Compile([]byte(`{"type":"object","properties":{"a":{"type":"string"}}}`))
 	if err != nil {
 		b.Fatal(err)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"slices"
+	"strings"
 )
 
 // Vocabulary is the tokens of a model, ordered by their bytes. It is constant.
@@ -11,7 +12,8 @@ type Vocabulary struct {
 	size   int
 	tokens []token // with bytes, in the order of these
 	ends   []int32 // tokens that end a text
-	bytes  func(id int32) []byte
+	text   func(id int32) []byte
+	mark   func(id int32) string
 	isEnd  map[int32]bool
 }
 
@@ -22,15 +24,16 @@ type token struct {
 	same  int // bytes at its beginning that the token before has too
 }
 
-// NewVocabulary orders the tokens 0 to size-1. bytes gives those of a token,
-// none for control tokens; ends tells which end a text.
-func NewVocabulary(size int, text func(id int32) []byte, ends func(id int32) bool) *Vocabulary {
-	v := &Vocabulary{size: size, bytes: text, isEnd: map[int32]bool{}}
+// NewVocabulary orders the tokens 0 to size-1. text gives the bytes of a token,
+// none for control tokens, and mark the name of these; ends tells which end a
+// text.
+func NewVocabulary(size int, text func(id int32) []byte, mark func(id int32) string, ends func(id int32) bool) *Vocabulary {
+	v := &Vocabulary{size: size, text: text, mark: mark, isEnd: map[int32]bool{}}
 	for id := range int32(size) {
 		if ends(id) {
 			v.ends = append(v.ends, id)
 			v.isEnd[id] = true
-		} else if b := text(id); len(b) > 0 {
+		} else if b := v.bytes(id); len(b) > 0 {
 			v.tokens = append(v.tokens, token{bytes: b, id: id})
 		}
 	}
@@ -46,4 +49,19 @@ func NewVocabulary(size int, text func(id int32) []byte, ends func(id int32) boo
 		v.tokens[i].same = n
 	}
 	return v
+}
+
+// bytes are what a token adds to a text, as grammars see it.
+func (v *Vocabulary) bytes(id int32) []byte {
+	b := v.text(id)
+	if len(b) == 0 {
+		if mark := v.mark(id); mark != "" && !strings.Contains(mark, fence) {
+			return []byte(Mark(mark))
+		}
+		return nil
+	}
+	if bytes.Contains(b, []byte(fence)) { // a part of no UTF-8
+		return nil
+	}
+	return b
 }

@@ -53,3 +53,9 @@ const (
 	ToolsXML      ToolSyntax = "xml"      // <tool_call><function=NAME><parameter=KEY>…</parameter></function></tool_call>: Qwen3-Coder
 	ToolsGranite  ToolSyntax = "granite"  // <|tool_call|>[{"name", "arguments"}]
 )
+
+// ThinkBegin and ThinkEnd stand around what a model thinks before it answers.
+const (
+	ThinkBegin = "<think>"
+	ThinkEnd   = "</think>"
+)

@@ -29,11 +29,12 @@ type choice struct {
 	syntax prompt.ToolSyntax // that it reads
 	begun  bool              // its first event went out
 	finish prompt.Finish
-	called int           // tool calls so far
 	drafts prompt.Drafts // so far
+	calls  []prompt.ToolCall
+	called int  // how many of them are complete
+	beyond bool // at a call more than is allowed
 	// What came so far, of an answer that is sent whole.
 	all, reasoning strings.Builder
-	calls          []prompt.ToolCall
 	logprobs       []logprob
 	tokens         []int32
 	offset         int // characters so far
@@ -42,11 +43,19 @@ type choice struct {
 // delta is what one step adds to an answer.
 type delta struct {
 	text, reasoning string
-	calls           []prompt.ToolCall
-	call            int // the number of the first of calls
+	calls           []callPart
+	called          []prompt.ToolCall // those that are complete now
 	logprobs        []logprob
 	tokens          []int32
 	offset          int // characters before it
+}
+
+// callPart is what a step adds to a tool call: its beginning, with id and name,
+// or more of its arguments.
+type callPart struct {
+	index     int // of the call in its answer
+	id, name  string
+	arguments string
 }
 
 // logprob is a token with its probability.
@@ -136,19 +145,41 @@ func (a *answering) parse(c *choice, d *delta) {
 	if c.finish != prompt.FinishNone {
 		parts = append(parts, c.parser.End()...)
 	}
-	d.text, d.call = "", c.called
+	d.text = ""
 	for _, p := range parts {
 		d.text += p.Text
 		d.reasoning += p.Reasoning
-		if p.Call == nil || a.oneCall && c.called > 0 {
-			continue
-		}
-		p.Call.ID = crand.Text()[:9] // some templates want nine letters and digits
-		d.calls = append(d.calls, *p.Call)
-		c.called++
+		a.call(c, d, p)
 	}
-	if c.called > 0 && (c.finish == prompt.FinishStop || a.oneCall) {
+	if len(c.calls) > 0 && c.finish == prompt.FinishStop || a.oneCall && c.called > 0 {
 		c.finish = finishCalls
+	}
+}
+
+// call takes what a part tells of tool calls.
+func (a *answering) call(c *choice, d *delta, p reply.Part) {
+	if p.Call != "" {
+		if c.beyond = a.oneCall && len(c.calls) > 0; c.beyond {
+			return
+		}
+		call := prompt.ToolCall{ID: crand.Text()[:9], Name: p.Call} // some templates want nine letters and digits
+		d.calls = append(d.calls, callPart{index: len(c.calls), id: call.ID, name: call.Name})
+		c.calls = append(c.calls, call)
+	}
+	if c.beyond || len(c.calls) == 0 {
+		return
+	}
+	at := len(c.calls) - 1
+	if p.Arguments != "" {
+		c.calls[at].Arguments = append(c.calls[at].Arguments, p.Arguments...)
+		if n := len(d.calls); n == 0 || d.calls[n-1].name != "" {
+			d.calls = append(d.calls, callPart{index: at})
+		}
+		d.calls[len(d.calls)-1].arguments += p.Arguments
+	}
+	if p.Done {
+		c.called++
+		d.called = append(d.called, c.calls[at])
 	}
 }
 
@@ -156,7 +187,6 @@ func (a *answering) parse(c *choice, d *delta) {
 func (c *choice) keep(d delta) {
 	c.all.WriteString(d.text)
 	c.reasoning.WriteString(d.reasoning)
-	c.calls = append(c.calls, d.calls...)
 	c.logprobs = append(c.logprobs, d.logprobs...)
 	c.tokens = append(c.tokens, d.tokens...)
 }

@@ -234,7 +234,7 @@ func says(syntax prompt.ToolSyntax, pieces ...string) completer {
 const weather = `,"tools":[{"type":"function","function":{"name":"weather","parameters":{"type":"object","properties":{"city":{"type":"string"}}}}}]`
 
 func TestToolCalls(t *testing.T) {
-	url := serve(t, says(prompt.ToolsHermes, "<think>hm</think>", "Wait.\n<tool", "_call>{\"name\":\"weather\",", "\"arguments\":{\"city\":\"Rome\"}}</tool_call>",
+	url := serve(t, says(prompt.ToolsHermes, "<think>hm</think>", "Wait.\n<tool", "_call>{\"name\":\"weather\",", "\"arguments\":{\"city\":", "\"Rome\"}}</tool_call>",
 		"\n<tool_call>{\"name\":\"weather\",\"arguments\":{}}</tool_call>", "<|im_end|>"), nil)
 	type call struct {
 		Index    int
@@ -290,6 +290,10 @@ func TestToolCalls(t *testing.T) {
 	if len(calls) != 2 || calls[0].Function.Name != "weather" || calls[0].Function.Arguments != `{"city":"Rome"}` || calls[1].Function.Arguments != "{}" ||
 		!strings.Contains(stream, `"finish_reason":"tool_calls"`) {
 		t.Errorf("got %s", stream)
+	}
+	// The arguments come as they are written, in several events.
+	if n := strings.Count(stream, `"arguments":"`); n < 5 {
+		t.Errorf("the arguments came in %d events: %s", n, stream)
 	}
 	if one := readAll(t, postChat(t, url, `{`+hello+weather+`,"parallel_tool_calls":false}`)); strings.Count(one, `"name":"weather"`) != 1 {
 		t.Errorf("one call wanted: %s", one)

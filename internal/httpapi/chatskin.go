@@ -94,10 +94,12 @@ func (chatSkin) parts(a *answering, c *choice, d delta) (events []any) {
 	if d.text != "" || len(d.logprobs) > 0 || len(d.tokens) > 0 {
 		event(&chatMessage{Content: &d.text}, nil, a.chatLogprobs(d.logprobs), d.tokens)
 	}
-	for i, call := range d.calls { // first what it is, then its arguments, as clients expect
-		index := d.call + i
-		event(&chatMessage{ToolCalls: []chatCall{{Index: &index, ID: call.ID, Type: "function", Function: chatFunction{Name: call.Name}}}}, nil, nil, nil)
-		event(&chatMessage{ToolCalls: []chatCall{{Index: &index, Function: chatFunction{Arguments: string(call.Arguments)}}}}, nil, nil, nil)
+	for _, call := range d.calls { // first what it is, then its arguments, as clients expect
+		said := chatCall{Index: &call.index, Function: chatFunction{call.name, call.arguments}}
+		if call.name != "" {
+			said.ID, said.Type = call.id, "function"
+		}
+		event(&chatMessage{ToolCalls: []chatCall{said}}, nil, nil, nil)
 	}
 	if c.finish != prompt.FinishNone {
 		event(&chatMessage{}, &c.finish, nil, nil)

@@ -95,10 +95,10 @@ func (k ollamaSkin) whole(a *answering) any {
 }
 
 func (k ollamaSkin) parts(a *answering, _ *choice, d delta) []any {
-	if d.text == "" && d.reasoning == "" && len(d.calls) == 0 {
+	if d.text == "" && d.reasoning == "" && len(d.called) == 0 { // calls are told whole there
 		return nil
 	}
-	return []any{k.said(a, d.text, d.reasoning, d.calls)}
+	return []any{k.said(a, d.text, d.reasoning, d.called)}
 }
 
 func (k ollamaSkin) last(a *answering) []any { return []any{k.said(a, "", "", nil).end(a)} }

@@ -1,11 +1,6 @@
 package reply
 
-import (
-	"encoding/json"
-	"strings"
-
-	"github.com/moeswarm/moeswarm/gating/prompt"
-)
+import "strings"
 
 // harmony reads the format of gpt-oss: messages with a header that says on
 // which channel, and to whom, they are. The prompt ends in the first header.
@@ -18,6 +13,8 @@ type harmony struct {
 	body   bool // inside a message
 	kind   mode
 	callee string
+	begun  bool   // the call of callee
+	args   object // its arguments
 }
 
 func harmonyMarks() []string {
@@ -39,6 +36,12 @@ func (h *harmony) add(s string) (parts []Part) {
 			h.header(header)
 			continue
 		}
+		if h.kind == calling {
+			parts = append(parts, h.call()...)
+		}
+		if h.kind == calling && h.begun {
+			return parts // more arguments are to come
+		}
 		at, mark := first(h.held, closers())
 		if at < 0 {
 			return append(parts, h.flow()...)
@@ -47,6 +50,25 @@ func (h *harmony) add(s string) (parts []Part) {
 		h.held, h.body = h.held[at+len(mark):], false
 		parts = append(parts, h.message(body)...)
 	}
+}
+
+// call hands out the arguments of a call. What follows them is nothing.
+func (h *harmony) call() (parts []Part) {
+	if !h.begun {
+		if h.held = strings.TrimLeft(h.held, " \t\r\n"); h.callee == "" || !strings.HasPrefix(h.held, "{") {
+			return nil
+		}
+		h.begun, h.args = true, object{}
+		parts = append(parts, Part{Call: h.callee})
+	}
+	n, done := h.args.scan(h.held)
+	if n > 0 {
+		parts = append(parts, Part{Arguments: h.held[:n]})
+	}
+	if h.held = h.held[n:]; done {
+		parts, h.kind = append(parts, Part{Done: true}), called
+	}
+	return parts
 }
 
 // flow hands out what cannot be the beginning of a mark, of messages that are
@@ -66,7 +88,7 @@ func (h *harmony) flow() []Part {
 
 // header reads the channel and the recipient.
 func (h *harmony) header(s string) {
-	h.kind, h.callee = talking, ""
+	h.kind, h.callee, h.begun = talking, "", false
 	if _, after, ok := strings.Cut(s, "to=functions."); ok {
 		h.kind = calling
 		h.callee, _, _ = strings.Cut(after, " ")
@@ -81,13 +103,7 @@ func (h *harmony) header(s string) {
 
 func (h *harmony) message(s string) []Part {
 	switch {
-	case h.kind == calling:
-		arguments := json.RawMessage(strings.TrimSpace(s))
-		if !isObject(arguments) || h.callee == "" {
-			return []Part{{Text: s}}
-		}
-		return []Part{{Call: &prompt.ToolCall{Name: h.callee, Arguments: arguments}}}
-	case s == "":
+	case s == "" || h.kind == called && strings.TrimSpace(s) == "":
 		return nil
 	case h.kind == thinking:
 		return []Part{{Reasoning: s}}
@@ -99,6 +115,9 @@ func (h *harmony) message(s string) []Part {
 func (h *harmony) end() []Part {
 	s := h.held
 	h.held = ""
+	if h.kind == calling && h.begun {
+		return []Part{{Done: true}} // cut off
+	}
 	if h.body && s != "" {
 		return h.message(s)
 	}

@@ -11,10 +11,13 @@ import (
 type Part struct {
 	Text      string
 	Reasoning string
-	Call      *prompt.ToolCall // without an id
+	Call      string // the name of a tool: a call of it begins
+	Arguments string // more of the JSON of that call's arguments
+	Done      bool   // that call is complete
 }
 
-// maxCall bounds one tool call in bytes; a longer one is text.
+// maxCall bounds what is held back of a tool call, in bytes; a longer one is
+// text.
 const maxCall = 1 << 20
 
 // syntax is how calls are written: between two marks, of which the second may
@@ -47,8 +50,8 @@ func syntaxOf(s prompt.ToolSyntax) syntax {
 }
 
 const (
-	thinkOpen  = "<think>"
-	thinkClose = "</think>"
+	thinkOpen  = prompt.ThinkBegin
+	thinkClose = prompt.ThinkEnd
 )
 
 // Knows tells whether a control token's text belongs to the syntax and is to
@@ -69,6 +72,7 @@ const (
 	thinking
 	talking
 	calling
+	called // behind a call's arguments
 )
 
 // Parser reads one answer. It belongs to one goroutine.
@@ -76,14 +80,17 @@ type Parser struct {
 	syntax  syntax
 	tools   Tools
 	harmony *harmony // nil: another syntax
+	form    *form    // nil: no syntax, or harmony
 	mode    mode
-	held    string // not handed out yet
-	trim    bool   // line feeds at its beginning belong to a mark before it
+	caller  *caller // at the calls; nil: at none
+	whole   bool    // the calls are in no form: they are read when they are complete
+	held    string  // not handed out yet
+	trim    bool    // line feeds at its beginning belong to a mark before it
 }
 
 // New makes a parser. thinks says that the prompt ended inside reasoning.
 func New(s prompt.ToolSyntax, tools Tools, thinks bool) *Parser {
-	p := &Parser{syntax: syntaxOf(s), tools: tools}
+	p := &Parser{syntax: syntaxOf(s), tools: tools, form: formOf(s)}
 	if s == prompt.ToolsHarmony {
 		p.harmony = &harmony{}
 	}
@@ -163,8 +170,36 @@ func (p *Parser) next(end bool) (parts []Part, again bool) {
 	return p.call(end)
 }
 
-// call reads a tool call that is complete.
+// call hands out tool calls as they come. What is in no form is read when it is
+// complete.
 func (p *Parser) call(end bool) (parts []Part, again bool) {
+	if p.whole {
+		return p.callAtOnce(end)
+	}
+	if p.caller == nil {
+		p.caller = &caller{form: *p.form, tools: p.tools}
+	}
+	parts, rest, o := p.caller.read(p.held)
+	begun := p.caller.calls > 0
+	p.held = rest
+	switch {
+	case o == waits && !end:
+		return parts, false
+	case o == waits && begun:
+		parts = append(parts, p.caller.end(rest)...)
+		p.held = ""
+	case !begun:
+		p.caller, p.whole = nil, true
+		return parts, true
+	default:
+		p.trim = o == ends
+	}
+	p.caller, p.mode = nil, talking
+	return parts, p.held != ""
+}
+
+// callAtOnce reads tool calls that are complete.
+func (p *Parser) callAtOnce(end bool) (parts []Part, again bool) {
 	body, closed := p.held, false
 	if p.syntax.close != "" {
 		body, _, closed = strings.Cut(p.held, p.syntax.close)
@@ -179,14 +214,14 @@ func (p *Parser) call(end bool) (parts []Part, again bool) {
 	} else {
 		p.held = ""
 	}
-	p.mode = talking
+	p.mode, p.whole = talking, false
 	calls, ok := p.syntax.read(body, p.tools)
 	if !ok || len(body) > maxCall {
 		return p.say(raw), closed
 	}
 	p.trim = closed
-	for i := range calls {
-		parts = append(parts, Part{Call: &calls[i]})
+	for _, c := range calls {
+		parts = append(parts, Part{Call: c.Name}, Part{Arguments: string(c.Arguments)}, Part{Done: true})
 	}
 	return parts, closed
 }

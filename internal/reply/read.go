@@ -1,7 +1,6 @@
 package reply
 
 import (
-	"bytes"
 	"encoding/json"
 	"strings"
 
@@ -168,28 +167,39 @@ func readXML(body string, tools Tools) ([]prompt.ToolCall, bool) {
 }
 
 // arguments is a JSON object in the making.
-type arguments struct{ b bytes.Buffer }
+type arguments struct {
+	b strings.Builder
+	n int
+}
 
-// add adds a value: text where the tool wants text, else the JSON that it is.
 func (a *arguments) add(key, value string, types map[string]string) {
+	a.b.WriteString(pair(a.n, key, value, types))
+	a.n++
+}
+
+func (a *arguments) call(name string) ([]prompt.ToolCall, bool) {
+	return []prompt.ToolCall{{Name: name, Arguments: json.RawMessage(a.b.String() + closed(a.n))}}, name != ""
+}
+
+// pair is member number n of a JSON object, with what stands before it. The
+// value is text where the tool wants text, else the JSON that it is.
+func pair(n int, key, value string, types map[string]string) string {
 	raw := []byte(strings.TrimSpace(value))
 	if kind := types[key]; kind == "string" || !json.Valid(raw) {
 		raw, _ = json.Marshal(value) // a string has a JSON form
 	}
 	name, _ := json.Marshal(key)
-	if a.b.Len() == 0 {
-		a.b.WriteByte('{')
-	} else {
-		a.b.WriteByte(',')
+	before := ","
+	if n == 0 {
+		before = "{"
 	}
-	a.b.Write(name)
-	a.b.WriteByte(':')
-	a.b.Write(raw)
+	return before + string(name) + ":" + string(raw)
 }
 
-func (a *arguments) call(name string) ([]prompt.ToolCall, bool) {
-	if a.b.Len() == 0 {
-		a.b.WriteByte('{')
+// closed is the end of a JSON object of n members.
+func closed(n int) string {
+	if n == 0 {
+		return "{}"
 	}
-	return []prompt.ToolCall{{Name: name, Arguments: json.RawMessage(a.b.String() + "}")}}, name != ""
+	return "}"
 }

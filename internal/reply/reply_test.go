@@ -2,7 +2,6 @@ package reply
 
 import (
 	"encoding/json"
-	"fmt"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -22,10 +21,14 @@ func summary(parts []Part) string {
 		kind, s := "text", p.Text
 		if p.Reasoning != "" {
 			kind, s = "thought", p.Reasoning
-		} else if p.Call != nil {
-			kind, s = "call", fmt.Sprintf("%s%s", p.Call.Name, p.Call.Arguments)
+		} else if p.Call != "" {
+			kind, s = "call", p.Call
+		} else if p.Arguments != "" {
+			kind, s = last, p.Arguments
+		} else if p.Done {
+			kind, s = last, "."
 		}
-		if kind != last || kind == "call" {
+		if kind != last || p.Call != "" {
 			b.WriteString("|" + kind + ":")
 		}
 		b.WriteString(s)
@@ -47,23 +50,34 @@ func TestParser(t *testing.T) {
 		{"", true, "hm\n</think>\n\nHi", "|thought:hm|text:Hi"},
 		{"", true, "hm", "|thought:hm"},
 		{"", false, "say <think> now", "|text:say <think> now"},
-		{prompt.ToolsHermes, false, "Let me see.\n<tool_call>\n{\"name\": \"f\", \"arguments\": {\"city\": \"Rome\"}}\n</tool_call>", `|text:Let me see.|call:f{"city": "Rome"}`},
-		{prompt.ToolsHermes, false, "<think>\nx\n</think>\n\n<tool_call>{\"name\":\"f\",\"arguments\":{}}</tool_call>\n<tool_call>{\"name\":\"f\",\"arguments\":{\"n\":1}}</tool_call>", `|thought:x|call:f{}|call:f{"n":1}`},
-		{prompt.ToolsHermes, false, "<tool_call>{\"name\":\"f\",\"arguments\":{\"n\":1}}", `|call:f{"n":1}`},
+		{prompt.ToolsHermes, false, "Let me see.\n<tool_call>\n{\"name\": \"f\", \"arguments\": {\"city\": \"Rome\"}}\n</tool_call>", `|text:Let me see.|call:f{"city": "Rome"}.`},
+		{prompt.ToolsHermes, false, "<think>\nx\n</think>\n\n<tool_call>{\"name\":\"f\",\"arguments\":{}}</tool_call>\n<tool_call>{\"name\":\"f\",\"arguments\":{\"n\":1}}</tool_call>", `|thought:x|call:f{}.|call:f{"n":1}.`},
+		{prompt.ToolsHermes, false, "<tool_call>{\"name\":\"f\",\"arguments\":{\"n\":1}}", `|call:f{"n":1}.`},
 		{prompt.ToolsHermes, false, "<tool_call>nonsense</tool_call> x", "|text:<tool_call>nonsense</tool_call> x"},
 		{prompt.ToolsHermes, false, "a <tool", "|text:a <tool"},
 		{prompt.ToolsHermes, false, "one\n\ntwo\n", "|text:one\n\ntwo\n"},
-		{prompt.ToolsMistral, false, `[TOOL_CALLS] [{"name": "f", "arguments": {"n": 2}}, {"name": "f", "arguments": {}}]`, `|call:f{"n": 2}|call:f{}`},
-		{prompt.ToolsMistral, false, `[TOOL_CALLS]f[ARGS]{"n": 2}[TOOL_CALLS]f[CALL_ID]abc[ARGS]{}`, `|call:f{"n": 2}|call:f{}`},
-		{prompt.ToolsGranite, false, `<|tool_call|>[{"name": "f", "arguments": {"n": 2}}]`, `|call:f{"n": 2}`},
-		{prompt.ToolsDeepSeek, false, "Ok<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>f<｜tool▁sep｜>{\"n\": 1}<｜tool▁call▁end｜><｜tool▁call▁begin｜>f<｜tool▁sep｜>{}<｜tool▁call▁end｜><｜tool▁calls▁end｜>", `|text:Ok|call:f{"n": 1}|call:f{}`},
-		{prompt.ToolsDeepSeek, false, "<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>f\n```json\n{\"n\": 1}\n```<｜tool▁call▁end｜><｜tool▁calls▁end｜>", `|call:f{"n": 1}`},
-		{prompt.ToolsGLM, false, "<tool_call>f\n<arg_key>city</arg_key>\n<arg_value>12</arg_value>\n<arg_key>n</arg_key>\n<arg_value>12</arg_value>\n</tool_call>", `|call:f{"city":"12","n":12}`},
-		{prompt.ToolsGLM, false, "<tool_call>f\n</tool_call>", `|call:f{}`},
-		{prompt.ToolsXML, false, "<tool_call>\n<function=f>\n<parameter=city>\nNew\nYork\n</parameter>\n<parameter=n>\n3\n</parameter>\n</function>\n</tool_call>", `|call:f{"city":"New\nYork","n":3}`},
+		{prompt.ToolsMistral, false, `[TOOL_CALLS] [{"name": "f", "arguments": {"n": 2}}, {"name": "f", "arguments": {}}]`, `|call:f{"n": 2}.|call:f{}.`},
+		{prompt.ToolsMistral, false, `[TOOL_CALLS]f[ARGS]{"n": 2}[TOOL_CALLS]f[CALL_ID]abc[ARGS]{}`, `|call:f{"n": 2}.|call:f{}.`},
+		{prompt.ToolsGranite, false, `<|tool_call|>[{"name": "f", "arguments": {"n": 2}}]`, `|call:f{"n": 2}.`},
+		{prompt.ToolsDeepSeek, false, "Ok<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>f<｜tool▁sep｜>{\"n\": 1}<｜tool▁call▁end｜><｜tool▁call▁begin｜>f<｜tool▁sep｜>{}<｜tool▁call▁end｜><｜tool▁calls▁end｜>", `|text:Ok|call:f{"n": 1}.|call:f{}.`},
+		{prompt.ToolsDeepSeek, false, "<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>f\n```json\n{\"n\": 1}\n```<｜tool▁call▁end｜><｜tool▁calls▁end｜>", `|call:f{"n": 1}.`},
+		{prompt.ToolsGLM, false, "<tool_call>f\n<arg_key>city</arg_key>\n<arg_value>12</arg_value>\n<arg_key>n</arg_key>\n<arg_value>12</arg_value>\n</tool_call>", `|call:f{"city":"12","n":12}.`},
+		{prompt.ToolsGLM, false, "<tool_call>f\n</tool_call>", `|call:f{}.`},
+		{prompt.ToolsXML, false, "<tool_call>\n<function=f>\n<parameter=city>\nNew\nYork\n</parameter>\n<parameter=n>\n3\n</parameter>\n</function>\n</tool_call>", `|call:f{"city":"New\nYork","n":3}.`},
 		{prompt.ToolsHarmony, false, "<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant<|channel|>final<|message|>Hello<|return|>", "|thought:Hm.|text:Hello"},
-		{prompt.ToolsHarmony, false, "<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant<|channel|>commentary to=functions.f <|constrain|>json<|message|>{\"n\":1}<|call|>", `|thought:Hm.|call:f{"n":1}`},
-		{prompt.ToolsHarmony, false, " to=functions.f<|channel|>commentary json<|message|>{\"n\":1}", `|call:f{"n":1}`},
+		{prompt.ToolsHarmony, false, "<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant<|channel|>commentary to=functions.f <|constrain|>json<|message|>{\"n\":1}<|call|>", `|thought:Hm.|call:f{"n":1}.`},
+		{prompt.ToolsHarmony, false, " to=functions.f<|channel|>commentary json<|message|>{\"n\":1}", `|call:f{"n":1}.`},
+		{prompt.ToolsHermes, false, "<tool_call>{\"name\":\"f\",\"arguments\":{\"city\":\"a</tool_call>}b\"}}</tool_call>ok", `|call:f{"city":"a</tool_call>}b"}.|text:ok`},
+		{prompt.ToolsHermes, false, "<tool_call>{\"name\":\"f\",\"arguments\":{\"city\":\"Ro", `|call:f{"city":"Ro.`},
+		{prompt.ToolsHermes, false, "<tool_call>[{\"name\":\"f\",\"arguments\":{}, \"x\":1}, {\"name\":\"f\",\"arguments\":{\"n\":1}}]</tool_call>", `|call:f{}.|call:f{"n":1}.`},
+		{prompt.ToolsHermes, false, "<tool_call>{\"arguments\":{\"n\":1},\"name\":\"f\"}</tool_call>", `|call:f{"n":1}.`},
+		{prompt.ToolsHermes, false, "<tool_call>{\"name\":\"f\",\"arguments\":\"{\\\"n\\\":1}\"}</tool_call>", `|call:f{"n":1}.`},
+		{prompt.ToolsMistral, false, `[TOOL_CALLS]f[ARGS]{"n": 2} and more`, `|call:f{"n": 2}.|text: and more`},
+		{prompt.ToolsGLM, false, "<tool_call>f\n<arg_key>city</arg_key>\n<arg_value>12</arg_value>\n<arg_key>n</arg_key>\n<arg_va", `|call:f{"city":"12".`},
+		{prompt.ToolsXML, false, "<tool_call>\n<function=f>\n<parameter=n>\n3\n</parameter>\n", `|call:f{"n":3}.`},
+		{prompt.ToolsXML, false, "<tool_call>{\"name\":\"f\",\"arguments\":{}}</tool_call>", `|call:f{}.`},
+		{prompt.ToolsHarmony, false, "<|channel|>commentary to=functions.f <|constrain|>json<|message|>{\"city\":\"<|end|>\"}<|call|>", `|call:f{"city":"<|end|>"}.`},
+		{prompt.ToolsHarmony, false, "<|channel|>commentary to=functions.f<|message|>no json<|call|>", "|text:no json"},
 		{prompt.ToolsHarmony, false, "<|channel|>final<|message|>cut off <|en", "|text:cut off <|en"},
 		{prompt.ToolsHarmony, false, "no header", "|text:no header"},
 	} {
@@ -127,12 +141,21 @@ func FuzzParser(f *testing.F) {
 			parts = append(parts, p.Add(text[i:min(i+3, len(text))])...)
 		}
 		parts = append(parts, p.End()...)
-		said := 0
+		said, begun, open := 0, 0, false
 		for _, part := range parts {
 			said += len(part.Text) + len(part.Reasoning)
-			if part.Call != nil && (part.Call.Name == "" || !isObject(part.Call.Arguments)) {
-				t.Fatalf("%q gave the call %+v", text, part.Call)
+			if open == (part.Call != "") || open && part.Text+part.Reasoning != "" {
+				if part.Call != "" || open || part.Arguments != "" || part.Done {
+					t.Fatalf("%q gave %+v", text, parts)
+				}
 			}
+			if part.Call != "" {
+				begun, open = begun+1, true
+			}
+			open = open && !part.Done
+		}
+		if open {
+			t.Fatalf("%q left a call open: %+v", text, parts)
 		}
 		if said > len(text) {
 			t.Fatalf("%q became %q", text, summary(parts))
