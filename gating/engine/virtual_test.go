@@ -23,6 +23,7 @@ type world struct {
 	rtt            time.Duration
 	trunk, holders chan struct{} // of one place each: who computes
 	under, most    atomic.Int64  // steps under way
+	lanes          atomic.Int64  // made so far
 }
 
 func (w *world) away() time.Duration { return w.rtt * time.Duration(w.layers) }
@@ -31,6 +32,8 @@ func (w *world) away() time.Duration { return w.rtt * time.Duration(w.layers) }
 type worldLane struct {
 	*fakeTrunk
 	w       *world
+	number  int64
+	rounds  int64 // so far
 	spent   time.Duration
 	waiting time.Duration
 }
@@ -45,16 +48,28 @@ func (l *worldLane) Forward(ctx context.Context, s trunk.Step) (expert.Batch, er
 	l.spent, l.waiting = 0, 0
 	l.w.most.Store(max(l.w.most.Load(), l.w.under.Add(1)))
 	defer l.w.under.Add(-1)
+	time.Sleep(l.apart())
 	for range l.w.layers {
 		work(l.w.trunk, compute)
 		l.spent += compute
 		began := time.Now()
-		time.Sleep(l.w.rtt / 2)
+		time.Sleep(l.w.rtt/2 + l.apart())
 		work(holders, experts)
-		time.Sleep(l.w.rtt - l.w.rtt/2)
+		time.Sleep(l.w.rtt - l.w.rtt/2 + l.apart())
 		l.waiting += time.Since(began)
 	}
 	return l.fakeTrunk.Forward(ctx, s)
+}
+
+// apart keeps events of different lanes from coming at the same moment: which of
+// them goes first would be up to the order in which goroutines run. So the same
+// world always gives the same rate.
+func (l *worldLane) apart() time.Duration {
+	l.rounds++
+	x := uint64(l.number)<<32 + uint64(l.rounds)
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return time.Duration((x^x>>31)%20_000) * time.Nanosecond
 }
 
 func work(on chan struct{}, d time.Duration) {
@@ -75,7 +90,7 @@ func (w *world) rate(t *testing.T, n int) (rate float64, groups int) {
 			out[1+len(history)%30] = 1
 		}
 		e, err := New(Config{
-			NewLane: func() Forwarder { return &worldLane{fakeTrunk: f, w: w} }, Slots: f,
+			NewLane: func() Forwarder { return &worldLane{fakeTrunk: f, w: w, number: w.lanes.Add(1)} }, Slots: f,
 			Tokenizer: fakeTokenizer{}, Vocab: fakeVocab, Context: 400, MaxRunning: n, Away: w.away, Drafts: -1,
 		})
 		if err != nil {
@@ -90,6 +105,7 @@ func (w *world) rate(t *testing.T, n int) (rate float64, groups int) {
 		for i := range n {
 			wg.Go(func() {
 				k := 0
+				time.Sleep(time.Duration(i+1) * time.Microsecond) // they come in the same order always
 				for c, err := range e.Complete(ctx, prompt.Request{Text: fmt.Sprintf("%08d", i), MaxTokens: tokens}) {
 					if err != nil {
 						t.Error(err)
@@ -126,9 +142,10 @@ func (w *world) rate(t *testing.T, n int) (rate float64, groups int) {
 	return rate, groups
 }
 
-// TestAggregateRate: whatever the RTT, streams together are nearly as fast as
-// the work allows or as one token per stream and round trips allows, whichever
-// is less.
+// TestAggregateRate: whatever the RTT, streams together have 0.85 of the smaller
+// of the rate at 1 ms and one token per stream and round trips, or where a step's
+// own work, which comes on top of its round trips, leaves less than that, nearly
+// what the best grouping gives.
 func TestAggregateRate(t *testing.T) {
 	for _, kind := range []struct {
 		name  string
@@ -157,18 +174,11 @@ func TestAggregateRate(t *testing.T) {
 				if rtt == 30*time.Millisecond {
 					far[n] = got
 				}
-				could := min(near[n], float64(n)/w.away().Seconds())
-				t.Logf("%s, RTT %5v, %2d streams: %6.1f tokens/s, %.2f of what there could be, %d steps at once", kind.name, rtt, n, got, got/could, groups)
-				// The aim is 0.85 everywhere. Where both limits are about equal no
-				// grouping reaches it, and the order in which goroutines come to
-				// run moves single figures by some hundredths, in virtual time too:
-				// what is asserted lies below what is seen by that much.
-				least := 0.70
-				if rtt >= 30*time.Millisecond {
-					least = 0.80
-				}
-				if got < least*could {
-					t.Errorf("%s, RTT %v, %d streams: %.2f of what there could be, want %.2f", kind.name, rtt, n, got/could, least)
+				could, best := min(near[n], float64(n)/w.away().Seconds()), w.best(n)
+				t.Logf("%s, RTT %5v, %2d streams: %6.1f tokens/s, %.2f of what there could be, %.2f of the best grouping's, %d steps at once",
+					kind.name, rtt, n, got, got/could, got/best, groups)
+				if least := min(0.85*could, 0.88*best); got < least {
+					t.Errorf("%s, RTT %v, %d streams: %.1f tokens/s, want %.1f", kind.name, rtt, n, got, least)
 				}
 			}
 		}
@@ -176,4 +186,21 @@ func TestAggregateRate(t *testing.T) {
 			t.Errorf("%s: 8 streams at 30 ms are %.1f times as fast as one, want 6", kind.name, far[8]/far[1])
 		}
 	}
+}
+
+// best is what n streams could give if their steps never got into each other's
+// way: by token, the longer of all groups' work and one step from end to end, in
+// the best number of groups.
+func (w *world) best(n int) (rate float64) {
+	for g := 1; g <= n; g++ {
+		rows := time.Duration((n + g - 1) / g)
+		compute, experts := w.compute[0]+rows*w.compute[1], w.experts[0]+rows*w.experts[1]
+		busy := max(compute, experts)
+		if w.shared {
+			busy = compute + experts
+		}
+		took := max(time.Duration(g)*busy, compute+experts+w.away())
+		rate = max(rate, float64(n)/took.Seconds())
+	}
+	return rate
 }
