@@ -55,9 +55,42 @@ func drafts(ctx context.Context, o Options) (Metrics, error) {
 		defer small.Close()
 	}
 	tasks := draftTasks(o)
+	if err := answerAlone(ctx, m, all, pool, tasks, o); err != nil {
+		return nil, err
+	}
+	out := Metrics{"holders": draftHolders, "replicas": draftReplicas, "layers": float64(m.Layers()), "threads": float64(pool.Workers()), "new_tokens": float64(o.NewTokens)}
+	left := leaks()
+	measured := 0
+	for _, n := range simswarm.Networks() {
+		if o.RTT != "" && n.Name != o.RTT || o.RTT == "" && o.Quick && n.Name != "5ms" || o.virtual && n.Name != "0ms" && n.Name != "30ms" {
+			continue
+		}
+		measured++
+		if err := draftsOver(ctx, n, m, small, pool, tasks, out, o); err != nil {
+			return out, fmt.Errorf("RTT %s: %w", n.Name, err)
+		}
+	}
+	if !o.virtual && (o.RTT == draftLoopback || o.RTT == "" && !o.Quick) {
+		measured++
+		tasks := endpointTasks(tasks)
+		if err := answerAlone(ctx, m, all, pool, tasks, o); err != nil {
+			return out, err
+		}
+		if err := o.draftsBetweenNodes(ctx, m, pool.Workers(), tasks, out); err != nil {
+			return out, fmt.Errorf("loopback: %w", err)
+		}
+	}
+	if measured == 0 {
+		return out, fmt.Errorf("--rtt %.40q: drafts has 0ms, 0.25ms, 5ms, 30ms and loopback", o.RTT)
+	}
+	return out, checkLeaks(left, out)
+}
+
+// answerAlone has one machine answer the tasks, to compare with.
+func answerAlone(ctx context.Context, m *expert.Model, all *expert.Set, pool *ggml.Pool, tasks []draftTask, o Options) error {
 	local, err := startDrafting(m, all, pool, -1, nil)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	for i := range tasks {
 		t := &tasks[i]
@@ -65,20 +98,7 @@ func drafts(ctx context.Context, o Options) (Metrics, error) {
 			break
 		}
 	}
-	if err := errors.Join(err, local.close()); err != nil {
-		return nil, err
-	}
-	out := Metrics{"holders": draftHolders, "replicas": draftReplicas, "layers": float64(m.Layers()), "threads": float64(pool.Workers()), "new_tokens": float64(o.NewTokens)}
-	left := leaks()
-	for _, n := range simswarm.Networks() {
-		if o.Quick && n.Name != "5ms" || o.virtual && n.Name != "0ms" && n.Name != "30ms" {
-			continue
-		}
-		if err := draftsOver(ctx, n, m, small, pool, tasks, out, o); err != nil {
-			return out, fmt.Errorf("RTT %s: %w", n.Name, err)
-		}
-	}
-	return out, checkLeaks(left, out)
+	return errors.Join(err, local.close())
 }
 
 // openDraft opens the small model that drafts, if there is one.
@@ -130,7 +150,7 @@ func draftsOver(ctx context.Context, n simswarm.Network, m, small *expert.Model,
 }
 
 // draftKind measures the tasks of one kind.
-func draftKind(ctx context.Context, name, kind string, off, auto *drafting, m *expert.Model, tasks []draftTask, out Metrics, o Options) error {
+func draftKind(ctx context.Context, name, kind string, off, auto answerer, m *expert.Model, tasks []draftTask, out Metrics, o Options) error {
 	var ratios, without, with []float64
 	var sum prompt.Drafts
 	tokens := 0
@@ -143,8 +163,8 @@ func draftKind(ctx context.Context, name, kind string, off, auto *drafting, m *e
 			if t.kind != kind {
 				continue
 			}
-			rates := map[*drafting]float64{}
-			pair := []*drafting{off, auto}
+			rates := map[answerer]float64{}
+			pair := []answerer{off, auto}
 			if turn%2 == 1 {
 				slices.Reverse(pair)
 			}
@@ -182,6 +202,11 @@ func middle(x []float64) float64 {
 		return 0
 	}
 	return (x[(len(x)-1)/2] + x[len(x)/2]) / 2
+}
+
+// answerer answers prompts: an engine here, or a node.
+type answerer interface {
+	answer(ctx context.Context, r prompt.Request) (tokens []int32, run draftRun, err error)
 }
 
 // drafting is an engine over some experts.

@@ -1,6 +1,8 @@
 package bench
 
 import (
+	"slices"
+
 	"github.com/moeswarm/moeswarm/expert"
 	"github.com/moeswarm/moeswarm/gating/prompt"
 )
@@ -33,6 +35,16 @@ func draftTasks(o Options) (tasks []draftTask) {
 			break
 		}
 		tasks = append(tasks, draftTask{kind: "nothing", text: text, sampling: prompt.Sampling{Temperature: 3, Seed: o.Seed + uint64(i)}})
+	}
+	return tasks
+}
+
+// endpointTasks are the same as an endpoint over HTTP takes them: at a temperature
+// of 2 at most.
+func endpointTasks(tasks []draftTask) []draftTask {
+	tasks = slices.Clone(tasks)
+	for i := range tasks {
+		tasks[i].sampling.Temperature = min(tasks[i].sampling.Temperature, 2)
 	}
 	return tasks
 }

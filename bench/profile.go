@@ -90,7 +90,7 @@ func (o Options) profileLocal(ctx context.Context, m *expert.Model, pool *ggml.P
 // profileNodes decodes through a swarm in this process, from its first token
 // on.
 func (o Options) profileNodes(ctx context.Context, m *expert.Model, threads int) (_ split, err error) {
-	nodes, stop, err := o.nodesHere(ctx, m, threads)
+	nodes, stop, err := o.nodesHere(ctx, m, threads, nil)
 	defer func() { err = errors.Join(err, stop()) }()
 	if err != nil {
 		return split{}, err
@@ -124,8 +124,9 @@ func (o Options) profileNodes(ctx context.Context, m *expert.Model, threads int)
 }
 
 // nodesHere starts the nodes of a swarm and waits until the first, which
-// gates, can reach every expert. stop ends them all; it is never nil.
-func (o Options) nodesHere(ctx context.Context, m *expert.Model, threads int) (nodes []*node.Node, stop func() error, err error) {
+// gates, can reach every expert. tune, if not nil, changes what each is made of.
+// stop ends them all; it is never nil.
+func (o Options) nodesHere(ctx context.Context, m *expert.Model, threads int, tune func(i int, cfg *node.Config)) (nodes []*node.Node, stop func() error, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	var running sync.WaitGroup
 	errs := make([]error, o.Nodes)
@@ -142,6 +143,9 @@ func (o Options) nodesHere(ctx context.Context, m *expert.Model, threads int) (n
 		}
 		if i == 0 {
 			cfg.HTTP = "127.0.0.1:0"
+		}
+		if tune != nil {
+			tune(i, &cfg)
 		}
 		n, err := node.New(cfg)
 		if err != nil {

@@ -53,7 +53,7 @@ type Options struct {
 	Threads   int // per process; default: all processors
 	Prompt    int // tokens of prompt; default 128
 	NewTokens int // tokens of answer; default 64
-	Streams   int // prompts answered at the same time in local and loopback; default 1
+	Streams   int // prompts answered at the same time; default 1, in streams 1 to 64
 	Seed      uint64
 	// Draft is a small model that drafts in the drafts scenario: a GGUF file or
 	// "demo"; empty: none.
@@ -64,6 +64,10 @@ type Options struct {
 	Years   int    // that an economy is simulated; default 5
 	SVG     string // directory for plots; empty: none
 
+	// RTT leaves one of the round trips of drafts and streams, by its name in their
+	// output, such as "30ms" or "loopback"; empty: all.
+	RTT string
+
 	// Fabric is what carries a network scenario that has a choice: "memory",
 	// the default, or "processes".
 	Fabric string
@@ -72,6 +76,8 @@ type Options struct {
 	// virtual is set in a synctest bubble: time is the bubble's, computing
 	// takes none of it, so the work of holders is modelled.
 	virtual bool
+	// counts are the numbers of streams of streams; nil: all that it has.
+	counts []int
 
 	Exec     string                                  // the moeswarm binary, for scenarios with processes
 	Progress func(format string, args ...any)        // a line for people; nil: nobody reads

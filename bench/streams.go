@@ -40,26 +40,48 @@ func streamsDefaults(o *Options) {
 	}
 	o.Prompt = orDefault(o.Prompt, 8)
 	o.NewTokens = orDefault(o.NewTokens, quickly(o, 12, 48))
+	if o.Streams > 0 {
+		o.counts = []int{o.Streams}
+	}
 }
 
-func (o Options) streamGrid() (rtts []time.Duration, streams []int) {
+// streamGrid says what is measured. The first RTT is what the others are compared
+// with.
+func (o Options) streamGrid() (rtts []time.Duration, streams []int, err error) {
+	rtts, streams = []time.Duration{1 * time.Millisecond, 10 * time.Millisecond, 30 * time.Millisecond, 100 * time.Millisecond}, []int{1, 4, 8, 16, 64}
 	if o.Quick {
-		return []time.Duration{1 * time.Millisecond, 10 * time.Millisecond}, []int{1, 8}
+		rtts, streams = rtts[:2], []int{1, 8}
 	}
-	return []time.Duration{1 * time.Millisecond, 10 * time.Millisecond, 30 * time.Millisecond, 100 * time.Millisecond}, []int{1, 4, 8, 16, 64}
+	if o.counts != nil {
+		streams = o.counts
+	}
+	if o.RTT == "" {
+		return rtts, streams, nil
+	}
+	only, err := time.ParseDuration(o.RTT)
+	if err != nil || only < time.Millisecond {
+		return nil, nil, fmt.Errorf("--rtt %.40q: want 1ms or more", o.RTT)
+	}
+	if rtts = rtts[:1]; only > rtts[0] {
+		rtts = append(rtts, only)
+	}
+	return rtts, streams, nil
 }
 
 // streams times many answers at once at one gating node, over networks of
 // growing RTT: the whole engine, the trunk and the holders really compute, all
 // on this machine's processors.
 func streams(ctx context.Context, o Options) (Metrics, error) {
+	rtts, counts, err := o.streamGrid()
+	if err != nil {
+		return nil, err
+	}
 	m, err := o.open(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer m.Close()
 	pool := ggml.NewPool(o.Threads)
-	rtts, counts := o.streamGrid()
 	most := slices.Max(counts)
 	b := streamBed{o: o, m: m, pool: pool}
 	if err := b.prompts(ctx, most); err != nil {
@@ -101,10 +123,13 @@ func streamTargets(o Options, out Metrics, rates map[time.Duration]map[int]float
 		}
 	}
 	out["least_share_of_target"] = least
-	if far := rates[30*time.Millisecond]; far != nil {
-		out["streams_64_at_30ms_share_of_target"] = far[64] / rates[time.Millisecond][64] / streamsFar
+	far, near := rates[30*time.Millisecond], rates[rtts[0]]
+	if far[64] > 0 {
+		out["streams_64_at_30ms_share_of_target"] = far[64] / near[64] / streamsFar
+		o.Progress("64 streams at 30 ms: %.2f of 1 ms, target %.2f", far[64]/near[64], streamsFar)
+	}
+	if far[1] > 0 && far[8] > 0 {
 		out["streams_8_over_1_at_30ms_share_of_target"] = far[8] / far[1] / streamsGain
-		o.Progress("64 streams at 30 ms: %.2f of 1 ms, target %.2f", far[64]/rates[time.Millisecond][64], streamsFar)
 		o.Progress("8 streams at 30 ms: %.1f times one, target %d", far[8]/far[1], streamsGain)
 	}
 }

@@ -34,6 +34,8 @@ func (p program) bench(ctx context.Context, args []string) error {
   moeswarm bench local --synthetic qwen3-30b-a3b --layers 4 --threads 2 --json
   moeswarm bench loopback --nodes 4
   moeswarm bench loopback --nodes 4 --streams 8
+  moeswarm bench streams --streams 64 --rtt 30ms
+  moeswarm bench drafts --rtt loopback
   moeswarm bench wan --layers 8
   moeswarm bench failures --json
   moeswarm bench liar --fabric processes
@@ -49,7 +51,8 @@ func (p program) bench(ctx context.Context, args []string) error {
 	fs.IntVar(&o.Threads, "threads", 0, "`processors` per process (default: all; in loopback, all shared out)")
 	fs.IntVar(&o.Prompt, "prompt", 0, "`tokens` of prompt (default: 128, in network scenarios 8)")
 	fs.IntVar(&o.NewTokens, "tokens", 0, "`tokens` of answer (default: 64); in stale-map calls, in slow-replica rounds, in failures seconds of each configuration")
-	fs.IntVar(&o.Streams, "streams", 1, "in local and loopback, `prompts` answered at the same time")
+	fs.IntVar(&o.Streams, "streams", 0, "`prompts` answered at the same time, in local, loopback and streams (default: 1, in streams 1, 4, 8, 16 and 64 in turn)")
+	fs.StringVar(&o.RTT, "rtt", "", "in drafts and streams, measure this `round trip` alone (streams: beside 1ms), such as 30ms; in drafts also loopback (default: all)")
 	fs.Uint64Var(&o.Seed, "seed", 1, "`seed` of prompts and synthetic weights")
 	fs.StringVar(&o.Draft, "draft", "", "small model that drafts in drafts: GGUF `file` or \"demo\" (default: drafts are looked up)")
 	fs.StringVar(&o.Fabric, "fabric", "", "what carries wan, failures and liar: `memory`, or processes, which are real nodes behind relays that delay (default: memory)")
