@@ -211,7 +211,7 @@ func (b *streamBed) answers(ctx context.Context, a *asker, rtt time.Duration, n 
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan error, 1)
 	go func() { done <- e.Run(ctx) }()
-	tokens := b.tokens(rtt)
+	tokens := b.tokens(rtt, n)
 	times := make([][]time.Time, n)
 	errs := make([]error, n)
 	var wg sync.WaitGroup
@@ -228,12 +228,11 @@ func (b *streamBed) answers(ctx context.Context, a *asker, rtt time.Duration, n 
 	return streamRun{rate: rate, lanes: float64(stats.Decoded+stats.Prefilled) / float64(stats.Steps)}, err
 }
 
-// tokens is how many tokens the answers have: enough to time, without taking
-// forever where the network is slow.
-func (b *streamBed) tokens(rtt time.Duration) int {
+// tokens is how many tokens the answers have: enough to time, also after the last
+// of n prompts has been read, without taking forever where the network is slow.
+func (b *streamBed) tokens(rtt time.Duration, n int) int {
 	round := rtt * time.Duration(len(b.m.Shape().SparseLayers))
-	const least = 16
-	return min(b.o.NewTokens, max(least, int(streamsTime/max(round, 1))))
+	return min(b.o.NewTokens, max(16+n/2, int(streamsTime/max(round, 1))))
 }
 
 // stream receives an answer, and compares it with the local one.
