@@ -45,3 +45,23 @@ func (b *byteSize) Set(s string) error {
 	}
 	return fmt.Errorf("want a number of bytes such as 2GiB, 500MB or 1000000")
 }
+
+// hotSize is a byteSize or "auto".
+type hotSize struct {
+	byteSize
+	auto bool
+}
+
+func (h *hotSize) String() string {
+	if h.auto {
+		return "auto"
+	}
+	return h.byteSize.String()
+}
+
+func (h *hotSize) Set(s string) error {
+	if h.auto = strings.EqualFold(strings.TrimSpace(s), "auto"); h.auto {
+		return nil
+	}
+	return h.byteSize.Set(s)
+}

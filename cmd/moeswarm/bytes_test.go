@@ -19,6 +19,19 @@ func TestByteSize(t *testing.T) {
 	}
 }
 
+func TestHotSize(t *testing.T) {
+	for s, want := range map[string]hotSize{"auto": {auto: true}, " Auto": {auto: true}, "0": {}, "1GiB": {byteSize: 1 << 30}} {
+		h := hotSize{byteSize: 0}
+		if err := h.Set(s); err != nil || h != want {
+			t.Errorf("%q: %+v, %v", s, h, err)
+		}
+	}
+	var h hotSize
+	if err := h.Set("automatic"); err == nil {
+		t.Error("automatic was accepted")
+	}
+}
+
 func FuzzByteSize(f *testing.F) {
 	f.Add("2GiB")
 	f.Fuzz(func(t *testing.T, s string) {

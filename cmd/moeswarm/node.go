@@ -40,7 +40,7 @@ type nodeFlags struct {
 	models       list
 	ticket       string
 	disk         byteSize
-	hotMemory    byteSize
+	hotMemory    hotSize
 	maxUpload    byteSize
 	maxDownload  byteSize
 	experts      string
@@ -96,7 +96,7 @@ func (p program) node(ctx context.Context, args []string) error {
 	fs.Var(&f.models, "model", "GGUF `file`, name of an imported model, \"demo\", or the id of a model, whose parts then come from peers; may be repeated")
 	fs.StringVar(&f.ticket, "ticket", "", "`string` that \"moeswarm invite\" printed: whom to join, and the model; --join takes it, too")
 	fs.Var(&f.disk, "disk", "`size` that parts of models from peers may take on disk, such as 20GiB; what most others hold goes first (default: no bound)")
-	fs.Var(&f.hotMemory, "hot-memory", "`size` of the most used experts that a gating node keeps for its own answers, per model, such as 1GiB; layers whose experts are all here cost no round (default 0: the memory is yours)")
+	fs.Var(&f.hotMemory, "hot-memory", "`size` of the most used experts that a gating node keeps for its own answers, per model, such as 1GiB; layers whose experts are all here cost no round; auto: an eighth of the machine's memory, if that has room for half of the experts (default 0: what is kept here is also computed here)")
 	fs.Var(&f.maxUpload, "max-upload", "`bytes` a second that parts of models may take going out to peers, such as 2MB (default: no bound)")
 	fs.Var(&f.maxDownload, "max-download", "`bytes` a second that parts of models may take coming in (default: no bound)")
 	fs.StringVar(&f.experts, "experts", "all", "experts to hold of each model: all, none, auto (the node chooses what the swarm needs most, within --memory), or `spec` LAYERS:EXPERTS with ranges and *, several separated by ';', such as '*:0-3' or '0,2:*;1:4-7'")
@@ -169,7 +169,9 @@ func (p program) runNode(ctx context.Context, f nodeFlags) error {
 	if err != nil {
 		return err
 	}
-	cfg.HotMemory = int64(f.hotMemory)
+	if cfg.HotMemory = int64(f.hotMemory.byteSize); f.hotMemory.auto {
+		cfg.HotMemory = node.HotAuto
+	}
 	cfg.MaxUpload, cfg.MaxDownload = int64(f.maxUpload), int64(f.maxDownload)
 	for _, name := range f.models {
 		m, err := p.openFor(ctx, cfg, store, name)

@@ -174,6 +174,38 @@ func TestPartsOutliveTheSeeder(t *testing.T) {
 	again.answers(t, prompts[2], 16)
 }
 
+// TestHotExpertsComeHome: a gating node without experts fetches those that it uses
+// most and computes them itself, to the same tokens; started again it knows them
+// before anybody has asked anything.
+func TestHotExpertsComeHome(t *testing.T) {
+	seed := started(t, t.TempDir(), "--model", "demo")
+	dir := t.TempDir()
+	args := []string{"--ticket", invitation(t, seed), "--gate", "--experts", "none", "--hot-memory", "4MB"}
+	gate := started(t, dir, args...)
+	gate.await(t, "the trunk", func(v node.View) bool { return complete64(v) && v.Models[0].GatedHere })
+	gate.answers(t, prompts[0], 32)
+	hot := func(v node.View) bool { return complete64(v) && v.Models[0].Hot != nil && v.Models[0].Hot.Count > 0 }
+	gate.await(t, "hot experts", hot)
+	v := gate.view(t)
+	if h := v.Models[0].Hot; h.Bytes > h.Budget || h.Budget != 4e6 || v.Models[0].HeldHere != "" && v.Models[0].HeldHere != "none" {
+		t.Errorf("%+v, offered %q", h, v.Models[0].HeldHere)
+	}
+	gate.answers(t, prompts[0], 32)
+	if now := gate.view(t).Routing; now.LocalCalls == v.Routing.LocalCalls {
+		t.Error("nothing was computed at home")
+	}
+	gate.stdin.Close()
+	if err := gate.cmd.Wait(); err != nil {
+		t.Fatalf("%v\n%s", err, gate.err)
+	}
+	again := started(t, dir, args...)
+	again.await(t, "hot experts, before any prompt", hot)
+	if r := again.view(t).Routing; r.RemoteCalls+r.LocalCalls > 0 {
+		t.Errorf("%d calls before anybody asked", r.RemoteCalls+r.LocalCalls)
+	}
+	again.answers(t, prompts[2], 16)
+}
+
 // TestKilledFetch kills a node that fetches twenty times, at random moments.
 // What its peers sent is the content once and a window a source for each kill;
 // in the end the node serves every expert, and what it serves is right.

@@ -13,6 +13,9 @@ import (
 	"github.com/moeswarm/moeswarm/swarm"
 )
 
+// HotAuto lets the machine's memory say how much of it hot experts may take.
+const HotAuto = -1
+
 // Config of a [Node].
 type Config struct {
 	Version string
@@ -90,7 +93,8 @@ type Config struct {
 	// in parts.
 	Content *content.Store
 	// HotMemory is how many bytes of experts that a gated model uses most are
-	// kept here for the node's own answers, per model; 0: none.
+	// kept here for the node's own answers, per model; 0: none; HotAuto: as many
+	// as the machine has room for.
 	HotMemory int64
 	// MaxUpload and MaxDownload bound what goes out and comes in of parts of
 	// models, in bytes a second; 0: no bound.

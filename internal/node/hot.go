@@ -5,13 +5,16 @@ import (
 	"sync"
 	"time"
 
+	"github.com/pbnjay/memory"
+
 	"github.com/moeswarm/moeswarm/expert"
 	"github.com/moeswarm/moeswarm/gating/hot"
 )
 
 const (
-	// hotEvery is how often the choice of hot experts is looked at again: a
-	// change costs a fetch, and a few seconds of an answer say little.
+	// hotEvery is how often the choice of hot experts is looked at again, and
+	// sooner at first: a change costs a fetch, and a few seconds of an answer say
+	// little.
 	hotEvery = 10 * time.Second
 	// hotKick is the least pause before it is looked at because many rows wait.
 	hotKick = time.Second
@@ -35,11 +38,32 @@ type hotExperts struct {
 
 // newHot makes the keeper of a gated model's hot experts, nil without a budget.
 func (n *Node) newHot(m Model) *hotExperts {
-	if !m.mayGate() || n.cfg.HotMemory <= 0 || m.Auto && m.Model.Whole() { // then the placer has the whole set
+	if !m.mayGate() || m.Auto && m.Model.Whole() { // then the placer has the whole set
 		return nil
 	}
-	return &hotExperts{node: n, model: m, set: n.sets[m.Model.ID()], parts: n.parts[m.Model.ID()], budget: n.cfg.HotMemory,
+	budget := n.cfg.HotMemory
+	if budget == HotAuto {
+		budget = hotBudget(int64(memory.TotalMemory()), m.Model.Manifest())
+	}
+	if budget <= 0 {
+		return nil
+	}
+	return &hotExperts{node: n, model: m, set: n.sets[m.Model.ID()], parts: n.parts[m.Model.ID()], budget: budget,
 		counts: hot.NewCounts(), kicked: make(chan struct{}, 1), kept: make(map[expert.Slot]bool)}
+}
+
+// hotBudget is an eighth of the machine's memory, where that has room for half of
+// a model's experts: with less, hardly a layer has all at home that it chooses, and
+// fetching them would take the holders' lines for nothing.
+func hotBudget(total int64, m *expert.Manifest) int64 {
+	var experts int64
+	for _, p := range m.Experts {
+		experts += p.Size
+	}
+	if budget := total / 8; budget >= experts/2 {
+		return min(budget, experts)
+	}
+	return 0
 }
 
 // over counts what an engine asks of an applier; a nil keeper counts nothing.
@@ -71,8 +95,12 @@ func (h *hotExperts) waiting(calls []expert.Call, rowBytes int64) {
 
 // run looks at the choice again and again until ctx ends.
 func (h *hotExperts) run(ctx context.Context) error {
-	for {
-		t := time.NewTimer(hotEvery)
+	pause := hotKick
+	if h.counts.Known() { // from before the node was started
+		h.choose()
+	}
+	for ; ; pause = min(2*pause, hotEvery) {
+		t := time.NewTimer(pause)
 		select {
 		case <-ctx.Done():
 			t.Stop()

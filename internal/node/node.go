@@ -98,13 +98,15 @@ func New(cfg Config) (*Node, error) {
 		return nil, err
 	}
 	n.keeper.apply(owner.Active) // the bound of MaxCPU holds from the start
-	if err := n.loadReputations(); err != nil {
-		return nil, err
-	}
 	for _, m := range cfg.Models {
 		if h := n.newHot(m); h != nil {
 			n.hots[m.Model.ID()] = h
 		}
+	}
+	if err := n.loadReputations(); err != nil {
+		return nil, err
+	}
+	for _, m := range cfg.Models {
 		if !m.Gate || !m.Model.Whole() {
 			continue
 		}

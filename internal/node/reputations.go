@@ -30,7 +30,8 @@ type keptFile struct {
 	save func(io.Writer) error
 }
 
-// keptFiles lists what the node remembers of its peers.
+// keptFiles lists what the node remembers of its peers, and of what its models
+// use most.
 func (n *Node) keptFiles() []keptFile {
 	if n.cfg.Reputations == "" {
 		return nil
@@ -38,6 +39,9 @@ func (n *Node) keptFiles() []keptFile {
 	files := []keptFile{{n.cfg.Reputations, n.router.LoadReputations, n.router.SaveReputations}}
 	if n.audit != nil {
 		files = append(files, keptFile{n.beside("standings.json"), n.audit.LoadStandings, n.audit.SaveStandings})
+	}
+	for id, h := range n.hots {
+		files = append(files, keptFile{n.beside("hot-" + id.Short() + ".json"), h.counts.Load, h.counts.Save})
 	}
 	return files
 }
@@ -60,7 +64,7 @@ func (n *Node) loadReputations() error {
 		if rerr := os.Rename(f.path, aside); rerr != nil {
 			return fmt.Errorf("%s cannot be read (%w) nor moved aside (%v); move it away to start without it", f.path, err, rerr)
 		}
-		n.cfg.Log.Error("a file about peers cannot be read; it is kept aside, and what it said is learned again", "file", f.path, "kept", aside, "err", err)
+		n.cfg.Log.Error("a file of what was seen before cannot be read; it is kept aside, and what it said is learned again", "file", f.path, "kept", aside, "err", err)
 	}
 	if n.cfg.Reputations == "" {
 		return nil
@@ -137,7 +141,7 @@ func (n *Node) keepReputations(ctx context.Context) error {
 		}
 		for _, f := range n.keptFiles() {
 			if err := replaceFile(f.path, f.save); err != nil {
-				n.cfg.Log.Warn("what is known of the peers is not kept", "file", f.path, "err", err)
+				n.cfg.Log.Warn("what was seen is not kept", "file", f.path, "err", err)
 			}
 		}
 		if ctx.Err() != nil {
