@@ -42,7 +42,7 @@ func checkShape(layers []int) error {
 func announcementOf(o Offer, ends time.Time, waiting uint32) wire.Announcement {
 	a := wire.Announcement{
 		Model: o.Model, Name: o.Name, Gates: o.Gates, MayGate: o.MayGate, WillGate: o.WillGate,
-		Waiting: waiting, Expires: ends,
+		Waiting: waiting, Expires: ends, Price: o.Price,
 		Layers: len(o.Layers), Experts: slices.Max(o.Layers),
 	}
 	a.Dense, a.Skip = sparsity(o.Layers)
@@ -95,7 +95,7 @@ func brief(a wire.Announcement) wire.Announcement {
 // farewell takes an announcement back.
 func farewell(a wire.Announcement) wire.Announcement {
 	a = brief(a)
-	a.Gates, a.Leaving, a.Paused, a.Waiting, a.Memory = false, true, false, 0, 0
+	a.Gates, a.Leaving, a.Paused, a.Waiting, a.Memory, a.Price = false, true, false, 0, 0, 0
 	a.MayGate, a.WillGate = false, false
 	return a
 }
@@ -122,7 +122,7 @@ func noticeOf(a wire.Announcement) notice {
 		model: a.Model, name: a.Name, gates: a.Gates, leaving: a.Leaving,
 		shape: shape{a.Layers, a.Experts, a.Dense, a.Skip}, waiting: int(a.Waiting),
 		seq: a.Expires.UnixMilli(), paused: a.Paused, memory: int64(a.Memory) * wire.MemoryUnit, demand: a.Demand,
-		mayGate: a.MayGate, willGate: a.WillGate,
+		mayGate: a.MayGate, willGate: a.WillGate, price: a.Price,
 	}
 	if a.Layers == 0 {
 		return n

@@ -15,6 +15,7 @@ import (
 
 	"github.com/moeswarm/moeswarm/expert"
 	"github.com/moeswarm/moeswarm/gating/prompt"
+	"github.com/moeswarm/moeswarm/routing"
 )
 
 // Config says what a node is. The zero value of every field is usable.
@@ -43,6 +44,8 @@ type Config struct {
 
 	// Serve answers expert calls; nil: the node holds no experts.
 	Serve expert.Applier
+	// Debts is the account of what peers owe for calls; nil: nothing.
+	Debts Debts
 	// Threads is how many frames of calls are worked on at once; 0: one for
 	// each processor.
 	Threads int
@@ -53,6 +56,12 @@ type Config struct {
 	HalfAnswers bool
 	// Completer answers prompts; nil: the node does not gate.
 	Completer prompt.Completer
+	// Toll decides which peers' prompts Completer answers, and what for; nil:
+	// everybody's, for nothing.
+	Toll Toll
+	// Pay gives the payer of an answer that a peer is asked for; nil, or a nil
+	// Payer: nothing is paid.
+	Pay func(to routing.Peer, r prompt.Request) (Payer, error)
 	// Shelf is what this node sends of models to peers that ask; nil: nothing.
 	Shelf Shelf
 	// MaxUpload bounds what goes out from the Shelf, in bytes a second; 0: no
@@ -91,6 +100,8 @@ type Offer struct {
 	// Memory is what the node gives to experts that it chooses itself, in
 	// bytes; 0: it does not choose. Peers reckon with it.
 	Memory int64
+	// Price of a token in nneuro that this node takes for gating; 0: none.
+	Price uint64
 	// Wanted names experts that are about to change hands: one not held is
 	// being fetched, one that is held should be taken over by others. Peers
 	// believe it for as long as an announcement lasts.
@@ -120,6 +131,9 @@ type settings struct {
 	coder      RowCoder
 	half       bool
 	completer  prompt.Completer
+	toll       Toll
+	debts      Debts
+	pay        func(to routing.Peer, r prompt.Request) (Payer, error)
 	shelf      Shelf
 	maxUpload  int64
 	offers     *offered
@@ -129,7 +143,7 @@ type settings struct {
 // validate checks c and fills in defaults. It leaves c alone.
 func (c Config) validate() (settings, error) {
 	s := settings{mdns: c.MDNS, reach: c.Reach, serve: c.Serve, threads: c.Threads, coder: c.Coder, half: c.HalfAnswers,
-		completer: c.Completer, shelf: c.Shelf, maxUpload: max(0, c.MaxUpload), linger: c.Linger, log: c.Log}
+		completer: c.Completer, toll: c.Toll, debts: c.Debts, pay: c.Pay, shelf: c.Shelf, maxUpload: max(0, c.MaxUpload), linger: c.Linger, log: c.Log}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}

@@ -92,3 +92,14 @@ func (n *Node) hear(l *live, topic string) {
 		n.log.Warn("announcements cannot be heard", "err", err)
 	}
 }
+
+// Price is what a peer announced that it takes for a token of a model, in
+// nneuro; 0: nothing, or nothing is known.
+func (n *Node) Price(p routing.Peer, model expert.ModelID) (price uint64) {
+	n.dir.read(func(t *holdings) {
+		if m := t.models[model]; m != nil && m.peers[p] != nil {
+			price = m.peers[p].price
+		}
+	})
+	return price
+}

@@ -64,6 +64,7 @@ type claim struct {
 	waiting  int  // frames waiting at the peer when it spoke
 	paused   bool // it computes nothing for now, so it is not named as holder and gate
 	memory   int64
+	price    uint64 // of a token, in nneuro
 	mayGate  bool   // it gates if the swarm has too few that do
 	willGate bool   // it is about to
 	wanted   []slot // ascending
@@ -101,6 +102,7 @@ type notice struct {
 	seq               int64
 	paused            bool
 	memory            int64
+	price             uint64
 	mayGate, willGate bool
 	wanted            []slot
 	demand            []byte
@@ -151,7 +153,7 @@ func (t *holdings) announce(p routing.Peer, n notice, now time.Time) (changed bo
 	changed = !c.said || c.paused != n.paused || c.willGate != n.willGate || c.left != n.leaving || c.gates != n.gates || c.name != n.name || !e.usable && !n.leaving
 	c.said, c.left, c.seq = true, n.leaving, n.seq
 	t.setPaused(p, m, c, n.paused)
-	c.memory, c.mayGate, c.willGate = n.memory, n.mayGate, n.willGate
+	c.memory, c.price, c.mayGate, c.willGate = n.memory, n.price, n.mayGate, n.willGate
 	c.name, c.gates, c.waiting, c.ends = n.name, n.gates && !n.leaving, n.waiting, now.Add(announceTTL)
 	if !e.usable && !n.leaving {
 		t.setUsable(p, true)

@@ -76,7 +76,7 @@ func startPromptPair(t testing.TB, transport string, cfg promptServerConfig) *pr
 	p.server = newPromptServer(p.gating, cfg)
 	p.stop = startRun(t, p.server.run)
 	awaitHandler(t, p.gating, string(promptProtocol))
-	p.remote = newRemote(p.entry, routingPeer(p.gating.ID()), cfg.Times)
+	p.remote = newRemote(p.entry, routingPeer(p.gating.ID()), cfg.Times, nil)
 	return p
 }
 
@@ -352,7 +352,7 @@ func TestHostileGatingNodes(t *testing.T) {
 				_, _ = s.Write(row.bytes)
 				_ = s.Close()
 			})
-			got, err := collect(testContext(t), newRemote(entry, routingPeer(gating.ID()), promptTimes{}), someRequest)
+			got, err := collect(testContext(t), newRemote(entry, routingPeer(gating.ID()), promptTimes{}, nil), someRequest)
 			if !errors.Is(err, prompt.ErrLost) || len(got) != row.want {
 				t.Errorf("%d chunks, %v, want %d and ErrLost", len(got), err, row.want)
 			}
@@ -382,7 +382,7 @@ func TestKeepAlivesHoldAnAnswer(t *testing.T) {
 	dead := testHost(t, "quic")
 	acquaint(p.entry, dead)
 	dead.SetStreamHandler(promptProtocol, func(network.Stream) {})
-	if _, err := collect(testContext(t), newRemote(p.entry, routingPeer(dead.ID()), times), someRequest); !errors.Is(err, prompt.ErrLost) {
+	if _, err := collect(testContext(t), newRemote(p.entry, routingPeer(dead.ID()), times, nil), someRequest); !errors.Is(err, prompt.ErrLost) {
 		t.Errorf("%v, want ErrLost", err)
 	}
 }
@@ -390,7 +390,7 @@ func TestKeepAlivesHoldAnAnswer(t *testing.T) {
 func TestPromptUnreachable(t *testing.T) {
 	entry, stranger := testHost(t, "tcp"), testHost(t, "tcp")
 	for _, to := range []routing.Peer{"nonsense", routingPeer(stranger.ID()), routingPeer(entry.ID())} {
-		if _, err := collect(testContext(t), newRemote(entry, to, promptTimes{}), someRequest); !errors.Is(err, prompt.ErrLost) {
+		if _, err := collect(testContext(t), newRemote(entry, to, promptTimes{}, nil), someRequest); !errors.Is(err, prompt.ErrLost) {
 			t.Errorf("%q: %v, want ErrLost", to, err)
 		}
 	}

@@ -17,7 +17,9 @@ import (
 type answer struct {
 	stream network.Stream
 	times  promptTimes
-	tokens int // given so far
+	toll   Toll // nil: nothing is paid
+	tab    Tab  // nil: there is none
+	tokens int  // given so far
 
 	listening sync.WaitGroup // until the asker has closed its side
 
@@ -30,8 +32,8 @@ type answer struct {
 	}
 }
 
-func newAnswer(s network.Stream, times promptTimes) *answer {
-	return &answer{stream: s, times: times}
+func newAnswer(s network.Stream, times promptTimes, toll Toll) *answer {
+	return &answer{stream: s, times: times, toll: toll}
 }
 
 // run reads the prompt, has it completed and sends what comes. It returns
@@ -46,9 +48,14 @@ func (a *answer) run(work context.Context, c prompt.Completer) error {
 	})
 	r := wire.NewReader(a.stream)
 	req, err := a.readPrompt(r)
+	var tab Tab = free{}
+	if err == nil && a.toll != nil {
+		tab, err = a.toll.Open(routingPeer(a.stream.Conn().RemotePeer()), req)
+	}
 	if err == nil {
-		a.listening.Go(func() { cancel(a.listen(r)) })
-		err = a.complete(ctx, c, req)
+		a.tab = tab
+		a.listening.Go(func() { cancel(a.listen(r, tab)) })
+		err = a.complete(ctx, c, req, tab)
 	}
 	if cause := context.Cause(ctx); err != nil && cause != nil {
 		err = cause
@@ -65,6 +72,9 @@ func (a *answer) run(work context.Context, c prompt.Completer) error {
 // not read, when a node stops.
 func (a *answer) farewell() {
 	a.listening.Wait()
+	if a.tab != nil {
+		a.tab.Close() // with what was paid at the end
+	}
 	_ = a.stream.Close()
 }
 
@@ -89,12 +99,18 @@ func (a *answer) readPrompt(r *wire.Reader) (prompt.Request, error) {
 }
 
 // complete sends the chunks of c's answer.
-func (a *answer) complete(ctx context.Context, c prompt.Completer, req prompt.Request) error {
+func (a *answer) complete(ctx context.Context, c prompt.Completer, req prompt.Request, tab Tab) error {
+	if err := tab.Cover(ctx, prompt.Chunk{}); err != nil {
+		return err
+	}
 	for chunk, err := range c.Complete(ctx, req) {
 		if err != nil {
 			return err
 		}
-		if err := a.send(chunk); err != nil {
+		if err := tab.Cover(ctx, chunk); err != nil {
+			return err
+		}
+		if err := a.send(chunk, tab); err != nil {
 			return err
 		}
 		if chunk.HasToken {
@@ -107,9 +123,9 @@ func (a *answer) complete(ctx context.Context, c prompt.Completer, req prompt.Re
 	return errors.New("the answer broke off without a reason")
 }
 
-// listen reads the asker's keep-alives, and returns when they fail to come or
-// the asker closes the stream.
-func (a *answer) listen(r *wire.Reader) error {
+// listen reads the asker's keep-alives and payments, and returns when they fail
+// to come or the asker closes the stream.
+func (a *answer) listen(r *wire.Reader, tab Tab) error {
 	for {
 		a.mu.Lock()
 		deadline := a.mu.until
@@ -121,6 +137,16 @@ func (a *answer) listen(r *wire.Reader) error {
 		h, err := r.Next()
 		if err != nil {
 			return fmt.Errorf("%w: %w", errAskerGone, err)
+		}
+		if h.Kind == wire.KindPayment {
+			body, err := r.Body(nil)
+			if err != nil {
+				return fmt.Errorf("%w: %w", errAskerGone, err)
+			}
+			if err := tab.Pay(body); err != nil {
+				return err
+			}
+			continue
 		}
 		if h.Kind != wire.KindKeepAlive {
 			return fmt.Errorf("%w: it sent a %v", errAskerGone, h.Kind)
@@ -147,12 +173,16 @@ func (a *answer) beat(ctx context.Context) {
 	}
 }
 
-func (a *answer) send(c prompt.Chunk) error {
+func (a *answer) send(c prompt.Chunk, tab Tab) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	b, err := wire.AppendChunk(a.mu.b[:0], c)
 	if err != nil {
 		return err
+	}
+	if seal := tab.Seal(c); seal != nil {
+		// Before a last chunk, after which nobody reads on.
+		b = append(wire.AppendSigned(nil, wire.KindSeal, seal), b...)
 	}
 	a.mu.wrote = true
 	return a.writeLocked(b)

@@ -22,10 +22,12 @@ type remote struct {
 	host  host.Host
 	to    routing.Peer
 	times promptTimes
+	// pay gives the payer of an answer; nil: nothing is paid.
+	pay func(to routing.Peer, r prompt.Request) (Payer, error)
 }
 
-func newRemote(h host.Host, to routing.Peer, times promptTimes) *remote {
-	return &remote{host: h, to: to, times: times.withDefaults()}
+func newRemote(h host.Host, to routing.Peer, times promptTimes, pay func(routing.Peer, prompt.Request) (Payer, error)) *remote {
+	return &remote{host: h, to: to, times: times.withDefaults(), pay: pay}
 }
 
 // Complete implements [prompt.Completer]. Its goroutines end with the range
@@ -37,26 +39,56 @@ func (r *remote) Complete(ctx context.Context, req prompt.Request) iter.Seq2[pro
 			yield(prompt.Chunk{}, err)
 			return
 		}
+		pays, frame, err := r.payment(ctx, req, frame)
+		if err != nil {
+			yield(prompt.Chunk{}, r.blame(ctx, err))
+			return
+		}
+		defer pays.close()
 		s, err := r.open(ctx)
 		if err != nil {
 			yield(prompt.Chunk{}, r.blame(ctx, err))
 			return
 		}
-		stopped := make(chan struct{})
+		work, cancel := context.WithCancel(ctx)
 		var writer sync.WaitGroup
-		writer.Go(func() { r.write(s, frame, stopped) })
+		writer.Go(func() { r.write(work, s, frame, pays) })
 		stop := context.AfterFunc(ctx, func() { _ = s.Reset() })
 
-		more, err := r.read(s, req, yield)
+		more, err := r.read(s, req, pays, yield)
 
 		stop()
-		close(stopped)
-		_ = s.Reset() // an answer that has ended does not mind
-		writer.Wait()
+		cancel()
+		if pays.whole() {
+			_ = s.SetWriteDeadline(time.Now().Add(r.times.Farewell))
+			writer.Wait()
+			pays.settle(ctx, s, r.times.Farewell)
+		} else {
+			_ = s.Reset() // an answer that has ended does not mind
+			writer.Wait()
+		}
 		if more && err != nil {
-			yield(prompt.Chunk{}, r.blame(ctx, err))
+			yield(prompt.Chunk{}, r.blame(ctx, pays.why(err)))
 		}
 	}
+}
+
+// payment makes the payer of an answer, if there is one, and puts what comes
+// first behind the prompt.
+func (r *remote) payment(ctx context.Context, req prompt.Request, frame []byte) (*paying, []byte, error) {
+	if r.pay == nil {
+		return nil, frame, nil
+	}
+	p, err := r.pay(r.to, req)
+	if err != nil || p == nil {
+		return nil, frame, err
+	}
+	first, err := p.First(ctx)
+	if err != nil {
+		p.Close(0, 0)
+		return nil, frame, err
+	}
+	return newPaying(p), wire.AppendSigned(frame, wire.KindPayment, first), nil
 }
 
 func (r *remote) open(ctx context.Context) (network.Stream, error) {
@@ -69,9 +101,9 @@ func (r *remote) open(ctx context.Context) (network.Stream, error) {
 	return openStream(ctx, r.host, id, promptProtocol)
 }
 
-// write sends the prompt, then keep-alives. It runs beside the reading, since
-// a node that is busy says so without reading the prompt.
-func (r *remote) write(s network.Stream, frame []byte, stopped <-chan struct{}) {
+// write sends the prompt, then payments and keep-alives. It runs beside the
+// reading, since a node that is busy says so without reading the prompt.
+func (r *remote) write(ctx context.Context, s network.Stream, frame []byte, pays *paying) {
 	_ = s.SetWriteDeadline(time.Now().Add(frameTime(len(frame))))
 	if _, err := s.Write(frame); err != nil {
 		return // the reading notices, or has its answer already
@@ -81,8 +113,15 @@ func (r *remote) write(s network.Stream, frame []byte, stopped <-chan struct{}) 
 	b := wire.AppendKeepAlive(nil)
 	for {
 		select {
-		case <-stopped:
+		case <-ctx.Done():
 			return
+		case <-pays.changed():
+			if err := pays.due(ctx, s, r.times.Silence); err != nil {
+				pays.fault.Store(&err)
+				_ = s.Reset() // the reading ends
+				return
+			}
+			continue
 		case <-tick.C:
 		}
 		_ = s.SetWriteDeadline(time.Now().Add(r.times.Silence))
@@ -94,7 +133,7 @@ func (r *remote) write(s network.Stream, frame []byte, stopped <-chan struct{}) 
 
 // read yields the chunks of the answer until it ends. It reports whether the
 // caller wants more, and why there is none.
-func (r *remote) read(s network.Stream, req prompt.Request, yield func(prompt.Chunk, error) bool) (more bool, err error) {
+func (r *remote) read(s network.Stream, req prompt.Request, pays *paying, yield func(prompt.Chunk, error) bool) (more bool, err error) {
 	in := wire.NewReader(s)
 	left := req.MaxTokens - len(req.Prefix)
 	for {
@@ -113,8 +152,15 @@ func (r *remote) read(s network.Stream, req prompt.Request, yield func(prompt.Ch
 		if h.Kind == wire.KindPromptEnd {
 			return true, endOf(body)
 		}
+		if h.Kind == wire.KindSeal {
+			pays.seal(body)
+			continue
+		}
 		chunk, err := chunkOf(h, body)
 		if err != nil {
+			return true, err
+		}
+		if err := pays.got(chunk); err != nil {
 			return true, err
 		}
 		if chunk.HasToken {

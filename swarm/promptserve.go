@@ -29,6 +29,7 @@ type promptServerConfig struct {
 	Paused         func() bool  // no new answers now; nil: never
 	Total, PerPeer int          // prompts answered at once
 	Times          promptTimes
+	Toll           Toll // nil: nothing is paid
 }
 
 // promptServer answers the prompts of other peers, one stream each.
@@ -124,7 +125,7 @@ func (p *promptServer) handle(s network.Stream) {
 	p.mu.Unlock()
 	defer p.answers.Done()
 
-	a := newAnswer(s, p.cfg.Times)
+	a := newAnswer(s, p.cfg.Times, p.cfg.Toll)
 	if err != nil {
 		a.end(err) // the prompt itself is not read
 		_ = s.Close()

@@ -31,7 +31,7 @@ func (d distant) Complete(ctx context.Context, r prompt.Request) iter.Seq2[promp
 			yield(prompt.Chunk{}, fmt.Errorf("%w: this node is not running", prompt.ErrLost))
 			return
 		}
-		for c, err := range newRemote(l.host, d.to, promptTimes{}).Complete(ctx, r) {
+		for c, err := range newRemote(l.host, d.to, promptTimes{}, d.node.pay).Complete(ctx, r) {
 			if err != nil {
 				d.learn(l, r, err)
 			}

@@ -86,6 +86,8 @@ func (st *serveStream) readAll(work context.Context) error {
 			st.cancel(h.ID)
 		case wire.KindPing:
 			err = st.pong(r, h)
+		case wire.KindReceipt:
+			err = st.acknowledged(r)
 		default:
 			err = fmt.Errorf("%w: %v has no place here", wire.ErrFormat, h.Kind)
 		}
@@ -103,6 +105,12 @@ func (st *serveStream) takeCall(work context.Context, r *wire.Reader, h wire.Hea
 	if s.cfg.Paused() {
 		st.turnAway(h.ID, errPaused)
 		return nil // Next skips the body
+	}
+	if s.cfg.Debts != nil {
+		if err := s.cfg.Debts.Admit(st.peer); err != nil {
+			st.turnAway(h.ID, err)
+			return nil // Next skips the body
+		}
 	}
 	if err := s.intake.admit(st.peer, 1, int64(h.Len)); err != nil {
 		st.turnAway(h.ID, err)

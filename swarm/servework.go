@@ -90,6 +90,9 @@ func (s *server) do(j *job) {
 			Frames: 1, Calls: uint64(len(j.call.Calls)), Rows: uint64(j.rows),
 			BytesIn: uint64(wire.HeaderLen + len(j.body)), BytesOut: uint64(len(b)),
 		})
+		if s.cfg.Debts != nil && !j.challenge {
+			s.cfg.Debts.Served(st.peer, j.call.Calls[0].Expert.Model, j.rows)
+		}
 		// The reply stays charged until it is written; everything else is
 		// free before the peer can know that the call is done.
 		cost := int64(len(b))

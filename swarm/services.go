@@ -24,11 +24,11 @@ func newServices(h host.Host, s settings, paused func() bool) *services {
 			Apply: s.serve,
 			Holds: s.offers.holds,
 			Sign:  func(b []byte) []byte { return ed25519.Sign(s.key, b) },
-			Log:   s.log, Workers: s.threads, Paused: paused,
+			Log:   s.log, Workers: s.threads, Paused: paused, Debts: s.debts,
 		})
 	}
 	if s.completer != nil {
-		v.prompts = newPromptServer(h, promptServerConfig{Completer: s.completer, Log: s.log, Paused: paused})
+		v.prompts = newPromptServer(h, promptServerConfig{Completer: s.completer, Log: s.log, Paused: paused, Toll: s.toll})
 	}
 	if s.shelf != nil {
 		v.blobs = newBlobServer(h, s.log, s.shelf, s.maxUpload)

@@ -36,9 +36,10 @@ type PeerModel struct {
 	Name    string
 	Gates   bool
 	Held    []LayerExperts
-	Waiting int   // frames that waited at the peer when it last said so
-	Paused  bool  // it computes nothing for now
-	Memory  int64 // bytes for experts that it chooses itself; 0: it does not choose
+	Waiting int    // frames that waited at the peer when it last said so
+	Paused  bool   // it computes nothing for now
+	Memory  int64  // bytes for experts that it chooses itself; 0: it does not choose
+	Price   uint64 // of a token that it gates, in nneuro; 0: none
 }
 
 // modelViews lists the models that someone serves, by name and id.
@@ -122,7 +123,7 @@ func (t *holdings) peerView(p routing.Peer) PeerView {
 			continue
 		}
 		v.Models = append(v.Models, PeerModel{Model: model, Name: c.name, Gates: c.gates,
-			Held: byLayer(c.held), Waiting: c.waiting, Paused: c.paused, Memory: c.memory})
+			Held: byLayer(c.held), Waiting: c.waiting, Paused: c.paused, Memory: c.memory, Price: c.price})
 	}
 	slices.SortFunc(v.Models, func(a, b PeerModel) int { return slices.Compare(a.Model[:], b.Model[:]) })
 	return v

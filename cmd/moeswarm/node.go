@@ -58,6 +58,7 @@ type nodeFlags struct {
 	hedge        string
 	owner        ownerFlags
 	keys         keyFlags
+	ledger       ledgerFlags
 	whileStdin   bool
 	verbose      bool
 }
@@ -114,6 +115,7 @@ func (p program) node(ctx context.Context, args []string) error {
 	fs.StringVar(&f.hedge, "hedge", "auto", "when to duplicate expert calls that a peer has not answered, for 5 % of them at most: off, auto (after the p95 of that peer), or a `duration` such as 20ms")
 	f.owner.define(fs)
 	f.keys.register(fs)
+	f.ledger.define(fs)
 	fs.BoolVar(&f.whileStdin, "while-stdin", false, "stop when standard input ends; for programs that start nodes")
 	fs.BoolVar(&f.verbose, "verbose", false, "log what the node does")
 	if _, err := parse(fs, args, 0, 0); err != nil {
@@ -203,6 +205,11 @@ func (p program) runNode(ctx context.Context, f nodeFlags) error {
 		}
 		defer cfg.Draft.Model.Close()
 	}
+	end, err := f.ledger.join(&cfg, f.data)
+	if err != nil {
+		return err
+	}
+	defer end()
 	n, err := node.New(cfg)
 	if err != nil {
 		return err

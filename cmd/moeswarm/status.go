@@ -104,8 +104,31 @@ func (p program) showStatus(v node.View) {
 			g.Decoded, g.Steps, g.Prefilled, g.Drafted, g.Accepted, g.Running, g.Waiting)
 	}
 	fmt.Fprintf(out, "served to peers: %d calls, %d rows\n", v.Served.Calls, v.Served.Rows)
+	p.showLedger(v.Ledger)
 	fmt.Fprintf(out, "prompts entered here: %d answered, %d failed, %d tokens, %d failovers\n",
 		v.Answers.Answers, v.Answers.Errors, v.Answers.Tokens, v.Answers.Failovers)
+}
+
+// showLedger says what a node's part in the economy is.
+func (p program) showLedger(l *node.EconomyView) {
+	if l == nil {
+		return
+	}
+	fmt.Fprintf(p.stdout, "\nledger %s, epoch %d: account %s has %v, bond %v", l.Chain, l.Epoch, l.Account, l.Balance, l.Bond)
+	if l.Income > 0 {
+		fmt.Fprintf(p.stdout, ", earned %v so far", l.Income)
+	}
+	fmt.Fprintf(p.stdout, "\n  promised for answers: %v for %d tokens; taken for gating: %v for %d tokens\n", l.Promised, l.Bought, l.Earned, l.Sold)
+	for _, s := range l.Seats {
+		ours := "no seat here"
+		if s.Ours {
+			ours = fmt.Sprintf("a seat here until epoch %d", s.Until)
+		}
+		fmt.Fprintf(p.stdout, "  model %s: %d gating nodes, %s; for this node: %s\n", s.Model, s.Size, ours, strings.Join(s.Gates, ", "))
+	}
+	if l.Trouble != "" {
+		fmt.Fprintf(p.stdout, "  trouble: %s\n", l.Trouble)
+	}
 }
 
 // reachLine says how this node stands to the world outside.

@@ -24,6 +24,12 @@ type walletCommand struct {
 func walletCommands() []walletCommand {
 	return []walletCommand{
 		{"address", "", "show the account of the node's key", program.walletAddress},
+		{"balance", "[ACCOUNT]", "show what an account has, and its bond and escrows", program.walletBalance},
+		{"send", "ACCOUNT AMOUNT", "give money to another account", program.walletSend},
+		{"bond", "AMOUNT", "put money behind what this node signs as gating node or holder", program.walletBond},
+		{"unbond", "AMOUNT", "take it back, after the unbonding time", program.walletUnbond},
+		{"deposit", "MODEL AMOUNT", "set money aside to pay for answers of a model", program.walletDeposit},
+		{"withdraw", "MODEL AMOUNT", "take it back, some epochs later", program.walletWithdraw},
 		{"export", "--out FILE", "copy the key to a file, encrypted or not", program.walletExport},
 	}
 }

@@ -185,4 +185,8 @@ var (
 	ErrNoGate = errors.New("no gating node for this model")
 	// ErrMissingExperts: the gating node is there, but experts have no holder.
 	ErrMissingExperts = errors.New("experts without a holder")
+	// ErrUnpaid: the gating node wants to be paid, and is not.
+	ErrUnpaid = errors.New("payment needed")
+	// ErrNotMember: the node asked has no seat that lets it gate for the asker.
+	ErrNotMember = errors.New("not a gating node for this client in this epoch")
 )

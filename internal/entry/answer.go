@@ -41,6 +41,9 @@ func (a *answer) run(ctx context.Context) error {
 		if ended {
 			return v.err
 		}
+		if v.kind == unpaid {
+			return v.err // waiting earns nothing
+		}
 		left := a.patience(v.kind) - a.waited
 		if left <= 0 {
 			return a.giveUp(v)
@@ -168,6 +171,7 @@ const (
 	none           kind = iota // nobody was asked
 	lost                       // gone, leaving, or it does not gate the model
 	refused                    // it finds fault with the request
+	unpaid                     // it wants to be paid
 	broken                     // an error that no contract names
 	missingExperts             // it is well, but experts have no holder
 	busy                       // it is well
@@ -181,7 +185,9 @@ type verdict struct {
 
 func judge(err error) verdict {
 	switch {
-	case errors.Is(err, prompt.ErrLost), errors.Is(err, prompt.ErrUnknownModel), errors.Is(err, prompt.ErrNoGate):
+	case errors.Is(err, prompt.ErrUnpaid):
+		return verdict{unpaid, err}
+	case errors.Is(err, prompt.ErrLost), errors.Is(err, prompt.ErrUnknownModel), errors.Is(err, prompt.ErrNoGate), errors.Is(err, prompt.ErrNotMember):
 		return verdict{lost, err}
 	case errors.Is(err, prompt.ErrBadRequest):
 		return verdict{refused, err}

@@ -48,6 +48,8 @@ func explain(err error) *apiError {
 		e.status, e.code = http.StatusBadRequest, "bad_request"
 	case errors.Is(err, prompt.ErrUnknownModel):
 		e.status, e.code, e.param = http.StatusNotFound, "model_not_found", "model"
+	case errors.Is(err, prompt.ErrUnpaid):
+		e.status, e.code = http.StatusPaymentRequired, "payment_required"
 	case errors.Is(err, prompt.ErrBusy):
 		e.status, e.code, e.retry = http.StatusTooManyRequests, "busy", retryBusy
 		// The swarm is busy, not this client too quick.
@@ -58,6 +60,8 @@ func explain(err error) *apiError {
 			}
 		}
 	case errors.Is(err, prompt.ErrNoGate):
+		e.code, e.retry = "no_gating_node", retrySwarm
+	case errors.Is(err, prompt.ErrNotMember):
 		e.code, e.retry = "no_gating_node", retrySwarm
 	case errors.Is(err, prompt.ErrMissingExperts):
 		e.code, e.retry = "missing_experts", retrySwarm

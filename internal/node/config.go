@@ -83,6 +83,10 @@ type Config struct {
 	// answers have been right. Empty: all is forgotten with this run.
 	Reputations string
 
+	// Economy joins the node to a ledger, with Key as its account; nil: nothing
+	// is paid, and who says that it gates is a gating node.
+	Economy *Economy
+
 	// Owner is what the machine's owner allows; the zero value: everything.
 	Owner Owner
 
@@ -138,6 +142,9 @@ func (c Config) validate() (Config, error) {
 	if err := c.Owner.validate(); err != nil {
 		return c, err
 	}
+	if e := c.Economy; e != nil && (c.Key == nil || e.Ledger == nil || e.Chain == "" || e.Dir == "") {
+		return c, errors.New("node: an economy needs the node's key, a ledger with its name, and a directory")
+	}
 	for _, m := range c.Models {
 		if m.Model == nil {
 			return c, errors.New("node: a model without a file")
@@ -150,6 +157,12 @@ func (c Config) validate() (Config, error) {
 		}
 		if !m.Model.Whole() && c.Content == nil {
 			return c, fmt.Errorf("model %s comes in parts, which need a data directory to be kept in", m.Name)
+		}
+	}
+	if c.Key == nil {
+		var err error
+		if _, c.Key, err = ed25519.GenerateKey(nil); err != nil {
+			return c, err
 		}
 	}
 	if c.Log == nil {

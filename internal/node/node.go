@@ -43,6 +43,8 @@ type Node struct {
 	// gatings choose whether the node gates the models that leave it that.
 	gatings map[expert.ModelID]*gatingChoice
 	audit   *audit.Inspector // nil: results are not checked
+	economy *economy         // nil: no ledger
+	friends *friends         // nil: there is a ledger
 	entry   *entry.Entry
 	http    *httpapi.Server
 	ln      net.Listener // nil without HTTP; open since New, so that a taken port is told at once
@@ -78,6 +80,13 @@ func New(cfg Config) (*Node, error) {
 	n.pool = pool
 	n.keeper, n.demand, n.placers = newKeeper(n), newDemandMeter(cfg.Models), map[expert.ModelID]*placer{}
 	n.gatings = map[expert.ModelID]*gatingChoice{}
+	if cfg.Economy != nil {
+		if n.economy, err = newEconomy(n, *cfg.Economy, cfg.Key); err != nil {
+			return nil, err
+		}
+	} else {
+		n.friends = newFriends(n, cfg.Key)
+	}
 	offers := make([]swarm.Offer, len(cfg.Models))
 	for i, m := range cfg.Models {
 		if offers[i], err = n.hold(m, pool); err != nil {
@@ -166,6 +175,9 @@ func (n *Node) offerOf(m Model) swarm.Offer {
 		layers[l] = shape.Experts
 	}
 	o := swarm.Offer{Model: m.Model.ID(), Name: m.Name, Layers: layers, CIDs: contentIDs(m.Model.Manifest())}
+	if n.economy != nil && m.mayGate() {
+		o.Price = uint64(n.economy.cfg.Price)
+	}
 	n.dress(&o)
 	return o
 }
@@ -185,6 +197,11 @@ func (n *Node) newNetwork(offers []swarm.Offer) (*swarm.Node, error) {
 		Key: n.cfg.Key, Listen: n.cfg.Listen, Announce: n.cfg.Announce, Join: n.cfg.Join, MDNS: n.cfg.MDNS,
 		Reach: n.cfg.Reach, Rendezvous: n.cfg.Rendezvous,
 		Offers: offers, Linger: n.served, Log: n.cfg.Log,
+	}
+	if n.economy != nil {
+		cfg.Toll, cfg.Debts, cfg.Pay = n.economy, n.economy, n.economy.pay
+	} else {
+		cfg.Debts = n.friends
 	}
 	// Interfaces stay nil unless there is something behind them: nil is how
 	// the swarm knows that this node serves none.
@@ -224,10 +241,16 @@ func (n *Node) coder() *expert.Coder {
 }
 
 func (n *Node) newRouter() (*routing.Router, error) {
+	caller := crediting{n.net, nil, new(sync.Map)}
+	if n.economy != nil {
+		caller.credits = n.economy.credits
+	} else {
+		caller.credits = n.friends.credits
+	}
 	return routing.New(routing.Config{
 		Check: n.check(), Kind: n.kinds(), Relayed: n.net.Relayed,
 		Local: n.sets, LocalHolds: n.sets.Holds,
-		Directory: n.net, Caller: n.net, Prober: n.net, Missing: n.net.LookUp,
+		Directory: n.net, Caller: caller, Prober: n.net, Missing: n.net.LookUp,
 		Policy: n.cfg.Routing, Log: n.cfg.Log,
 	})
 }
@@ -253,6 +276,20 @@ func (n *Node) newEntry() (*entry.Entry, error) {
 		Policy: entry.Policy{MissingWait: 4 * time.Second},
 		Log:    n.cfg.Log,
 	}
+	if e := n.economy; e != nil {
+		cfg.Gates = func(m expert.ModelID) []string { return names(e.gates(n.net.Gates(m), e.standing.gatesOf(e.self, m))) }
+		cfg.Find = func(ctx context.Context, m expert.ModelID) ([]string, error) {
+			assigned, err := e.standing.readGatesOf(ctx, e.self, m)
+			if err != nil {
+				return nil, err
+			}
+			known, _ := n.net.FindGates(ctx, m) // those that nobody knows may still be reached
+			return names(e.gates(known, assigned)), nil
+		}
+		cfg.Remote = func(peer string) prompt.Completer {
+			return distrusting{n.net.Remote(routing.Peer(peer)), e, routing.Peer(peer)}
+		}
+	}
 	if slices.ContainsFunc(n.cfg.Models, Model.mayGate) {
 		cfg.Local, cfg.LocalModels = n.gates, n.gates.has
 	}
@@ -261,17 +298,18 @@ func (n *Node) newEntry() (*entry.Entry, error) {
 
 func (n *Node) newHTTP() (*httpapi.Server, error) {
 	return httpapi.New(httpapi.Config{
-		Completer: n.entry,
-		Models:    n.models,
-		Resolve:   n.resolve,
-		Swarm:     func() any { return n.View() },
-		Owner:     owner.Handler(n.cfg.Owner.Token, n.keeper.hold),
-		Hosts:     n.cfg.Hosts,
-		Keys:      n.cfg.Keys,
-		Origins:   n.cfg.Origins,
-		Rate:      n.cfg.Rate,
-		Limits:    httpapi.Limits{Grace: httpGrace},
-		Log:       n.cfg.Log,
+		Completer:   n.entry,
+		Models:      n.models,
+		Resolve:     n.resolve,
+		Swarm:       func() any { return n.View() },
+		Leaderboard: n.leaderboard,
+		Owner:       owner.Handler(n.cfg.Owner.Token, n.keeper.hold),
+		Hosts:       n.cfg.Hosts,
+		Keys:        n.cfg.Keys,
+		Origins:     n.cfg.Origins,
+		Rate:        n.cfg.Rate,
+		Limits:      httpapi.Limits{Grace: httpGrace},
+		Log:         n.cfg.Log,
 	})
 }
 
@@ -335,10 +373,11 @@ func (n *Node) URL() string {
 
 // Close gives back what New took, when Run is not going to be called.
 func (n *Node) Close() error {
-	if n.ln == nil {
-		return nil
+	err := n.economy.close()
+	if n.ln != nil {
+		err = errors.Join(err, n.ln.Close())
 	}
-	return n.ln.Close()
+	return err
 }
 
 // Run runs the node until ctx ends or a component fails, then lets running
@@ -383,6 +422,14 @@ func (n *Node) Run(ctx context.Context) error {
 	run(&inside, inner, n.router.Run)
 	run(&inside, inner, n.keepReputations)
 	run(&inside, inner, n.keeper.run)
+	if n.economy != nil {
+		run(&inside, inner, n.economy.run)
+		run(&inside, inner, n.economy.credits.Run)
+		run(&inside, inner, n.economy.till.Run)
+		run(&inside, inner, n.economy.stub.Run)
+	} else {
+		run(&inside, inner, n.friends.credits.Run)
+	}
 	if n.audit != nil {
 		run(&inside, inner, n.audit.Run)
 	}
@@ -408,7 +455,7 @@ func (n *Node) Run(ctx context.Context) error {
 	decided()
 	stop()
 	inside.Wait()
-	return errors.Join(errs...)
+	return errors.Join(append(errs, n.economy.close())...)
 }
 
 // inner is the context of the engines, which end after the network.

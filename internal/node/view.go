@@ -28,6 +28,8 @@ type View struct {
 	Answers   entry.Stats `json:"answers"`          // prompts that entered here
 	Gating    *GatingView `json:"gating,omitempty"` // answers worked out here; absent where none are
 	Audit     *AuditView  `json:"audit,omitempty"`  // checks of what peers answered; absent where none are made
+	// Ledger is this node's part in the economy; absent without a ledger.
+	Ledger *EconomyView `json:"ledger,omitempty"`
 }
 
 // ReachView is how this node can be reached from outside.
@@ -92,6 +94,7 @@ type PeerModelView struct {
 	Waiting int    `json:"waiting"`
 	Paused  bool   `json:"paused,omitempty"`       // computes nothing for others now
 	Memory  int64  `json:"memory_bytes,omitempty"` // that it gives to experts it chooses itself
+	Price   uint64 `json:"price_nneuro,omitempty"` // of a token that it gates
 }
 
 // CallsView is what this node asked of one peer, and how it expects it to do.
@@ -205,6 +208,7 @@ func (n *Node) View() View {
 		BytesOut: t.BytesOut, BytesIn: t.BytesIn, HalfAnswers: t.HalfAnswers,
 	}
 	v.Audit, v.Gating = n.auditView(), n.gates.view()
+	v.Ledger = n.economy.view()
 	v.PartsSent = n.net.BlobsSent()
 	for _, s := range n.net.Served() {
 		v.Served.Calls += int64(s.Calls)
@@ -274,7 +278,7 @@ func peerView(p swarm.PeerView, calls *CallsView) PeerView {
 		Way: string(p.Way), RTTms: ms(p.RTT), Models: []PeerModelView{}, Calls: calls,
 	}
 	for _, m := range p.Models {
-		pm := PeerModelView{ID: m.Model.String(), Name: m.Name, Gates: m.Gates, Waiting: m.Waiting, Paused: m.Paused, Memory: m.Memory}
+		pm := PeerModelView{ID: m.Model.String(), Name: m.Name, Gates: m.Gates, Waiting: m.Waiting, Paused: m.Paused, Memory: m.Memory, Price: m.Price}
 		var slots []expert.Slot
 		for _, l := range m.Held {
 			for _, x := range l.Experts {

@@ -37,6 +37,8 @@ type Announcement struct {
 	// Memory is what the node gives to experts that it chooses itself, in
 	// units of [MemoryUnit] bytes; 0: it does not choose.
 	Memory uint16
+	// Price of a token, prompt and answer, in nneuro; 0: it takes none.
+	Price uint64
 	// Held has ⌈Experts/8⌉ bytes a layer, lowest bit first; see [NewHeld].
 	Held []byte
 	// Wanted, in the same form, names experts that are about to change hands:
@@ -144,6 +146,9 @@ func AppendAnnouncement(b []byte, a Announcement) ([]byte, error) {
 		dense = []byte{uint8(a.Dense), uint8(a.Skip)}
 	}
 	size := announcementFixed + len(a.Name) + len(a.Held) + len(a.Wanted) + len(a.Demand) + len(dense)
+	if a.Price > 0 {
+		size += 8
+	}
 	b = slices.Grow(b, HeaderLen+size)
 	b = appendHeader(b, KindAnnouncement, 0, size)
 	b = append(b, a.Model[:]...)
@@ -157,7 +162,11 @@ func AppendAnnouncement(b []byte, a Announcement) ([]byte, error) {
 	b = append(b, a.Held...)
 	b = append(b, a.Wanted...)
 	b = append(b, a.Demand...)
-	return append(b, dense...), nil
+	b = append(b, dense...)
+	if a.Price > 0 {
+		b = binary.LittleEndian.AppendUint64(b, a.Price)
+	}
+	return b, nil
 }
 
 // ParseAnnouncement reads an announcement frame's body. It shares no memory
@@ -188,6 +197,10 @@ func ParseAnnouncement(body []byte) (Announcement, error) {
 	if flags&announceDense != 0 {
 		a.Dense, a.Skip = int(k.u8()), int(k.u8())
 		k.short = k.short || a.Dense+a.Skip == 0
+	}
+	if len(k.b) > 0 {
+		a.Price = k.u64()
+		k.short = k.short || a.Price == 0
 	}
 	if k.short || len(k.b) > 0 {
 		return Announcement{}, fmt.Errorf("%w: announcement of %d bytes", ErrFormat, len(body))

@@ -51,6 +51,7 @@
 //	              time i64 (ms of Unix time) | call hash [32] | result hash [32] |
 //	              ed25519 signature [64] | rows × ff × f32 (W1 x) | rows × ff × f32 (W3 x)
 //	              answers a challenge; rows in the order of the calls
+//	9 Receipt     signed statement of the ledger, from an asker: what the holder did for it
 //	16 Prompt     model [32] | max tokens u32 | temperature f32 | top-k u32 | top-p f32 |
 //	              min-p f32 | repeat penalty f32 | best effort f32 | seed u64 | prefix n u32 | options n u32 |
 //	              n × token i32 | options (JSON) | text (UTF-8, to the end)
@@ -65,10 +66,14 @@
 //	              finish: 0 none, 1 stop, 2 length
 //	18 PromptEnd  code u8 (0: the answer ended well) | wait µs u32 | detail (UTF-8, to the end)
 //	19 KeepAlive  (empty) says that the sender lives, both ways
+//	20 Payment    voucher of the ledger, from the asker; the first comes right behind the
+//	              prompt, empty if nothing will be paid
+//	21 Seal       signed statement of the ledger about the tokens so far, from the gating node
 //	32 Announcement model [32] | flags u8 (1: gates, 2: leaving) | name length u8 |
 //	              layers u16 | experts a layer u16 | reserved u16 | waiting u32 |
 //	              expires i64 (ms of Unix time) | name (UTF-8) |
-//	              layers × bitmap of ⌈experts/8⌉ bytes, lowest bit first: experts held
+//	              layers × bitmap of ⌈experts/8⌉ bytes, lowest bit first: experts held |
+//	              price u64 of a token in nneuro, not 0, or nothing
 //
 //	48 Want       what u8 (0 manifest, 1 tree, 2 bytes of a blob) | reserved u24 |
 //	              hash [32] (0: the model id) | offset u64 | length u32 (0 for a tree)

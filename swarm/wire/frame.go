@@ -21,10 +21,13 @@ const (
 	KindPong         Kind = 6
 	KindChallenge    Kind = 7
 	KindOpening      Kind = 8
+	KindReceipt      Kind = 9
 	KindPrompt       Kind = 16
 	KindChunk        Kind = 17
 	KindPromptEnd    Kind = 18
 	KindKeepAlive    Kind = 19
+	KindPayment      Kind = 20
+	KindSeal         Kind = 21
 	KindAnnouncement Kind = 32
 	KindWant         Kind = 48
 	KindBlob         Kind = 49
@@ -49,6 +52,8 @@ func (k Kind) String() string {
 		return "challenge"
 	case KindOpening:
 		return "challenge reply"
+	case KindReceipt:
+		return "receipt"
 	case KindPrompt:
 		return "prompt"
 	case KindChunk:
@@ -57,6 +62,10 @@ func (k Kind) String() string {
 		return "prompt end"
 	case KindKeepAlive:
 		return "keep-alive"
+	case KindPayment:
+		return "payment"
+	case KindSeal:
+		return "seal"
 	case KindAnnouncement:
 		return "announcement"
 	case KindWant:
@@ -68,7 +77,7 @@ func (k Kind) String() string {
 }
 
 func (k Kind) known() bool {
-	return k >= KindCall && k <= KindOpening || k >= KindPrompt && k <= KindKeepAlive || k == KindAnnouncement || k == KindWant || k == KindBlob
+	return k >= KindCall && k <= KindReceipt || k >= KindPrompt && k <= KindSeal || k == KindAnnouncement || k == KindWant || k == KindBlob
 }
 
 // Errors of the format itself.
@@ -152,3 +161,13 @@ func AppendCancel(b []byte, id uint64) []byte { return appendHeader(b, KindCance
 
 // AppendKeepAlive appends a frame that says that the sender lives.
 func AppendKeepAlive(b []byte) []byte { return appendHeader(b, KindKeepAlive, 0, 0) }
+
+// AppendSigned appends a payment, a seal or a receipt: a statement that this
+// format carries and does not read. One past [MaxSigned] is none that a peer
+// would take; the frame is then empty.
+func AppendSigned(b []byte, k Kind, statement []byte) []byte {
+	if len(statement) > MaxSigned {
+		statement = nil
+	}
+	return append(appendHeader(b, k, 0, len(statement)), statement...)
+}

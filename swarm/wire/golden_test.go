@@ -98,6 +98,7 @@ func fullAnnouncement() Announcement {
 	a.Want(1, 3)
 	a.Demand = make([]byte, 20)
 	a.Demand[19] = DemandCode(2)
+	a.Price = 2500
 	return a
 }
 

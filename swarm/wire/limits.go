@@ -39,6 +39,9 @@ const (
 	// MaxMark bounds the text of a control token. The longest of published
 	// vocabularies have 40 bytes.
 	MaxMark = 255
+	// MaxSigned bounds a payment, a seal or a receipt, which pass through here
+	// unread: a signed statement of the ledger has 200 to 400 bytes.
+	MaxSigned = 1 << 10
 	// MaxName bounds a model's name: one line of a table.
 	MaxName = 128
 	// MaxRange bounds the bytes of one want: a chunk, which can be checked
@@ -60,7 +63,7 @@ const (
 // length in the header against MaxBody before it reads on.
 const (
 	maxPromptBody       = promptFixed + 4*MaxPrefix + MaxPromptBytes
-	maxAnnouncementBody = announcementFixed + MaxName + 2*MaxLayers*MaxExperts/8 + MaxLayers*MaxExperts
+	maxAnnouncementBody = announcementFixed + MaxName + 2*MaxLayers*MaxExperts/8 + MaxLayers*MaxExperts + 8
 )
 
 // MaxBody is the largest body that a frame of this kind may have.
@@ -86,6 +89,8 @@ func MaxBody(k Kind) int {
 		return promptEndFixed + MaxDetail
 	case KindAnnouncement:
 		return maxAnnouncementBody
+	case KindPayment, KindSeal, KindReceipt:
+		return MaxSigned
 	case KindWant:
 		return wantFixed
 	case KindBlob:

@@ -53,6 +53,33 @@ func TestSmallKindsRoundTrip(t *testing.T) {
 	}
 }
 
+// TestSignedPassUnread: statements of the ledger come out as they went in, and
+// what is too long does not go in.
+func TestSignedPassUnread(t *testing.T) {
+	for _, k := range []Kind{KindPayment, KindSeal, KindReceipt} {
+		for _, s := range [][]byte{nil, []byte("a voucher"), make([]byte, MaxSigned)} {
+			h, body, err := ParseFrame(AppendSigned(nil, k, s))
+			if err != nil || h.Kind != k || !bytes.Equal(body, s) {
+				t.Errorf("%v of %d bytes: %v of %d, %v", k, len(s), h.Kind, len(body), err)
+			}
+		}
+		if _, body, err := ParseFrame(AppendSigned(nil, k, make([]byte, MaxSigned+1))); err != nil || len(body) > 0 {
+			t.Errorf("%v past the limit: %d bytes, %v", k, len(body), err)
+		}
+	}
+}
+
+// TestPriceIsOneForm: an announcement without a price has no bytes for it.
+func TestPriceIsOneForm(t *testing.T) {
+	b := must(t)(AppendAnnouncement(nil, sampleAnnouncement()))[HeaderLen:]
+	if _, err := ParseAnnouncement(append(b, make([]byte, 8)...)); !errors.Is(err, ErrFormat) {
+		t.Errorf("a price of 0: %v", err)
+	}
+	if _, err := ParseAnnouncement(append(b, 1, 2, 3)); !errors.Is(err, ErrFormat) {
+		t.Errorf("half a price: %v", err)
+	}
+}
+
 // TestDetailIsFitForALog: a stranger's text comes out as one short line of
 // printable UTF-8, whatever was put in.
 func TestDetailIsFitForALog(t *testing.T) {

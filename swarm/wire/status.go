@@ -29,6 +29,8 @@ const (
 	CodeLost           Code = 35
 	CodeNoGate         Code = 36
 	CodeMissingExperts Code = 37
+	CodeUnpaid         Code = 38
+	CodeNotMember      Code = 39
 
 	CodeInternal Code = 255 // anything else
 )
@@ -110,7 +112,7 @@ func (r *Refused) UnknownExpert() (index uint16, ok bool) {
 // under the prompt's own: a missing holder is a missing expert, and whatever
 // else stopped the work is a reason to try another gating node.
 func PromptCode(err error) Code {
-	for c := CodeBadRequest; c <= CodeMissingExperts; c++ {
+	for c := CodeBadRequest; c <= CodeNotMember; c++ {
 		if errors.Is(err, promptError(c)) {
 			return c
 		}
@@ -135,6 +137,10 @@ func promptError(c Code) error {
 		return prompt.ErrNoGate
 	case CodeMissingExperts:
 		return prompt.ErrMissingExperts
+	case CodeUnpaid:
+		return prompt.ErrUnpaid
+	case CodeNotMember:
+		return prompt.ErrNotMember
 	}
 	return nil
 }

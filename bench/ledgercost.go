@@ -1,0 +1,250 @@
+package bench
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/moeswarm/moeswarm/expert"
+	"github.com/moeswarm/moeswarm/internal/client"
+	"github.com/moeswarm/moeswarm/internal/ledger"
+	"github.com/moeswarm/moeswarm/internal/ledger/mem"
+	"github.com/moeswarm/moeswarm/internal/ledger/state"
+	"github.com/moeswarm/moeswarm/internal/node"
+)
+
+// ledgerRounds is how many answers each of the two swarms gives.
+const ledgerRounds = 24
+
+// ledgerCost times answers of two swarms in this process that differ in nothing
+// but a ledger in memory: membership, vouchers, signed parts and receipts. A
+// gating node that holds nothing, a holder and an entry each, over libp2p on
+// loopback; the two answer in turns, so that what else the machine does meets
+// both.
+func ledgerCost(ctx context.Context, o Options) (_ Metrics, err error) {
+	m, err := o.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer m.Close()
+	dir, err := os.MkdirTemp("", "moeswarm-bench-ledger-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	var swarms [2]*paidSwarm // without, with
+	for i := range swarms {
+		s, err := newPaidSwarm(ctx, m, o, i == 1, filepath.Join(dir, fmt.Sprint(i)))
+		if err != nil {
+			return nil, err
+		}
+		swarms[i] = s
+		defer func() { err = errors.Join(err, s.stop()) }()
+	}
+	rounds := ledgerRounds
+	if o.Quick {
+		rounds = 2
+	}
+	var perToken [2][]time.Duration
+	tokens := 0
+	for r := range rounds {
+		for turn := range swarms {
+			which := (r + turn) % 2
+			prompt, _, err := promptFor(m, o.Prompt, o.Seed+uint64(r))
+			if err != nil {
+				return nil, err
+			}
+			a, err := askFor(ctx, swarms[which].entry, prompt, o.NewTokens, o.Seed)
+			if err != nil {
+				return nil, err
+			}
+			if r > 0 { // the first warms up
+				perToken[which] = append(perToken[which], time.Duration(float64(time.Second)/a.DecodeRate()))
+			}
+			if which == 1 {
+				tokens += len(a.Tokens) + a.PromptTokens
+			}
+		}
+		o.Progress("round %d of %d", r+1, rounds)
+	}
+	var ratios []float64
+	for i := range perToken[0] {
+		ratios = append(ratios, float64(perToken[1][i])/float64(perToken[0][i]))
+	}
+	slices.Sort(ratios)
+	promised, err := swarms[1].promised(ctx)
+	if err != nil {
+		return nil, err
+	}
+	off, on := quantile(perToken[0], 0.5), quantile(perToken[1], 0.5)
+	metrics := Metrics{
+		"off_us_per_token":             off * 1000,
+		"on_us_per_token":              on * 1000,
+		"added_percent_of_medians":     100 * (on/off - 1),
+		"added_percent_median_of_pair": 100 * (ratios[len(ratios)/2] - 1),
+		"tokens_paid":                  float64(tokens),
+		"tokens_promised":              float64(promised / benchPrice),
+		"voucher_bytes":                ledger.VoucherSize,
+		"receipt_bytes":                ledger.ReceiptSize,
+		"chunk_bytes":                  float64(len(ledger.Encode(&ledger.Chunk{}))),
+	}
+	timeSignatures(metrics)
+	return metrics, nil
+}
+
+// benchPrice is the price of a token, in nneuro.
+const benchPrice = 1000
+
+// timeSignatures adds what signing and checking a voucher takes, alone and in
+// batches as settlement does.
+func timeSignatures(metrics Metrics) {
+	key := ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))
+	const n = 1000
+	all := make([]ledger.Voucher, n)
+	start := time.Now()
+	for i := range all {
+		all[i] = ledger.Voucher{Client: ledger.KeyOf(key), Cum: ledger.Amount(i)}.Sign("bench", key)
+	}
+	metrics["voucher_sign_us"] = float64(time.Since(start).Microseconds()) / n
+	start = time.Now()
+	for _, v := range all {
+		_ = ledger.Verify("bench", v)
+	}
+	metrics["voucher_verify_us"] = float64(time.Since(start).Microseconds()) / n
+	start = time.Now()
+	ledger.VerifyAll("bench", all)
+	metrics["voucher_verify_batch_us"] = float64(time.Since(start).Microseconds()) / n
+}
+
+// paidSwarm is a gating node, a holder and an entry in this process.
+type paidSwarm struct {
+	entry *client.Client
+	stop  func() error
+}
+
+func newPaidSwarm(ctx context.Context, m *expert.Model, o Options, pays bool, dir string) (_ *paidSwarm, err error) {
+	keys := make([]ed25519.PrivateKey, 3) // holder, gating node, entry
+	for i := range keys {
+		if _, keys[i], err = ed25519.GenerateKey(nil); err != nil {
+			return nil, err
+		}
+	}
+	var l *mem.Ledger
+	if pays {
+		if l, err = benchLedger(m, keys); err != nil {
+			return nil, err
+		}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	errs := make([]error, len(keys))
+	s := &paidSwarm{stop: func() error {
+		cancel()
+		running.Wait()
+		return errors.Join(errs...)
+	}}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.stop())
+		}
+	}()
+	var join []string
+	for i, key := range keys {
+		cfg := node.Config{Version: "bench", Key: key, Listen: []string{"/ip4/127.0.0.1/tcp/0"}, Join: join, Threads: o.Threads, Drafts: -1}
+		switch i {
+		case 0:
+			cfg.Models = []node.Model{{Name: "bench", Model: m, Hold: expert.SlotsOf(m.Manifest().IDs())}}
+		case 1:
+			cfg.Models = []node.Model{{Name: "bench", Model: m, Gate: true}}
+		default:
+			cfg.HTTP = "127.0.0.1:0"
+		}
+		if pays {
+			cfg.Economy = &node.Economy{Ledger: l.As(ledger.KeyOf(key)), Chain: l.Chain(), Dir: filepath.Join(dir, fmt.Sprint(i)), Price: benchPrice}
+			if i == 2 {
+				cfg.Economy.MaxSpend = 1000 * ledger.Neuro
+			}
+		}
+		n, err := node.New(cfg)
+		if err != nil {
+			return nil, fmt.Errorf("node %d: %w", i, err)
+		}
+		running.Go(func() { errs[i] = n.Run(ctx) })
+		select {
+		case <-n.Ready():
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+		if i == 0 {
+			join = n.Addrs()[:1]
+		}
+		if i == 2 {
+			if s.entry, err = client.New(n.URL()); err != nil {
+				return nil, err
+			}
+		}
+	}
+	// The price comes with the gating node's announcement; an answer before would
+	// be on the free quota.
+	for pays {
+		var v node.View
+		if err := s.entry.Get(ctx, "/v1/swarm", &v); err != nil {
+			return nil, err
+		}
+		if slices.ContainsFunc(v.Peers, func(p node.PeerView) bool {
+			return slices.ContainsFunc(p.Models, func(m node.PeerModelView) bool { return m.Price == benchPrice })
+		}) {
+			break
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+	return s, nil
+}
+
+// benchLedger is a ledger on which the entry has a budget and the gating node
+// the only seat.
+func benchLedger(m *expert.Model, keys []ed25519.PrivateKey) (*mem.Ledger, error) {
+	id := ledger.Hash(m.ID())
+	holder, gate, entry := ledger.KeyOf(keys[0]), ledger.KeyOf(keys[1]), ledger.KeyOf(keys[2])
+	params := ledger.DefaultParams()
+	params.EpochBlocks = 6
+	l, err := mem.New(mem.Config{
+		Chain: "bench",
+		Genesis: state.Genesis{Params: params,
+			Models: map[ledger.Hash]ledger.Model{id: {Active: true, Name: "bench"}},
+			Providers: map[ledger.Key]ledger.Provider{
+				holder: {Roles: ledger.RoleHolder, Bond: 1000 * ledger.Neuro},
+				gate:   {Roles: ledger.RoleGate, Gated: []ledger.Hash{id}, Bond: 1000 * ledger.Neuro},
+			}},
+		Accounts: map[ledger.Key]ledger.Amount{entry: 1000 * ledger.Neuro},
+	})
+	if err != nil {
+		return nil, err
+	}
+	if _, err := l.Deliver(entry, &ledger.Deposit{Model: id, Amount: 1000 * ledger.Neuro}); err != nil {
+		return nil, err
+	}
+	if _, err := l.Deliver(gate, &ledger.Heartbeat{}); err != nil {
+		return nil, err
+	}
+	return l, l.NextEpoch()
+}
+
+// promised is what the entry promised so far.
+func (s *paidSwarm) promised(ctx context.Context) (ledger.Amount, error) {
+	var v node.View
+	if err := s.entry.Get(ctx, "/v1/swarm", &v); err != nil {
+		return 0, err
+	}
+	return v.Ledger.Promised, nil
+}

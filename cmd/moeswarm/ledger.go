@@ -1,0 +1,152 @@
+package main
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"flag"
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"github.com/moeswarm/moeswarm/expert"
+	"github.com/moeswarm/moeswarm/internal/account"
+	"github.com/moeswarm/moeswarm/internal/ledger"
+	"github.com/moeswarm/moeswarm/internal/ledger/light"
+	"github.com/moeswarm/moeswarm/internal/node"
+	"github.com/moeswarm/moeswarm/routing"
+	"github.com/moeswarm/moeswarm/swarm"
+)
+
+// ledgerVariable is the environment variable with the ledger's ticket.
+const ledgerVariable = "MOESWARM_LEDGER"
+
+// ledgerFlags is a node's part in the economy.
+type ledgerFlags struct {
+	ticket     string
+	price      amount
+	maxSpend   amount
+	free       uint64
+	name, team string
+}
+
+func (f *ledgerFlags) define(fs *flag.FlagSet) {
+	fs.StringVar(&f.ticket, "ledger", "off", "off: every node that gates is a gating node, and nothing is paid; or the `ticket` (led1…) of a ledger, as \"moeswarm-ledger devnet\" prints it")
+	fs.Var(&f.price, "price", "`amount` that a token costs here, prompt and answer, for prompts of other nodes; with --ledger and --gate (default: nothing)")
+	fs.Var(&f.maxSpend, "max-spend", "`amount` that this node may promise to gating nodes in all, with this data directory; with --ledger (default: nothing; free quotas must do)")
+	fs.Uint64Var(&f.free, "free-tokens", 0, "`tokens` an epoch that clients who pay nothing may have of this gating node, all together (default: 64 times what the ledger gives one)")
+	fs.StringVar(&f.name, "name", "", "`name` of this node in lists of who did how much")
+	fs.StringVar(&f.team, "team", "", "`team` that it is counted for there")
+}
+
+// join opens the ledger of a node, if it has one. end closes it.
+func (f ledgerFlags) join(cfg *node.Config, data string) (end func() error, err error) {
+	none := func() error { return nil }
+	if f.ticket == "off" {
+		if f.price > 0 || f.maxSpend > 0 || f.free > 0 {
+			return none, usagef("--price, --max-spend and --free-tokens need a --ledger")
+		}
+		return none, nil
+	}
+	if data == "" {
+		return none, usagef("--ledger needs a data directory, where it is kept what was promised; leave --ephemeral out")
+	}
+	dir := filepath.Join(data, "ledger")
+	l, end, err := openLedger(f.ticket, cfg.Key, dir)
+	if err != nil {
+		return none, err
+	}
+	cfg.Economy = &node.Economy{
+		Ledger: l, Chain: l.Chain(), Dir: filepath.Join(dir, l.Chain()), MaxSpend: ledger.Amount(f.maxSpend),
+		Price: ledger.Amount(f.price), Free: f.free, Name: f.name, Team: f.team,
+	}
+	return end, nil
+}
+
+// openLedger makes a client of the ledger that a ticket names.
+func openLedger(text string, key ed25519.PrivateKey, dir string) (*light.Client, func() error, error) {
+	t, err := light.ParseTicket(text)
+	if err != nil {
+		return nil, nil, usagef("--ledger: %w; \"moeswarm-ledger devnet\" prints one", err)
+	}
+	out, err := swarm.NewOutside(light.Protocol)
+	if err != nil {
+		return nil, nil, err
+	}
+	l, err := light.New(light.Config{Ticket: t, Open: out, Key: key, Dir: dir})
+	if err != nil {
+		return nil, nil, errors.Join(err, out.Close())
+	}
+	return l, func() error { return errors.Join(l.Close(), out.Close()) }, nil
+}
+
+// clientFlags are what commands take that talk to a ledger.
+type clientFlags struct {
+	walletFlags
+	ticket string
+}
+
+func (f *clientFlags) define(fs *flag.FlagSet, p program) {
+	f.walletFlags.define(fs)
+	fs.StringVar(&f.ticket, "ledger", p.getenv(ledgerVariable), "`ticket` (led1…) of the ledger (default: $"+ledgerVariable+")")
+}
+
+// open opens the ledger as the account of the node's key.
+func (p program) open(f clientFlags) (*light.Client, ledger.Key, func() error, error) {
+	var self ledger.Key
+	if f.ticket == "" {
+		return nil, self, nil, usagef("name the ledger with --ledger led1… or in $%s; \"moeswarm-ledger devnet\" prints a ticket", ledgerVariable)
+	}
+	key, err := p.load(f.walletFlags, false)
+	if err != nil {
+		return nil, self, nil, err
+	}
+	dir, err := p.dataDir(f.data)
+	if err != nil {
+		return nil, self, nil, err
+	}
+	l, end, err := openLedger(f.ticket, key, filepath.Join(dir, "ledger"))
+	return l, ledger.KeyOf(key), end, err
+}
+
+// parseAccount reads who somebody is: a public key in hex or a peer id. An
+// address does not tell the key, which messages of the ledger name.
+func parseAccount(s string) (ledger.Key, error) {
+	if k, err := ledger.ParseKey(s); err == nil {
+		return k, nil
+	}
+	if k, err := swarm.KeyOf(routing.Peer(s)); err == nil {
+		return k, nil
+	}
+	if _, err := account.Parse(s); err == nil || strings.HasPrefix(s, account.Prefix+"1") {
+		return ledger.Key{}, usagef("%s is an address, from which the key cannot be told: give the peer id or the public key that \"moeswarm wallet address\" shows there", s)
+	}
+	return ledger.Key{}, usagef("%.80q is no account: give a peer id (12D3KooW…) or a public key in hex", s)
+}
+
+// parseModel reads a model's id.
+func parseModel(s string) (ledger.Hash, error) {
+	id, err := expert.ParseModelID(s)
+	if err != nil {
+		return ledger.Hash{}, usagef("%.80q is no model's id (64 hex digits; \"moeswarm model list\" shows them)", s)
+	}
+	return ledger.Hash(id), nil
+}
+
+// submit sends one message and says that it is in a block.
+func (p program) submit(ctx context.Context, f clientFlags, what string, msg func(l *light.Client, self ledger.Key) (ledger.Msg, error)) (err error) {
+	l, self, end, err := p.open(f)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, end()) }()
+	m, err := msg(l, self)
+	if err != nil {
+		return err
+	}
+	id, err := l.Submit(ctx, m)
+	if err == nil {
+		fmt.Fprintf(p.stdout, "%s; transaction %s\n", what, id)
+	}
+	return err
+}

@@ -1,0 +1,217 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/moeswarm/moeswarm/internal/ledger"
+	"github.com/moeswarm/moeswarm/internal/ledger/light"
+)
+
+// balanceView is what "wallet balance --json" prints. Amounts are in nneuro.
+type balanceView struct {
+	accountView
+	Epoch     uint64                `json:"epoch"`
+	Balance   ledger.Amount         `json:"balance_nneuro"`
+	Bond      ledger.Amount         `json:"bond_nneuro"`
+	Unbonding []ledger.Unbonding    `json:"unbonding,omitempty"`
+	Earned    ledger.Amount         `json:"earned_ever_nneuro"`
+	Escrows   map[string]escrowView `json:"escrows,omitempty"`
+}
+
+// escrowView is what is set aside for one model.
+type escrowView struct {
+	Balance ledger.Amount `json:"balance_nneuro"`
+	Budget  ledger.Amount `json:"budget_of_epoch_nneuro"`
+}
+
+func (p program) walletBalance(ctx context.Context, args []string) (err error) {
+	var f clientFlags
+	fs := p.flags("wallet balance", "wallet balance [FLAGS] [ACCOUNT]", `
+  moeswarm wallet balance --ledger led1…
+  moeswarm wallet balance --model 3f9c… 12D3KooW…
+      what another node has, and what it set aside for a model
+`)
+	f.define(fs, p)
+	var models list
+	fs.Var(&models, "model", "`id` of a model whose escrow to show; may be repeated")
+	asJSON := fs.Bool("json", false, "print one JSON object")
+	ops, err := parse(fs, args, 0, 1)
+	if err != nil {
+		return err
+	}
+	l, k, end, err := p.open(f)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, end()) }()
+	if len(ops) == 1 {
+		if k, err = parseAccount(ops[0]); err != nil {
+			return err
+		}
+	}
+	v, err := balanceOf(ctx, l, k, models)
+	if err != nil {
+		return err
+	}
+	if *asJSON {
+		return json.NewEncoder(p.stdout).Encode(v)
+	}
+	fmt.Fprintf(p.stdout, "address  %s\npeer     %s\nepoch    %d\nbalance  %v\nbond     %v\n", v.Address, v.Peer, v.Epoch, v.Balance, v.Bond)
+	for _, u := range v.Unbonding {
+		fmt.Fprintf(p.stdout, "         %v unbonds in epoch %d\n", u.Amount, u.Epoch)
+	}
+	if v.Earned > 0 {
+		fmt.Fprintf(p.stdout, "earned   %v\n", v.Earned)
+	}
+	for m, e := range v.Escrows {
+		fmt.Fprintf(p.stdout, "escrow   %v for model %.12s, %v of it may be spent in this epoch\n", e.Balance, m, e.Budget)
+	}
+	return nil
+}
+
+func balanceOf(ctx context.Context, l ledger.Ledger, k ledger.Key, models []string) (v balanceView, err error) {
+	if v.accountView, err = viewOf(k); err != nil {
+		return v, err
+	}
+	clock, err := l.Clock(ctx)
+	if err != nil {
+		return v, err
+	}
+	v.Epoch = clock.Epoch
+	if v.Balance, err = l.Balance(ctx, k); err != nil {
+		return v, err
+	}
+	provider, err := l.Provider(ctx, k)
+	if err != nil && !errors.Is(err, ledger.ErrUnknown) {
+		return v, err
+	}
+	v.Bond, v.Unbonding, v.Earned = provider.Bond, provider.Unbonding, provider.Earned
+	for _, text := range models {
+		id, err := parseModel(text)
+		if err != nil {
+			return v, err
+		}
+		e, err := l.Escrow(ctx, k, id)
+		if err != nil {
+			return v, err
+		}
+		if v.Escrows == nil {
+			v.Escrows = map[string]escrowView{}
+		}
+		budget, _, _ := e.BudgetOf(clock.Epoch)
+		v.Escrows[id.String()] = escrowView{e.Balance, budget}
+	}
+	return v, nil
+}
+
+func (p program) walletSend(ctx context.Context, args []string) error {
+	var f clientFlags
+	fs := p.flags("wallet send", "wallet send [FLAGS] ACCOUNT AMOUNT", `
+  moeswarm wallet send 12D3KooW… 2.5
+      2.5 NEURO to another node
+`)
+	f.define(fs, p)
+	ops, err := parse(fs, args, 2, 2)
+	if err != nil {
+		return err
+	}
+	to, err := parseAccount(ops[0])
+	if err != nil {
+		return err
+	}
+	n, err := parseAmount(ops[1])
+	if err != nil {
+		return usageError{err}
+	}
+	return p.submit(ctx, f, fmt.Sprintf("sent %v to %s", n, ops[0]), func(*light.Client, ledger.Key) (ledger.Msg, error) {
+		return &ledger.Send{To: to, Amount: n}, nil
+	})
+}
+
+func (p program) walletBond(ctx context.Context, args []string) error {
+	var f clientFlags
+	fs := p.flags("wallet bond", "wallet bond [FLAGS] AMOUNT", `
+  moeswarm wallet bond 100
+      a bond may lose what its node signs falsely, and bounds what it can earn in an epoch
+  moeswarm wallet bond --role holder 10
+`)
+	f.define(fs, p)
+	role := fs.String("role", "gate", "what the account does, if the ledger does not know it yet: gate or `holder`; a running node says it better")
+	ops, err := parse(fs, args, 1, 1)
+	if err != nil {
+		return err
+	}
+	n, err := parseAmount(ops[0])
+	if err != nil {
+		return usageError{err}
+	}
+	roles := map[string]ledger.Role{"gate": ledger.RoleGate, "holder": ledger.RoleHolder}[*role]
+	if roles == 0 {
+		return usagef("--role %.20q: want gate or holder", *role)
+	}
+	return p.submit(ctx, f, fmt.Sprintf("bonded %v", n), func(l *light.Client, self ledger.Key) (ledger.Msg, error) {
+		_, err := l.Provider(ctx, self)
+		if errors.Is(err, ledger.ErrUnknown) {
+			_, err = l.Submit(ctx, &ledger.RegisterProvider{Roles: roles})
+		}
+		return &ledger.Bond{Amount: n}, err
+	})
+}
+
+func (p program) walletUnbond(ctx context.Context, args []string) error {
+	var f clientFlags
+	fs := p.flags("wallet unbond", "wallet unbond [FLAGS] AMOUNT", `
+  moeswarm wallet unbond 50
+      the money comes back after the unbonding time (168 epochs, unless governance changed it), and can be lost until then
+`)
+	f.define(fs, p)
+	ops, err := parse(fs, args, 1, 1)
+	if err != nil {
+		return err
+	}
+	n, err := parseAmount(ops[0])
+	if err != nil {
+		return usageError{err}
+	}
+	return p.submit(ctx, f, fmt.Sprintf("%v unbonds", n), func(*light.Client, ledger.Key) (ledger.Msg, error) { return &ledger.Unbond{Amount: n}, nil })
+}
+
+func (p program) walletDeposit(ctx context.Context, args []string) error {
+	return p.walletEscrow(ctx, args, "wallet deposit", `
+  moeswarm wallet deposit 3f9c… 40
+      a quarter of it may be spent in an epoch, from the next one on; then run the node with --max-spend
+`, "deposited %v, which counts from the next epoch on", func(m ledger.Hash, n ledger.Amount) ledger.Msg {
+		return &ledger.Deposit{Model: m, Amount: n}
+	})
+}
+
+func (p program) walletWithdraw(ctx context.Context, args []string) error {
+	return p.walletEscrow(ctx, args, "wallet withdraw", `
+  moeswarm wallet withdraw 3f9c… 40
+      it comes back when no gating node can have a claim on it any more, three epochs later
+`, "%v comes back, as far as gating nodes have no claim on it, in some epochs", func(m ledger.Hash, n ledger.Amount) ledger.Msg {
+		return &ledger.RequestWithdraw{Model: m, Amount: n}
+	})
+}
+
+func (p program) walletEscrow(ctx context.Context, args []string, name, examples, done string, msg func(ledger.Hash, ledger.Amount) ledger.Msg) error {
+	var f clientFlags
+	fs := p.flags(name, name+" [FLAGS] MODEL AMOUNT", examples)
+	f.define(fs, p)
+	ops, err := parse(fs, args, 2, 2)
+	if err != nil {
+		return err
+	}
+	model, err := parseModel(ops[0])
+	if err != nil {
+		return err
+	}
+	n, err := parseAmount(ops[1])
+	if err != nil {
+		return usageError{err}
+	}
+	return p.submit(ctx, f, fmt.Sprintf(done, n), func(*light.Client, ledger.Key) (ledger.Msg, error) { return msg(model, n), nil })
+}

@@ -1,0 +1,79 @@
+package toll
+
+import (
+	"crypto/ed25519"
+	"encoding/binary"
+	"fmt"
+
+	"github.com/moeswarm/moeswarm/internal/ledger"
+)
+
+// HashTokens names tokens of an answer.
+func HashTokens(tokens []int32) ledger.Hash {
+	b := make([]byte, 0, 4*len(tokens))
+	for _, t := range tokens {
+		b = binary.BigEndian.AppendUint32(b, uint32(t))
+	}
+	return ledger.Sum([]byte("tokens"), b)
+}
+
+// Seals is a chain of signed parts of one answer, ledger.ChunkTokens tokens each
+// but the last. Two different chains for one answer are proof of a lie.
+type Seals struct {
+	Chain        string
+	Gate, Client ledger.Key
+	Model        ledger.Hash
+	ID           AnswerID
+
+	tokens int // covered
+	signed []ledger.Chunk
+}
+
+// Signed lists the parts so far.
+func (s *Seals) Signed() []ledger.Chunk { return s.signed }
+
+// next is the part that follows, up to these tokens of the answer.
+func (s *Seals) next(tokens []int32, epoch uint64) ledger.Chunk {
+	c := ledger.Chunk{
+		Gate: s.Gate, Client: s.Client, Model: s.Model, Epoch: epoch, Session: s.ID,
+		Index: uint64(len(s.signed)), Tokens: HashTokens(tokens[s.tokens:]),
+	}
+	if n := len(s.signed); n > 0 {
+		c.Prev = s.signed[n-1].ID()
+	}
+	return c
+}
+
+// Sign signs the tokens that are not signed yet, if there are enough of them or
+// the answer has ended; nil: not yet.
+func (s *Seals) Sign(tokens []int32, ended bool, epoch uint64, key ed25519.PrivateKey) []byte {
+	fresh := len(tokens) - s.tokens
+	if fresh < ledger.ChunkTokens && !(ended && fresh > 0) {
+		return nil
+	}
+	c := s.next(tokens, epoch).Sign(s.Chain, key)
+	s.signed, s.tokens = append(s.signed, c), len(tokens)
+	return ledger.Encode(&c)
+}
+
+// Take checks a part that the gating node signed about the tokens that came. It
+// may be of an epoch off by one: not everybody hears of a new one at once.
+func (s *Seals) Take(statement []byte, tokens []int32, epoch uint64) error {
+	var c ledger.Chunk
+	if err := ledger.Decode(statement, &c); err != nil {
+		return fmt.Errorf("a part of the answer is signed wrongly: %w", err)
+	}
+	if len(tokens) <= s.tokens || c.Epoch+1 < epoch || c.Epoch > epoch+1 {
+		return fmt.Errorf("%w: a part of the answer is signed for epoch %d and no tokens", ledger.ErrSignature, c.Epoch)
+	}
+	want := s.next(tokens, c.Epoch)
+	want.Fingerprint, want.Routing, want.Sig = c.Fingerprint, c.Routing, c.Sig
+	if want != c {
+		return fmt.Errorf("%w: what the gating node signed is not what it sent", ledger.ErrSignature)
+	}
+	if err := ledger.Verify(s.Chain, c); err != nil {
+		return err
+	}
+	s.signed, s.tokens = append(s.signed, c), len(tokens)
+	return nil
+}
