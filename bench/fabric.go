@@ -18,7 +18,9 @@ const (
 )
 
 // onProcesses lists the scenarios that real nodes can play.
-func onProcesses() []string { return []string{"wan", "failures", "liar"} }
+func onProcesses() []string {
+	return []string{"wan", "stale-map", "failures", "slow-replica", "liar"}
+}
 
 // networkDefaults fill in, by scenario, what it wants otherwise than the rest.
 func networkDefaults() map[string]func(*Options) {

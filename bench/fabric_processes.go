@@ -20,6 +20,9 @@ import (
 // only their relay, so every connection between two of them passes one.
 type fronts struct {
 	link func(node int) simswarm.Link // of the way to a node; -1: the entry
+	// asks is a node that others cannot reach, so that every connection of it is
+	// one that it began, over the way to the other; below -1: there is none.
+	asks int
 	seed uint64
 
 	ctx  context.Context
@@ -27,16 +30,23 @@ type fronts struct {
 	run  sync.WaitGroup
 	mu   sync.Mutex
 	errs []error
+	at   map[int]*delayrelay.Relay // by node
 }
 
 func newFronts(link func(int) simswarm.Link, seed uint64) *fronts {
-	f := &fronts{link: link, seed: seed}
+	f := &fronts{link: link, asks: -2, seed: seed, at: map[int]*delayrelay.Relay{}}
 	f.ctx, f.stop = context.WithCancel(context.Background())
 	return f
 }
 
+// nobodyListens is an address at which every dial is refused.
+const nobodyListens = "/ip4/127.0.0.1/tcp/9"
+
 // front is what localswarm wants.
 func (f *fronts) front(node int, listen string) (string, error) {
+	if node == f.asks {
+		return nobodyListens, nil
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.seed++
@@ -44,6 +54,7 @@ func (f *fronts) front(node int, listen string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	f.at[node] = r
 	f.run.Go(func() {
 		if err := r.Run(f.ctx); err != nil {
 			f.mu.Lock()
@@ -53,6 +64,14 @@ func (f *fronts) front(node int, listen string) (string, error) {
 	})
 	_, port, err := net.SplitHostPort(r.Addr())
 	return "/ip4/127.0.0.1/tcp/" + port, err
+}
+
+// relink gives the way to a node another link, that of standing connections
+// too.
+func (f *fronts) relink(node int, l simswarm.Link) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.at[node].Relink(l)
 }
 
 func (f *fronts) close() error {
@@ -65,12 +84,13 @@ func (f *fronts) close() error {
 // holds nothing, and an entry, where prompts come in over HTTP without delay.
 type processes struct {
 	swarm       *localswarm.Swarm
-	entry, gate *client.Client
+	entry, gate *client.Client // entry is where prompts go
 	fronts      *fronts
 }
 
-// startProcesses starts them. fault gives a holder's misbehaviour, as
-// simswarm.ParseFault reads it, or "".
+// startProcesses starts them. Where the ways to holders differ, it is always the
+// gating node that connects to them, and prompts go straight to it. fault gives a
+// holder's misbehaviour, as simswarm.ParseFault reads it, or "".
 func startProcesses(ctx context.Context, o Options, path string, m *expert.Model, cast simswarm.Cast, fault func(holder int) string, args ...string) (_ *processes, err error) {
 	p := &processes{fronts: newFronts(func(node int) simswarm.Link {
 		if node < 0 || node >= cast.Holders {
@@ -83,6 +103,9 @@ func startProcesses(ctx context.Context, o Options, path string, m *expert.Model
 			err = errors.Join(err, p.close())
 		}
 	}()
+	if cast.Links != nil {
+		p.fronts.asks = cast.Holders // the gating node comes after the holders
+	}
 	cfg := localswarm.Config{Exec: o.Exec, Model: path, Bare: 1, Threads: max(1, o.Threads), Front: p.fronts.front, Args: args,
 		Log: o.Log, Progress: func(s string) { o.Progress("%s", s) }}
 	shape := m.Shape()
@@ -102,6 +125,9 @@ func startProcesses(ctx context.Context, o Options, path string, m *expert.Model
 		return p, err
 	}
 	p.gate, err = client.New(p.swarm.Nodes[len(p.swarm.Nodes)-1].URL)
+	if cast.Links != nil {
+		p.entry = p.gate // which the entry cannot reach
+	}
 	return p, err
 }
 

@@ -27,14 +27,23 @@ const (
 )
 
 func slowDefaults(o *Options) {
-	o.NewTokens = orDefault(o.NewTokens, quickly(o, 60, 2000))
+	o.oneLayer()
+	o.Prompt = orDefault(o.Prompt, 8)
+	rounds := 2000
+	if o.Fabric == fabricProcesses {
+		rounds = 1000
+	}
+	o.NewTokens = orDefault(o.NewTokens, quickly(o, 60, rounds))
 }
 
 // slowReplica times layer rounds while one of three replicas is ten times
 // slower: in spells, which a router can learn of, and at single asks drawn one
 // by one, which nothing announces.
 func slowReplica(ctx context.Context, o Options) (Metrics, error) {
-	left := leaks()
+	if o.Fabric == fabricProcesses {
+		return slowProcesses(ctx, o)
+	}
+	cast, left := simswarm.SlowReplica(), leaks()
 	ids := experttest.IDs(expert.ModelID{1}, 0, slowExperts)
 	world := experttest.NewFake(o.Seed, 64, ids...)
 	out := Metrics{"rounds": float64(o.NewTokens), "slow_factor": slowFactor}
@@ -47,8 +56,8 @@ func slowReplica(ctx context.Context, o Options) (Metrics, error) {
 		{"single", func() simswarm.Fault { return simswarm.SlowSeldom(slowFactor, slowShare, o.Seed) }},
 	} {
 		for _, mode := range hedging() {
-			s := simswarm.New(simswarm.Config{Seed: o.Seed, Sleep: o.sleep(), Link: simswarm.Link{RTT: 5 * time.Millisecond, Jitter: 500 * time.Microsecond}})
-			for i := range 3 {
+			s := simswarm.New(simswarm.Config{Seed: o.Seed, Sleep: o.sleep(), Link: cast.Link})
+			for i := range cast.Holders {
 				apply := simswarm.Modelled(world, simswarm.Work{PerCall: slowWork, Sleep: o.sleep()})
 				if i == 0 {
 					apply = simswarm.With(apply, c.fault())

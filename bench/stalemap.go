@@ -12,16 +12,16 @@ import (
 	"github.com/moeswarm/moeswarm/routing"
 )
 
+// Who takes part is in simswarm.StaleMap.
 const (
-	staleNear  = 5 * time.Millisecond
-	staleFar   = 30 * time.Millisecond
-	staleWorst = 50 * time.Millisecond
 	// staleGood is what an answer from the near replica may take.
 	staleGood = 8 * time.Millisecond
 	staleWork = time.Millisecond // a call's, modelled
 )
 
 func staleDefaults(o *Options) {
+	o.oneLayer()
+	o.Prompt = orDefault(o.Prompt, 8)
 	o.NewTokens = orDefault(o.NewTokens, quickly(o, 48, 256))
 }
 
@@ -29,15 +29,19 @@ func staleDefaults(o *Options) {
 // swaps them under its feet, and times the calls that follow. The peer project
 // measured its map once at the start.
 func staleMap(ctx context.Context, o Options) (Metrics, error) {
-	calls := o.NewTokens
+	if o.Fabric == fabricProcesses {
+		return staleProcesses(ctx, o)
+	}
+	calls, cast := o.NewTokens, simswarm.StaleMap()
 	ids := experttest.IDs(expert.ModelID{1}, 0, 8)
 	world := experttest.NewFake(o.Seed, 64, ids...)
 	left := leaks()
 	out := Metrics{"calls": float64(calls), "published_p50_ms": 51.1}
 	for _, mode := range hedging() {
 		s := simswarm.New(simswarm.Config{Seed: o.Seed, Sleep: o.sleep()})
-		for i, rtt := range []time.Duration{staleNear, staleFar} {
-			s.Join(simswarm.Holder{Name: holderName(i), Held: ids, Link: &simswarm.Link{RTT: rtt},
+		for i := range cast.Holders {
+			link := cast.LinkOf(i)
+			s.Join(simswarm.Holder{Name: cast.Name(i), Held: ids, Link: &link,
 				Apply: simswarm.Modelled(world, simswarm.Work{PerCall: staleWork, Sleep: o.sleep()})})
 		}
 		a, err := startAsker(askerConfig{swarm: s, policy: hedged(routing.Policy{Seed: o.Seed + 1}, mode)})
@@ -57,17 +61,9 @@ func staleMap(ctx context.Context, o Options) (Metrics, error) {
 		if wrong > 0 {
 			return nil, fmt.Errorf("%d results differ from the local ones", wrong)
 		}
-		slow := 0
-		for _, d := range took {
-			if d > staleGood {
-				slow++
-			}
-		}
-		out[name+"recovered_after_calls"] = float64(slices.IndexFunc(took, func(d time.Duration) bool { return d <= staleGood }))
-		out[name+"slow_calls"] = float64(slow)
-		out[name+"p50_ms"], out[name+"p99_ms"] = quantile(slices.Clone(took), 0.5), quantile(slices.Clone(took), 0.99)
+		staleInto(out, name, took)
 		out[name+"duplicates_pct"] = 100 * float64(duplicates(totals)) / float64(max(1, sent))
-		o.Progress("hedging %-4s p50 %.2f ms, recovered after %.0f calls, %d slow of %d", mode, out[name+"p50_ms"], out[name+"recovered_after_calls"], slow, calls)
+		o.Progress("hedging %-4s p50 %.2f ms, recovered after %.0f calls, %.0f slow of %d", mode, out[name+"p50_ms"], out[name+"recovered_after_calls"], out[name+"slow_calls"], calls)
 	}
 	return out, checkLeaks(left, out)
 }
@@ -101,8 +97,9 @@ func staleRun(ctx context.Context, a *asker, world expert.Applier, ids []expert.
 	}
 	took = nil
 	a.tally.take()
-	a.swarm.Relink(holderName(0), simswarm.Link{RTT: staleWorst})
-	a.swarm.Relink(holderName(1), simswarm.Link{RTT: staleNear})
+	for i, l := range simswarm.StaleSwapped() {
+		a.swarm.Relink(holderName(i), l)
+	}
 	for i := range calls {
 		if err := one(i); err != nil {
 			return nil, wrong, err

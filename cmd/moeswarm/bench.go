@@ -55,7 +55,7 @@ func (p program) bench(ctx context.Context, args []string) error {
 	fs.StringVar(&o.RTT, "rtt", "", "in drafts and streams, measure this `round trip` alone (streams: beside 1ms), such as 30ms; in drafts also loopback (default: all)")
 	fs.Uint64Var(&o.Seed, "seed", 1, "`seed` of prompts and synthetic weights")
 	fs.StringVar(&o.Draft, "draft", "", "small model that drafts in drafts: GGUF `file` or \"demo\" (default: drafts are looked up)")
-	fs.StringVar(&o.Fabric, "fabric", "", "what carries wan, failures and liar: `memory`, or processes, which are real nodes behind relays that delay (default: memory)")
+	fs.StringVar(&o.Fabric, "fabric", "", "what carries wan, stale-map, failures, slow-replica and liar: `memory`, or processes, which are real nodes behind relays that delay (default: memory)")
 	fs.StringVar(&o.Economy, "scenario", "", "in economy, the `name` of one: "+economyNames()+" (default: all)")
 	fs.IntVar(&o.Years, "years", 0, "in economy, `years` to simulate (default: 5)")
 	fs.StringVar(&o.SVG, "svg", "", "in economy, `directory` for plots (default: none)")

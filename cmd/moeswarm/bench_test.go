@@ -28,6 +28,8 @@ func TestBenchBadProcesses(t *testing.T) {
 	for _, tt := range []struct{ scenario, metric string }{
 		{"liar", "always_calls_until_caught"},
 		{"failures", "p_0_tokens_per_s"},
+		{"stale-map", "hedge_off_p50_ms"},
+		{"slow-replica", "spells_hedge_auto_round_p50_ms"},
 	} {
 		stdout, stderr, err := runBinary(t, "bench", tt.scenario, "--fabric", "processes", "--tokens", "4", "--quick", "--json")
 		if err != nil {

@@ -13,7 +13,8 @@ import (
 // relays.
 type Cast struct {
 	Holders, Replicas int
-	Link              Link // of each holder
+	Link              Link   // of each holder
+	Links             []Link // of the first holders, where they differ
 
 	// Every so often a holder is killed, and is back after a while. 0: none is.
 	KillEvery, Down time.Duration
@@ -42,6 +43,23 @@ func OneLiar() Cast {
 	return Cast{Holders: 8, Replicas: 2, Link: Link{RTT: rtt, Spread: 0.1}, Liar: 3, LiarLink: Link{RTT: rtt / 2}}
 }
 
+// StaleMap is two holders of everything, 5 and 30 ms away, until
+// [StaleSwapped] holds.
+func StaleMap() Cast {
+	return Cast{Holders: 2, Replicas: 2, Links: []Link{{RTT: 5 * time.Millisecond}, {RTT: 30 * time.Millisecond}}, Liar: -1}
+}
+
+// StaleSwapped is where they are then: the near one far, the far one near.
+func StaleSwapped() []Link {
+	return []Link{{RTT: 50 * time.Millisecond}, {RTT: 5 * time.Millisecond}}
+}
+
+// SlowReplica is three holders of everything, 5 ms away; the first is slow at
+// times.
+func SlowReplica() Cast {
+	return Cast{Holders: 3, Replicas: 3, Link: Link{RTT: 5 * time.Millisecond, Jitter: 500 * time.Microsecond}, Liar: -1}
+}
+
 // Shares gives each holder its experts, so that each expert has so many
 // replicas, on neighbours: expert e of a layer is at holders e, e+1, … modulo
 // their number.
@@ -58,8 +76,11 @@ func (c Cast) Shares(ids []expert.ID) [][]expert.ID {
 
 // LinkOf is the way to a holder.
 func (c Cast) LinkOf(i int) Link {
-	if i == c.Liar {
+	switch {
+	case i == c.Liar:
 		return c.LiarLink
+	case i < len(c.Links):
+		return c.Links[i]
 	}
 	return c.Link
 }

@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/moeswarm/moeswarm/expert"
 )
 
 // NamedFault is a misbehaviour that scenarios and processes name. P is the
@@ -39,8 +41,29 @@ func (f NamedFault) With(p float64, seed uint64) Fault {
 	return f.fault(p, seed)
 }
 
-// ParseFault reads "NAME" or "NAME:P:SEED", such as "lying" or "lying:0.01:7".
+// ParseFault reads faults joined by "+", the first one innermost. Each is "NAME"
+// or "NAME:P:SEED", such as "lying" or "lying:0.01:7". "work=1ms" is no fault:
+// each call takes so much longer, as if the experts were larger.
 func ParseFault(s string) (Fault, error) {
+	var all []Fault
+	for one := range strings.SplitSeq(s, "+") {
+		f, err := parseOne(one)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, f)
+	}
+	return func(honest expert.Applier) expert.Applier { return With(honest, all...) }, nil
+}
+
+func parseOne(s string) (Fault, error) {
+	if work, ok := strings.CutPrefix(s, "work="); ok {
+		d, err := time.ParseDuration(work)
+		if err != nil || d < 0 {
+			return nil, fmt.Errorf("fault %.40q: want work=DURATION", s)
+		}
+		return func(honest expert.Applier) expert.Applier { return Modelled(honest, Work{PerCall: d}) }, nil
+	}
 	parts := strings.Split(s, ":")
 	var p float64
 	var seed uint64

@@ -25,7 +25,10 @@ func TestFaultsAreNamed(t *testing.T) {
 			t.Errorf("the misbehaviour of %s has no name in Faults", e.Name())
 		}
 	}
-	for _, bad := range []string{"", "kind", "lying:2:1", "lying:x:1", "lying:0.5", "lying:0.5:1:1"} {
+	if _, err := ParseFault("work=1ms+spells:1:3"); err != nil {
+		t.Error(err)
+	}
+	for _, bad := range []string{"", "lying+", "work=1", "work=-1s", "kind", "lying:2:1", "lying:x:1", "lying:0.5", "lying:0.5:1:1"} {
 		if _, err := ParseFault(bad); err == nil {
 			t.Errorf("%q was accepted", bad)
 		}
