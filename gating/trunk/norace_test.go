@@ -1,0 +1,5 @@
+//go:build !race
+
+package trunk_test
+
+const racing = false
