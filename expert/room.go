@@ -19,6 +19,14 @@ func (r *Room) For(n int) []Result {
 	return r.results
 }
 
+// Trim gives the memory back when it is more than so many bytes, which a long
+// prompt takes and nothing after it.
+func (r *Room) Trim(most int) {
+	if 4*cap(r.data) > most {
+		*r = Room{}
+	}
+}
+
 // values gives room for n numbers, whatever they are.
 func (r *Room) values(n int) []float32 {
 	r.data = sized(r.data, n)

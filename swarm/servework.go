@@ -60,20 +60,22 @@ func (j *job) parse() error {
 
 // work answers frames until the intake is closed.
 func (s *server) work() {
+	var room expert.Room // of the results, until they are in a reply
 	for {
 		j, ok := s.intake.pop()
 		if !ok {
 			return
 		}
-		s.do(j)
+		s.do(j, &room)
+		room.Trim(buffersKeep)
 	}
 }
 
 // do computes one frame and queues its reply.
-func (s *server) do(j *job) {
+func (s *server) do(j *job, room *expert.Room) {
 	st, id := j.stream, j.id
 	began := time.Now()
-	b, err := s.compute(j, began)
+	b, err := s.compute(j, began, room)
 	took := time.Since(began)
 	switch {
 	case j.ctx.Err() != nil:
@@ -106,7 +108,7 @@ func (s *server) do(j *job) {
 }
 
 // compute applies the experts and encodes the reply.
-func (s *server) compute(j *job, began time.Time) ([]byte, error) {
+func (s *server) compute(j *job, began time.Time, room *expert.Room) ([]byte, error) {
 	if err := j.ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -124,7 +126,7 @@ func (s *server) compute(j *job, began time.Time) ([]byte, error) {
 		s.finish(&meter, began)
 		return wire.AppendSum(s.memory.get(), j.id, meter, sum)
 	}
-	results := s.cfg.Apply.Apply(j.ctx, c.In, c.Calls)
+	results := expert.ApplyIn(j.ctx, s.cfg.Apply, c.In, c.Calls, room)
 	for i, r := range results {
 		if errors.Is(r.Err, expert.ErrUnknownExpert) {
 			return nil, &missingExpert{c.Calls[i].Expert}

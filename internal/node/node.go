@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -380,9 +381,17 @@ func (n *Node) Close() error {
 	return err
 }
 
+// heapRoom is how much garbage a node may gather before it is collected, besides
+// as much as it has in use.
+const heapRoom = 32 << 20
+
 // Run runs the node until ctx ends or a component fails, then lets running
 // answers finish or hands them over, and leaves the swarm.
 func (n *Node) Run(ctx context.Context) error {
+	// The collector runs when there is as much garbage as memory in use, which
+	// is little where the weights are in a mapping: many times a second, and
+	// each time it is in the way of what computes. These pages are never touched.
+	defer runtime.KeepAlive(make([]byte, heapRoom))
 	// Components stop in two steps. First the doors close: HTTP lets its
 	// answers finish, the network says goodbye. The engines and the router go
 	// on meanwhile, because those answers need them.
