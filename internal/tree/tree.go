@@ -96,7 +96,57 @@ func (t Tree) Check(h Hash, size int64) error {
 // the blob with this hash. It walks from the hash down, so a false tree only
 // ever makes it say no.
 func (t Tree) Holds(h Hash, offset int64, chunk []byte) bool {
-	return len(chunk) > 0 && offset >= 0 && offset%Chunk == 0 && bao.VerifyChunk(chunk, t, group, uint64(offset), h)
+	if len(chunk) == 0 || offset < 0 || offset%Chunk != 0 || len(t) < header {
+		return false
+	}
+	size := binary.LittleEndian.Uint64(t)
+	if size < 1 || size > MaxSize || len(t) != Size(int64(size)) || uint64(offset) >= size {
+		return false
+	}
+	want, flags := h, uint32(guts.FlagRoot)
+	n, at, rest := size, uint64(0), t[header:] // of the part that offset lies in
+	for n > Chunk {
+		l, r := Hash(rest[:32]), Hash(rest[32:node])
+		if digest(guts.ChainingValue(guts.ParentNode(words(l), words(r), &guts.IV, flags))) != want {
+			return false
+		}
+		flags = 0
+		left := uint64(1) << (bits.Len64(n-1) - 1)
+		if uint64(offset) < at+left {
+			want, n, rest = l, left, rest[node:]
+		} else {
+			want, n, at, rest = r, n-left, at+left, rest[node*Chunks(int64(left)):]
+		}
+	}
+	if uint64(len(chunk)) != n {
+		return false
+	}
+	x := subtree(chunk, at/guts.ChunkSize)
+	x.Flags |= flags
+	return digest(guts.ChainingValue(x)) == want
+}
+
+// simd is what the library hashes at once.
+const simd = guts.MaxSIMD * guts.ChunkSize
+
+// subtree is the top node over content of at most Chunk bytes whose first KiB is
+// the one of that number in its blob. It hashes where the content lies.
+func subtree(p []byte, number uint64) guts.Node {
+	switch {
+	case len(p) == simd:
+		return guts.CompressBuffer((*[simd]byte)(p), simd, &guts.IV, number, 0)
+	case len(p) < simd:
+		return rest(p, number)
+	}
+	left := 1 << (bits.Len(uint(len(p)-1)) - 1)
+	l, r := subtree(p[:left], number), subtree(p[left:], number+uint64(left/guts.ChunkSize))
+	return guts.ParentNode(guts.ChainingValue(l), guts.ChainingValue(r), &guts.IV, 0)
+}
+
+// rest is subtree for the end of a blob, which the library reads past.
+func rest(p []byte, number uint64) guts.Node {
+	var b [simd]byte
+	return guts.CompressBuffer(&b, copy(b[:], p), &guts.IV, number, 0)
 }
 
 // Sum is the hash of bytes in memory.
