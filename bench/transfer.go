@@ -126,7 +126,7 @@ func put(s *content.Store, p expert.Piece, b, tr []byte) error {
 		}
 	}
 	for _, i := range x.Missing() {
-		if err := x.Put(i, b[i*tree.Chunk:min((i+1)*tree.Chunk, len(b))]); err != nil {
+		if err := x.Put(i, b[i*tree.Chunk:min((i+1)*tree.Chunk, len(b))], 0); err != nil {
 			return err
 		}
 	}

@@ -28,12 +28,11 @@ func (s shelf) Tree(_ context.Context, h expert.Digest) ([]byte, error) {
 	return []byte("a tree"), nil
 }
 
-func (s shelf) Read(_ context.Context, h expert.Digest, at int64, p []byte) error {
-	if h != (expert.Digest{1}) || int(at)+len(p) > len(s.blob) {
-		return expert.ErrUnknownExpert
+func (s shelf) Read(_ context.Context, h expert.Digest, at int64, p []byte) (int, error) {
+	if h != (expert.Digest{1}) || int(at) >= len(s.blob) {
+		return 0, expert.ErrUnknownExpert
 	}
-	copy(p, s.blob[at:])
-	return nil
+	return copy(p, s.blob[at:]), nil
 }
 
 func TestBlobs(t *testing.T) {
@@ -56,14 +55,19 @@ func TestBlobs(t *testing.T) {
 		{Kind: wire.WantTree, Hash: expert.Digest{1}},
 		{Kind: wire.WantChunk, Hash: expert.Digest{2}, Length: 5},
 		{Kind: wire.WantChunk, Hash: expert.Digest{1}, Offset: wire.MaxRange, Length: wire.MaxRange},
+		{Kind: wire.WantChunk, Hash: expert.Digest{1}, Offset: 2*wire.MaxRange + 10, Length: 1000},
+		{Kind: wire.WantChunk, Hash: expert.Digest{1}, Offset: 2 * wire.MaxRange, Length: 1000},
+		{Kind: wire.WantChunk, Hash: expert.Digest{1}, Offset: 2*wire.MaxRange + 5, Length: wire.MaxRange - 5},
+		{Kind: wire.WantChunk, Hash: expert.Digest{1}, Offset: 2 * wire.MaxRange, Length: wire.MaxRange},
 	}
 	for _, a := range asks {
 		if err := b.Ask(a); err != nil {
 			t.Fatal(err)
 		}
 	}
-	for i, want := range [][]byte{s.manifest[:wire.MaxRange], s.manifest[wire.MaxRange:], []byte("a tree"), nil, s.blob[wire.MaxRange : 2*wire.MaxRange]} {
-		x, err := b.Next()
+	for i, want := range [][]byte{s.manifest[:wire.MaxRange], s.manifest[wire.MaxRange:], []byte("a tree"), nil, s.blob[wire.MaxRange : 2*wire.MaxRange],
+		s.blob[2*wire.MaxRange+10:][:1000], s.blob[2*wire.MaxRange:][:1000], s.blob[2*wire.MaxRange+5:], s.blob[2*wire.MaxRange:]} {
+		x, err := b.Next(nil)
 		var refused *wire.Refused
 		if want == nil {
 			if !errors.As(err, &refused) || !errors.Is(err, expert.ErrUnknownExpert) {
@@ -75,7 +79,7 @@ func TestBlobs(t *testing.T) {
 			t.Fatalf("%d: %d bytes, %v", i, len(x.Data), err)
 		}
 	}
-	if got := has.BlobsSent(); got != int64(2*wire.MaxRange+5+6) {
+	if got := has.BlobsSent(); got != int64(4*wire.MaxRange+6+2*1000) {
 		t.Errorf("%d bytes sent", got)
 	}
 
@@ -87,13 +91,13 @@ func TestBlobs(t *testing.T) {
 	if err := second.Ask(asks[2]); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := second.Next(); err != nil {
+	if _, err := second.Next(nil); err != nil {
 		t.Fatal(err)
 	}
 	third, err := wants.OpenBlobs(ctx, has.ID())
 	if err == nil {
 		_ = third.Ask(asks[2])
-		_, err = third.Next()
+		_, err = third.Next(nil)
 	}
 	if !errors.Is(err, expert.ErrOverloaded) && !errors.Is(err, expert.ErrUnreachable) {
 		t.Errorf("the third stream: %v", err)

@@ -21,7 +21,7 @@ const blobAnswer = 4 * time.Minute
 type BlobStream struct {
 	stream network.Stream
 	frames *wire.Reader
-	body   []byte
+	body   []byte // of a refusal
 	stop   func() bool
 	asked  uint64 // id of the last want
 	heard  uint64 // id of the last answer
@@ -58,38 +58,47 @@ func (b *BlobStream) Ask(w wire.Want) error {
 	return nil
 }
 
-// Next waits for an answer. What it returns is valid until the next call. An
-// error that wraps a [*wire.Refused] is the answer to that want alone; any
-// other ends the stream.
-func (b *BlobStream) Next() (wire.Blob, error) {
+// Next waits for an answer, whose bytes are read into buf's memory if there is
+// enough of it; else they are valid until the next call. An error that wraps a
+// [*wire.Refused] is the answer to that want alone; any other ends the stream.
+func (b *BlobStream) Next(buf []byte) (wire.Blob, error) {
 	_ = b.stream.SetReadDeadline(time.Now().Add(blobAnswer))
 	h, err := b.frames.Next()
 	for errors.Is(err, wire.ErrKind) {
 		h, err = b.frames.Next()
 	}
-	if err == nil {
-		b.body, err = b.frames.Body(b.body)
-	}
 	if err != nil {
 		return wire.Blob{}, fmt.Errorf("%w: %w", expert.ErrUnreachable, err)
 	}
 	if h.Kind == wire.KindRefusal {
-		r, err := wire.ParseRefusal(b.body)
-		if err != nil {
-			return wire.Blob{}, err
-		}
-		if h.ID == 0 { // the whole stream is refused
-			return wire.Blob{}, fmt.Errorf("%w: the peer serves others", expert.ErrOverloaded)
-		}
-		if b.heard++; h.ID != b.heard {
-			return wire.Blob{}, fmt.Errorf("%w: answer %d where %d is due", wire.ErrFormat, h.ID, b.heard)
-		}
-		return wire.Blob{}, r.Err()
+		return wire.Blob{}, b.refused(h)
 	}
 	if b.heard++; h.Kind != wire.KindBlob || h.ID != b.heard || b.heard > b.asked {
 		return wire.Blob{}, fmt.Errorf("%w: %v %d where answer %d is due", wire.ErrFormat, h.Kind, h.ID, b.heard)
 	}
-	return wire.ParseBlob(b.body)
+	blob, err := b.frames.ReadBlob(buf)
+	if err != nil && !errors.Is(err, wire.ErrFormat) {
+		err = fmt.Errorf("%w: %w", expert.ErrUnreachable, err)
+	}
+	return blob, err
+}
+
+// refused reads a refusal.
+func (b *BlobStream) refused(h wire.Header) (err error) {
+	if b.body, err = b.frames.Body(b.body); err != nil {
+		return fmt.Errorf("%w: %w", expert.ErrUnreachable, err)
+	}
+	r, err := wire.ParseRefusal(b.body)
+	if err != nil {
+		return err
+	}
+	if h.ID == 0 { // the whole stream is refused
+		return fmt.Errorf("%w: the peer serves others", expert.ErrOverloaded)
+	}
+	if b.heard++; h.ID != b.heard {
+		return fmt.Errorf("%w: answer %d where %d is due", wire.ErrFormat, h.ID, b.heard)
+	}
+	return r.Err()
 }
 
 // Close ends the stream and gives up what is in flight.

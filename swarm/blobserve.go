@@ -45,10 +45,10 @@ type Shelf interface {
 	Manifest(expert.ModelID) ([]byte, error)
 	// Tree is the tree of a blob; package tree has its form.
 	Tree(context.Context, expert.Digest) ([]byte, error)
-	// Read fills p with the blob's bytes from a multiple of 256 KiB on: one
-	// chunk, whole. It must check them against the tree: what is damaged is
-	// not here.
-	Read(ctx context.Context, h expert.Digest, offset int64, p []byte) error
+	// Read reads one chunk of a blob into p, which has room for a whole one:
+	// its bytes from offset on, a multiple of 256 KiB. It must check them against
+	// the tree: what is damaged is not here.
+	Read(ctx context.Context, h expert.Digest, offset int64, p []byte) (n int, err error)
 }
 
 // blobServer sends parts of models to peers. Each stream has one goroutine,
@@ -160,8 +160,8 @@ func (s *blobServer) handle(stream network.Stream) {
 // serve answers wants until the stream ends.
 func (s *blobServer) serve(ctx context.Context, stream network.Stream) error {
 	frames := wire.NewReader(stream)
-	var body, out []byte
-	chunk := make([]byte, wire.MaxRange)
+	answers := blobAnswers{shelf: s.shelf, chunk: make([]byte, wire.BlobHeader+wire.MaxRange)}
+	var body []byte
 	for {
 		_ = stream.SetReadDeadline(time.Now().Add(blobIdle))
 		h, err := frames.Next()
@@ -181,43 +181,97 @@ func (s *blobServer) serve(ctx context.Context, stream network.Stream) error {
 		if err != nil {
 			return err
 		}
-		blob, err := s.answer(ctx, want, chunk)
-		if err != nil {
-			code := wire.ExpertCode(err)
-			out = wire.AppendRefusal(out[:0], h.ID, wire.Refusal{Code: code, Expert: wire.NoExpert})
-		} else {
-			out = wire.AppendBlob(out[:0], h.ID, blob)
-			s.sent.Add(int64(len(blob.Data)))
-		}
-		if err := takeBytes(ctx, s.limit, len(out)); err != nil {
+		frame, bytes := answers.to(ctx, h.ID, want)
+		s.sent.Add(int64(bytes))
+		if err := takeBytes(ctx, s.limit, len(frame)); err != nil {
 			return err
 		}
 		_ = stream.SetWriteDeadline(time.Now().Add(blobWrite))
-		if _, err := stream.Write(out); err != nil {
+		if _, err := stream.Write(frame); err != nil {
 			return err
 		}
 	}
 }
 
-// answer looks up what is wanted; buf has room for a chunk.
-func (s *blobServer) answer(ctx context.Context, w wire.Want, buf []byte) (wire.Blob, error) {
-	switch w.Kind {
-	case wire.WantManifest:
-		m, err := s.shelf.Manifest(expert.ModelID(w.Hash))
-		if err != nil {
-			return wire.Blob{}, err
+// blobAnswers makes the answers of one stream.
+type blobAnswers struct {
+	shelf Shelf
+	out   []byte // a frame that is no range of a chunk
+
+	// The chunk that was asked for last is kept: wants ask for ranges of it one
+	// after another, and it is read and checked once.
+	chunk []byte // room for a frame's header, then the chunk
+	hash  expert.Digest
+	at    int64                 // where in the blob it begins
+	n     int                   // its length; 0: none is there
+	from  int                   // where in the chunk a header lies
+	under [wire.BlobHeader]byte // what it lies over
+}
+
+// to is the frame that answers a want, and how much of it is content. It is
+// valid until the next call.
+func (a *blobAnswers) to(ctx context.Context, id uint64, w wire.Want) (frame []byte, bytes int) {
+	var blob wire.Blob
+	var err error
+	if w.Kind == wire.WantChunk {
+		if err = a.load(ctx, w); err == nil {
+			return a.slice(id, w), w.Length
 		}
-		if w.Offset >= int64(len(m)) {
-			return wire.Blob{}, expert.ErrBadCall
-		}
-		return wire.Blob{Size: int64(len(m)), Data: m[w.Offset:min(w.Offset+int64(w.Length), int64(len(m)))]}, nil
-	case wire.WantTree:
-		t, err := s.shelf.Tree(ctx, w.Hash)
+	} else {
+		blob, err = a.look(ctx, w)
+	}
+	if err != nil {
+		a.out = wire.AppendRefusal(a.out[:0], id, wire.Refusal{Code: wire.ExpertCode(err), Expert: wire.NoExpert})
+		return a.out, 0
+	}
+	a.out = wire.AppendBlob(a.out[:0], id, blob)
+	return a.out, len(blob.Data)
+}
+
+// look looks up a manifest or a tree.
+func (a *blobAnswers) look(ctx context.Context, w wire.Want) (wire.Blob, error) {
+	if w.Kind == wire.WantTree {
+		t, err := a.shelf.Tree(ctx, w.Hash)
 		if err == nil && len(t) > wire.MaxTree {
 			err = expert.ErrBadCall
 		}
 		return wire.Blob{Size: int64(len(t)), Data: t}, err
 	}
-	err := s.shelf.Read(ctx, w.Hash, w.Offset, buf[:w.Length])
-	return wire.Blob{Size: w.Offset + int64(w.Length), Data: buf[:w.Length]}, err
+	m, err := a.shelf.Manifest(expert.ModelID(w.Hash))
+	if err != nil {
+		return wire.Blob{}, err
+	}
+	if w.Offset >= int64(len(m)) {
+		return wire.Blob{}, expert.ErrBadCall
+	}
+	return wire.Blob{Size: int64(len(m)), Data: m[w.Offset:min(w.Offset+int64(w.Length), int64(len(m)))]}, nil
+}
+
+// load reads the chunk that a want lies in, if it is not there.
+func (a *blobAnswers) load(ctx context.Context, w wire.Want) error {
+	at := w.Offset - w.Offset%wire.MaxRange
+	if a.n == 0 || a.hash != w.Hash || a.at != at {
+		a.n = 0
+		n, err := a.shelf.Read(ctx, w.Hash, at, a.chunk[wire.BlobHeader:])
+		if err != nil {
+			return err
+		}
+		a.hash, a.at, a.n, a.from = w.Hash, at, n, 0
+	} else {
+		copy(a.chunk[a.from:], a.under[:])
+	}
+	a.from = int(w.Offset - at)
+	a.under = [wire.BlobHeader]byte(a.chunk[a.from:])
+	if a.from+w.Length > a.n {
+		return expert.ErrBadCall
+	}
+	return nil
+}
+
+// slice is the frame with a range of the chunk. Its header lies over the bytes
+// before the range, until the next want, so that none is copied.
+func (a *blobAnswers) slice(id uint64, w wire.Want) []byte {
+	frame := a.chunk[a.from : a.from+wire.BlobHeader+w.Length]
+	wire.PutBlobHeader(frame, id, w.Offset+int64(w.Length), w.Length)
+	return frame
 }

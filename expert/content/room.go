@@ -121,7 +121,9 @@ func (s *Store) wantedLocked(dir, name string) bool {
 		id, err := expert.ParseModelID(name)
 		return err == nil && s.refs[id] != nil
 	case partsDir:
-		name = strings.TrimSuffix(strings.TrimSuffix(name, partSuffix), treeSuffix)
+		for _, suffix := range []string{partSuffix, treeSuffix, notesSuffix} {
+			name = strings.TrimSuffix(name, suffix)
+		}
 	}
 	h, ok := parseName(name)
 	return ok && (s.count[h] > 0 || s.opened[h] || s.blobs[h] != nil && s.blobs[h].leases > 0)

@@ -132,12 +132,13 @@ func (s *Shelf) damaged(m *expert.Model, h expert.Digest) {
 	}
 }
 
-// Read fills p with one chunk of a blob, from a multiple of the chunk size on,
-// and checks it. What is damaged is not here: the error wraps [ErrAbsent].
-func (s *Shelf) Read(ctx context.Context, h expert.Digest, offset int64, p []byte) error {
+// Read reads the chunk of a blob that begins at offset, a multiple of the chunk
+// size, into p, which has room for a whole one, and checks it. What is damaged is
+// not here: the error wraps [ErrAbsent].
+func (s *Shelf) Read(ctx context.Context, h expert.Digest, offset int64, p []byte) (n int, err error) {
 	l, m, b, err := s.find(h)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	var t tree.Tree
 	size := int64(0)
@@ -147,26 +148,27 @@ func (s *Shelf) Read(ctx context.Context, h expert.Digest, offset int64, p []byt
 	} else {
 		size = b.Size()
 		if t, err = s.treeOf(ctx, h, m, b); err != nil {
-			return err
+			return 0, err
 		}
 	}
-	if offset%tree.Chunk != 0 || offset+int64(len(p)) > size || len(p) != int(min(tree.Chunk, size-offset)) {
-		return expert.ErrBadCall
+	if offset%tree.Chunk != 0 || offset < 0 || offset >= size || len(p) < tree.Chunk {
+		return 0, expert.ErrBadCall
 	}
+	p = p[:min(tree.Chunk, size-offset)]
 	if l != nil {
 		copy(p, l.Data[offset:])
 	} else if _, err := b.ReadAt(p, offset); err != nil {
-		return err
+		return 0, err
 	}
 	if t.Holds(h, offset, p) {
-		return nil
+		return len(p), nil
 	}
 	if l != nil {
 		s.store.discard(h)
 	} else {
 		s.damaged(m, h)
 	}
-	return ErrDamaged
+	return 0, ErrDamaged
 }
 
 // untilDone reads until its context ends.

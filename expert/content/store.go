@@ -30,13 +30,14 @@ var (
 )
 
 const (
-	blobsDir   = "blobs"
-	partsDir   = "parts"
-	refsDir    = "refs"
-	partSuffix = ".part"
-	treeSuffix = ".tree"
-	tmpPrefix  = "tmp-"
-	lockFile   = "lock"
+	blobsDir    = "blobs"
+	partsDir    = "parts"
+	refsDir     = "refs"
+	partSuffix  = ".part"
+	treeSuffix  = ".tree"
+	notesSuffix = ".got"
+	tmpPrefix   = "tmp-"
+	lockFile    = "lock"
 )
 
 // Store is a directory of blobs. Its methods may be called by several

@@ -19,11 +19,17 @@ import (
 )
 
 const (
-	// Window bounds the bytes in flight from one source, so that at most so much
-	// is fetched twice after a crash: 35 MB/s from a peer 30 ms away.
-	Window = 4 * tree.Chunk
-	// windowPicks bounds what is in flight where blobs are small.
-	windowPicks = 16
+	// Near bounds the bytes that are asked for and not on disk yet, from all
+	// sources together, as long as none is so far away that more must be on its
+	// way to keep it busy. So one chunk at most is fetched twice after a crash.
+	Near = tree.Chunk
+	// Far bounds those of one source that is far: 35 MB/s from a peer 30 ms away.
+	Far = 4 * tree.Chunk
+	// rangeLeast is the least that a source is asked for at once: eight share
+	// Near out, and half of it is on its way while the rest is being checked.
+	rangeLeast = Near / maxSources / 2
+	// inFlight bounds the ranges in flight where blobs are small.
+	inFlight = 16
 	// maxSources bounds the peers fetched from at once.
 	maxSources = 8
 	// maxFinishers bounds the blobs that are put on disk at once.
@@ -38,10 +44,10 @@ const (
 )
 
 // Stream asks one peer: Ask sends a want, Next takes the answer to the eldest
-// that has none. See swarm.BlobStream.
+// that has none, into buf's memory if that is enough. See swarm.BlobStream.
 type Stream interface {
 	Ask(wire.Want) error
-	Next() (wire.Blob, error)
+	Next(buf []byte) (wire.Blob, error)
 	Close()
 }
 
@@ -103,7 +109,11 @@ type fetch struct {
 	pause    map[routing.Peer]time.Duration
 	dry      map[routing.Peer]bool // had nothing the last time
 	failed   error                 // of our own disk; ends the fetch
+	near     int                   // bytes in flight that count for Near
+	busy     int                   // sources that have something in flight
+	hungry   int                   // sources that wait for room in near
 	changed  chan struct{}         // closed and replaced when there may be more to pick
+	over     chan struct{}         // closed when nothing is left to do, or nothing can be done
 }
 
 // Fetch brings pieces into the store, from as many sources as are useful, until
@@ -118,7 +128,7 @@ func Fetch(ctx context.Context, cfg Config) (Status, error) {
 		cfg.Seed = rand.Uint64()
 	}
 	f := &fetch{Config: cfg, began: time.Now(), bytes: make(map[routing.Peer]int64), active: make(map[routing.Peer]bool),
-		again: make(map[routing.Peer]time.Time), pause: make(map[routing.Peer]time.Duration), dry: make(map[routing.Peer]bool), changed: make(chan struct{}),
+		again: make(map[routing.Peer]time.Time), pause: make(map[routing.Peer]time.Duration), dry: make(map[routing.Peer]bool), changed: make(chan struct{}), over: make(chan struct{}),
 		finishers: make(chan struct{}, maxFinishers)}
 	f.status.CutOff = make(map[routing.Peer]string)
 	f.dedupe()
@@ -206,7 +216,7 @@ func (f *fetch) run(ctx context.Context) error {
 			select {
 			case <-ctx.Done():
 			case <-tick.C:
-			case <-f.whole():
+			case <-f.over:
 			}
 		case <-tick.C:
 			f.mu.Lock()
@@ -214,17 +224,6 @@ func (f *fetch) run(ctx context.Context) error {
 			f.mu.Unlock()
 		}
 	}
-}
-
-// whole is a channel that is closed at once when nothing is left to do.
-func (f *fetch) whole() <-chan struct{} {
-	c := make(chan struct{})
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.plan.Left() == 0 || f.failed != nil {
-		close(c)
-	}
-	return c
 }
 
 // hire reports whether a source should be started for a peer.
@@ -255,6 +254,14 @@ func (f *fetch) offersLocked(s Source) bool {
 func (f *fetch) wakeLocked() {
 	close(f.changed)
 	f.changed = make(chan struct{})
+	if f.plan.Left() > 0 && f.failed == nil {
+		return
+	}
+	select {
+	case <-f.over:
+	default:
+		close(f.over)
+	}
 }
 
 // source fetches from one peer until there is nothing more to get from it.
@@ -266,9 +273,7 @@ func (f *fetch) source(ctx context.Context, s Source) {
 	err := w.run(ctx)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for _, p := range w.flying {
-		f.plan.Lost(number, p)
-	}
+	w.endLocked()
 	f.plan.Gone(number)
 	delete(f.active, s.Peer)
 	switch {
@@ -327,7 +332,7 @@ func manifestFrom(ctx context.Context, id expert.ModelID, p routing.Peer, open f
 		if err := s.Ask(wire.Want{Kind: wire.WantManifest, Hash: expert.Digest(id), Offset: int64(len(all)), Length: wire.MaxRange}); err != nil {
 			return nil, err
 		}
-		b, err := s.Next()
+		b, err := s.Next(nil)
 		if err != nil {
 			return nil, err
 		}

@@ -72,7 +72,7 @@ type stream struct {
 func (s *stream) Ask(w wire.Want) error { s.wants = append(s.wants, w); return nil }
 func (s *stream) Close()                {}
 
-func (s *stream) Next() (wire.Blob, error) {
+func (s *stream) Next([]byte) (wire.Blob, error) {
 	w := s.wants[0]
 	s.wants = s.wants[1:]
 	s.mu.Lock()
@@ -269,7 +269,7 @@ func TestKilledAtRandom(t *testing.T) {
 	s := openStore(t, dir)
 	b.check(t, s)
 	sent := peers["a"].sent + peers["b"].sent
-	if most := b.bytes() + kills*Window; sent > most {
+	if most := b.bytes() + kills*Near; sent > most {
 		t.Errorf("seed %d: %d bytes for %d after %d kills, at most %d", seed, sent, b.bytes(), kills, most)
 	}
 }
@@ -412,5 +412,82 @@ func TestManifest(t *testing.T) {
 	}
 	if _, err := Manifest(t.Context(), id, nil, open); !errors.Is(err, expert.ErrNoHolder) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestLieLeftBehind: a peer that sends the beginning of a chunk wrong and goes
+// leaves nobody else to blame: the chunk comes again, from one source.
+func TestLieLeftBehind(t *testing.T) {
+	b := makeBlobs(t, 3*tree.Chunk)
+	gone := make(chan struct{})
+	liar := &peer{blobs: b}
+	liar.answer = func(w wire.Want) (wire.Blob, error) {
+		x, err := liar.honest(w)
+		if w.Kind == wire.WantChunk {
+			x.Data = bytes.Clone(x.Data)
+			x.Data[0] ^= 1
+		}
+		return x, err
+	}
+	liar.before = func(n int) error {
+		if n > 2 { // the tree, and a first range
+			close(gone)
+			liar.before = func(int) error { return errors.New("gone") }
+			return errors.New("gone")
+		}
+		return nil
+	}
+	honest := &peer{blobs: b}
+	s := openStore(t, t.TempDir())
+	cfg := config(t, b, s, map[routing.Peer]*peer{"liar": liar, "honest": honest})
+	cfg.Sources = func() []Source {
+		name := routing.Peer("liar")
+		select {
+		case <-gone:
+			name = "honest"
+		default:
+		}
+		return []Source{{name, func(expert.Piece) Have { return Yes }}}
+	}
+	status, err := Fetch(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.check(t, s)
+	if len(status.CutOff) != 0 || status.Doubled != tree.Chunk {
+		t.Errorf("cut off %v, %d bytes twice; want nobody, and one chunk", status.CutOff, status.Doubled)
+	}
+}
+
+// TestPace: a source that is near gets its share, one that is far as much as it
+// delivers in some rounds, a slow one little.
+func TestPace(t *testing.T) {
+	now := time.Unix(0, 0)
+	after := func(round time.Duration, bytesPerSecond float64) (p pace) {
+		for i := range 100 {
+			n := rangeLeast
+			if i > 0 {
+				n = 64 << 10
+			}
+			took := time.Duration(float64(n) / bytesPerSecond * float64(time.Second))
+			p.heard(n, now.Add(-round), now.Add(took))
+			now = now.Add(took)
+		}
+		return p
+	}
+	if p := (pace{}); p.known() || p.length(Near, 0) != rangeLeast {
+		t.Errorf("at first %d bytes are asked for", p.length(Near, 0))
+	}
+	near := after(200*time.Microsecond, 100e6)
+	if near.window() > Near || near.most(Near) != Near || near.length(Near, 0) != Near/2 || near.length(Near/3, 2) < Near/3 {
+		t.Errorf("near: window %d, most %d, length %d and %d", near.window(), near.most(Near), near.length(Near, 0), near.length(Near/3, 2))
+	}
+	far := after(50*time.Millisecond, 50e6)
+	if far.window() != Far || far.length(Near, 0) != tree.Chunk {
+		t.Errorf("far: window %d, length %d", far.window(), far.length(Near, 0))
+	}
+	slow := after(time.Millisecond, 40e3)
+	if slow.most(Near) > 25e3 || slow.length(Near, 0) != rangeLeast {
+		t.Errorf("slow: most %d, length %d", slow.most(Near), slow.length(Near, 0))
 	}
 }

@@ -3,6 +3,7 @@ package wire
 import (
 	"encoding/binary"
 	"fmt"
+	"io"
 	"slices"
 
 	"github.com/moeswarm/moeswarm/expert"
@@ -67,11 +68,24 @@ func ParseWant(body []byte) (Want, error) {
 	return w, nil
 }
 
+// BlobHeader is the length of a blob frame before its data.
+const BlobHeader = HeaderLen + blobFixed
+
 // AppendBlob appends a blob frame.
 func AppendBlob(b []byte, id uint64, x Blob) []byte {
-	b = slices.Grow(b, HeaderLen+blobFixed+len(x.Data))
-	b = appendHeader(b, KindBlob, id, blobFixed+len(x.Data))
-	return append(binary.LittleEndian.AppendUint64(b, uint64(x.Size)), x.Data...)
+	b = slices.Grow(b, BlobHeader+len(x.Data))
+	return append(appendBlobHeader(b, id, x.Size, len(x.Data)), x.Data...)
+}
+
+// PutBlobHeader writes the first [BlobHeader] bytes of a blob frame into b, for
+// who has n bytes of data behind them.
+func PutBlobHeader(b []byte, id uint64, size int64, n int) {
+	appendBlobHeader(b[:0:BlobHeader], id, size, n)
+}
+
+func appendBlobHeader(b []byte, id uint64, size int64, n int) []byte {
+	b = appendHeader(b, KindBlob, id, blobFixed+n)
+	return binary.LittleEndian.AppendUint64(b, uint64(size))
 }
 
 // ParseBlob reads a blob frame's body. An error wraps [ErrFormat].
@@ -82,4 +96,27 @@ func ParseBlob(body []byte) (Blob, error) {
 		return Blob{}, fmt.Errorf("%w: blob of %d bytes", ErrFormat, len(body))
 	}
 	return Blob{Size: int64(size), Data: k.b}, nil
+}
+
+// ReadBlob reads the body of a blob frame whose header was read: its data into
+// buf's memory, or into new memory where buf has too little. An error that wraps
+// [ErrFormat] is the sender's fault.
+func (r *Reader) ReadBlob(buf []byte) (Blob, error) {
+	var fixed [blobFixed]byte
+	n := min(r.left, blobFixed)
+	k, err := io.ReadFull(r.r, fixed[:n])
+	r.left -= k
+	if err != nil {
+		return Blob{}, fmt.Errorf("body cut off after %d bytes: %w", k, err)
+	}
+	left := r.left
+	b, err := ParseBlob(fixed[:n])
+	switch {
+	case err != nil:
+		return Blob{}, err
+	case int64(left) > b.Size:
+		return Blob{}, fmt.Errorf("%w: %d bytes of a blob of %d", ErrFormat, left, b.Size)
+	}
+	b.Data, err = r.Body(buf)
+	return b, err
 }

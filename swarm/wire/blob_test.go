@@ -48,8 +48,24 @@ func FuzzParseWant(f *testing.F) {
 func FuzzParseBlob(f *testing.F) {
 	f.Add(AppendBlob(nil, 1, Blob{Size: 9, Data: []byte("xyz")})[HeaderLen:])
 	f.Fuzz(func(t *testing.T, body []byte) {
-		if x, err := ParseBlob(body); err == nil && !bytes.Equal(AppendBlob(nil, 1, x)[HeaderLen:], body) {
+		x, err := ParseBlob(body)
+		if err == nil && !bytes.Equal(AppendBlob(nil, 1, x)[HeaderLen:], body) {
 			t.Fatalf("other bytes for %+v", x)
+		}
+		if len(body) > MaxBody(KindBlob) {
+			return
+		}
+		r := NewReader(bytes.NewReader(append(appendHeader(nil, KindBlob, 1, len(body)), body...)))
+		if _, err := r.Next(); err != nil {
+			t.Fatal(err)
+		}
+		room := make([]byte, 0, 4)
+		read, readErr := r.ReadBlob(room)
+		if (err == nil) != (readErr == nil) || err == nil && (read.Size != x.Size || !bytes.Equal(read.Data, x.Data)) {
+			t.Fatalf("read %+v, %v; parsed %+v, %v", read, readErr, x, err)
+		}
+		if readErr == nil && len(read.Data) > 0 && len(read.Data) <= cap(room) && &read.Data[0] != &room[:1][0] {
+			t.Fatal("not read in place")
 		}
 	})
 }
