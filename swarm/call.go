@@ -55,6 +55,7 @@ func (c *caller) run(ctx context.Context) error {
 	close(c.started)
 	tick := time.NewTicker(c.cfg.Tick)
 	defer tick.Stop()
+	var leaving []*link
 	for ctx.Err() == nil {
 		select {
 		case <-ctx.Done():
@@ -62,6 +63,7 @@ func (c *caller) run(ctx context.Context) error {
 			for _, l := range c.all() {
 				l.tick(c.cfg)
 			}
+			leaving = c.moveToDirect(leaving)
 		}
 	}
 	c.mu.Lock()
@@ -69,6 +71,29 @@ func (c *caller) run(ctx context.Context) error {
 	c.mu.Unlock()
 	c.loops.Wait()
 	return nil
+}
+
+// moveToDirect lets the next calls to peers that are reached by a relay open new
+// streams where a direct connection has come about since, such as through a hole
+// that was punched. The links that they leave, with those left before, end when
+// the last answer has come; it returns those that have not.
+func (c *caller) moveToDirect(leaving []*link) (left []*link) {
+	for _, l := range c.all() {
+		if l.detours() {
+			c.log.Debug("calls take the direct connection from now on", "peer", l.to)
+			c.unlink(l)
+			leaving = append(leaving, l)
+		}
+	}
+	for _, l := range leaving {
+		if l.retire() {
+			_ = (*l.stream.Load()).Reset()
+			continue
+		}
+		l.tick(c.cfg)
+		left = append(left, l)
+	}
+	return left
 }
 
 func (c *caller) all() []*link {

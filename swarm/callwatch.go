@@ -3,6 +3,8 @@ package swarm
 import (
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/network"
+
 	"github.com/moeswarm/moeswarm/swarm/wire"
 )
 
@@ -58,6 +60,13 @@ func (l *link) tick(cfg callerConfig) {
 		_ = (*s).Conn().Close()
 		_ = (*s).Reset()
 	}
+}
+
+// detours reports whether the link goes through a relay although the peer is
+// connected directly by now.
+func (l *link) detours() bool {
+	s := l.stream.Load()
+	return s != nil && (*s).Conn().Stat().Limited && l.host.Network().Connectedness(l.peer) == network.Connected
 }
 
 // ping asks for a sign of life. Nobody awaits the pong.

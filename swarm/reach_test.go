@@ -219,6 +219,30 @@ func TestCallThroughRelay(t *testing.T) {
 	if after := r.Peers()[0].Expected; before < 150*time.Millisecond || after > before/2 {
 		t.Errorf("expected %v before the first answer and %v after", before, after)
 	}
+	// When a direct way is found later, calls take it.
+	outer := gate.live.Load().host
+	direct := network.WithForceDirectDial(ctx, "a hole was punched")
+	var own []multiaddr.Multiaddr
+	for _, a := range inside.Addrs() {
+		if _, err := a.ValueForProtocol(multiaddr.P_CIRCUIT); err != nil {
+			own = append(own, a)
+		}
+	}
+	if err := outer.Connect(direct, peer.AddrInfo{ID: inside.ID(), Addrs: own}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "calls over the direct connection", func() bool {
+		if _, err := gate.Call(ctx, holder.ID(), ask); err != nil {
+			t.Fatal(err)
+		}
+		limited := true
+		for _, l := range gate.live.Load().services.caller.all() {
+			if s := l.stream.Load(); s != nil {
+				limited = (*s).Conn().Stat().Limited
+			}
+		}
+		return !limited
+	})
 }
 
 // A stream to a peer behind a relay takes the direct connection once there is
