@@ -39,11 +39,14 @@ func checkShape(layers []int) error {
 }
 
 // announcementOf states an offer, which passed checkOffer.
-func announcementOf(o Offer, ends time.Time, waiting uint32) wire.Announcement {
+func announcementOf(o Offer, ends time.Time, waiting int) wire.Announcement {
 	a := wire.Announcement{
 		Model: o.Model, Name: o.Name, Gates: o.Gates, MayGate: o.MayGate, WillGate: o.WillGate,
-		Waiting: waiting, Expires: ends, Price: o.Price,
+		Waiting: short(waiting), Expires: ends, Price: o.Price,
 		Layers: len(o.Layers), Experts: slices.Max(o.Layers),
+	}
+	if o.Gates && o.Prompts != nil {
+		a.Prompts = short(o.Prompts())
 	}
 	a.Dense, a.Skip = sparsity(o.Layers)
 	a.Held = wire.NewHeld(a.Layers, a.Experts)
@@ -57,6 +60,9 @@ func announcementOf(o Offer, ends time.Time, waiting uint32) wire.Announcement {
 	}
 	return a
 }
+
+// short is a count that is not negative, in two bytes.
+func short(n int) uint16 { return uint16(max(0, min(n, math.MaxUint16))) }
 
 // withDemand adds what this node measured, if it did.
 func withDemand(a wire.Announcement, o Offer) wire.Announcement {
@@ -95,7 +101,7 @@ func brief(a wire.Announcement) wire.Announcement {
 // farewell takes an announcement back.
 func farewell(a wire.Announcement) wire.Announcement {
 	a = brief(a)
-	a.Gates, a.Leaving, a.Paused, a.Waiting, a.Memory, a.Price = false, true, false, 0, 0, 0
+	a.Gates, a.Leaving, a.Paused, a.Waiting, a.Prompts, a.Memory, a.Price = false, true, false, 0, 0, 0, 0
 	a.MayGate, a.WillGate = false, false
 	return a
 }
@@ -120,7 +126,7 @@ func decode(frame []byte) (wire.Announcement, error) {
 func noticeOf(a wire.Announcement) notice {
 	n := notice{
 		model: a.Model, name: a.Name, gates: a.Gates, leaving: a.Leaving,
-		shape: shape{a.Layers, a.Experts, a.Dense, a.Skip}, waiting: int(a.Waiting),
+		shape: shape{a.Layers, a.Experts, a.Dense, a.Skip}, waiting: int(a.Waiting), prompts: int(a.Prompts),
 		seq: a.Expires.UnixMilli(), paused: a.Paused, memory: int64(a.Memory) * wire.MemoryUnit, demand: a.Demand,
 		mayGate: a.MayGate, willGate: a.WillGate, price: a.Price,
 	}

@@ -60,7 +60,7 @@ func (a *announcer) messages(demand bool) []message {
 		if !o.speaks() && !o.ended {
 			continue
 		}
-		m := message{Announcement: announcementOf(o, time.Time{}, uint32(max(0, a.waiting())))}
+		m := message{Announcement: announcementOf(o, time.Time{}, a.waiting())}
 		m.Paused = a.paused()
 		if demand {
 			m.Announcement = withDemand(m.Announcement, o)

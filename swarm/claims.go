@@ -19,6 +19,7 @@ type Claim struct {
 	Paused            bool
 	Usable            bool  // false: lost, until it is heard of again
 	Waiting           int   // frames that waited at it
+	Prompts           int   // prompts that waited at it, if it gates
 	Memory            int64 // bytes for experts that it chooses itself; 0: it does not choose
 	Held              []expert.Slot
 	// Wanted names experts that are about to change hands: one not held is
@@ -39,7 +40,7 @@ func (n *Node) Claims(model expert.ModelID) (out []Claim) {
 			if c.left {
 				continue
 			}
-			out = append(out, Claim{Peer: p, Gates: c.gates, MayGate: c.mayGate, WillGate: c.willGate, Paused: c.paused, Usable: t.peers[p].usable, Waiting: c.waiting,
+			out = append(out, Claim{Peer: p, Gates: c.gates, MayGate: c.mayGate, WillGate: c.willGate, Paused: c.paused, Usable: t.peers[p].usable, Waiting: c.waiting, Prompts: c.prompts,
 				Memory: c.memory, Held: placesOf(c.held), Wanted: placesOf(c.wanted), Demand: demandOf(c)})
 		}
 	})

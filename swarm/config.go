@@ -110,6 +110,9 @@ type Offer struct {
 	// the average of a layer being 1; nil where it has not. It must be safe for
 	// concurrent use.
 	Demand func() map[expert.ID]float64
+	// Prompts is how many prompts wait at this node now, if it gates; nil: none.
+	// It must be safe for concurrent use.
+	Prompts func() int
 
 	ended bool // it served something once, and does no more
 }

@@ -123,7 +123,15 @@ func (w *dhtWorld) measure(ctx context.Context, workers int) (out DHTTimes) {
 	drawn := w.random.Perm(w.trial.Experts)[:w.trial.Measured]
 	out.Store, out.StoreFailed = w.each(ctx, workers, drawn, w.store)
 	out.Get, out.GetFailed = w.each(ctx, workers, drawn, w.get)
+	w.trial.Say("a store takes %v, a look-up %v on average", mean(out.Store), mean(out.Get))
 	return out
+}
+
+func mean(all []time.Duration) (sum time.Duration) {
+	for _, d := range all {
+		sum += d
+	}
+	return (sum / time.Duration(max(1, len(all)))).Round(10 * time.Microsecond)
 }
 
 func (w *dhtWorld) all() []int {

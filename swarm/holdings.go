@@ -62,6 +62,7 @@ type claim struct {
 	held     []slot // ascending; never changed in place once set
 	gates    bool
 	waiting  int  // frames waiting at the peer when it spoke
+	prompts  int  // and prompts
 	paused   bool // it computes nothing for now, so it is not named as holder and gate
 	memory   int64
 	price    uint64 // of a token, in nneuro
@@ -98,7 +99,7 @@ type notice struct {
 	held              []slot // ascending
 	gates             bool
 	leaving           bool
-	waiting           int
+	waiting, prompts  int
 	seq               int64
 	paused            bool
 	memory            int64
@@ -154,7 +155,7 @@ func (t *holdings) announce(p routing.Peer, n notice, now time.Time) (changed bo
 	c.said, c.left, c.seq = true, n.leaving, n.seq
 	t.setPaused(p, m, c, n.paused)
 	c.memory, c.price, c.mayGate, c.willGate = n.memory, n.price, n.mayGate, n.willGate
-	c.name, c.gates, c.waiting, c.ends = n.name, n.gates && !n.leaving, n.waiting, now.Add(announceTTL)
+	c.name, c.gates, c.waiting, c.prompts, c.ends = n.name, n.gates && !n.leaving, n.waiting, n.prompts, now.Add(announceTTL)
 	if !e.usable && !n.leaving {
 		t.setUsable(p, true)
 	}

@@ -115,7 +115,7 @@ func (p *placer) view(now time.Time) placement.View {
 		standing: p.node.standing(), held: held, own: own,
 		lost: func(s expert.Slot) bool { return now.Before(p.lost[s]) }})
 	v.Budget = max(1, p.model.Memory-p.node.gatings[id].bytes())
-	v.Rate, v.Seed = p.stock.rate(), p.random.Uint64()
+	v.Rate, v.Speed, v.Seed = p.stock.rate(), p.node.speed.now(), p.random.Uint64()
 	return v
 }
 

@@ -38,6 +38,7 @@ type gatingChoice struct {
 	policy placement.Policy
 	random *rand.Rand
 	lost   time.Time // the trunk could not be had; until then it is left
+	queue  steady    // prompts that wait at a gate
 
 	mu   sync.Mutex
 	will bool // announced as about to gate
@@ -110,10 +111,33 @@ func (g *gatingChoice) view() placement.Trunk {
 		t.Budget = math.MaxInt64
 	}
 	t.Held, t.Seed = g.stock.gating(), g.random.Uint64()
-	if e := g.node.gates.engine(id); e != nil {
-		t.Waiting = float64(e.Stats().Waiting)
+	if t.Held {
+		// The mean over all gates, this one among them.
+		t.Waiting = (t.Waiting*t.Gates + float64(g.node.waitingPrompts(id))) / (t.Gates + 1)
 	}
+	t.Waiting = g.queue.add(t.Waiting, time.Now())
+	t.Speed = g.node.speed.now()
 	return t
+}
+
+// steadyFor is after how long what was seen counts half: a queue of some seconds
+// is no reason to fetch a trunk, one of minutes is.
+const steadyFor = time.Minute
+
+// steady is an average of what was seen lately. The zero value is ready.
+type steady struct {
+	value float64
+	at    time.Time
+}
+
+// add takes in what is seen now, and returns the average.
+func (s *steady) add(now float64, at time.Time) float64 {
+	if s.at.IsZero() {
+		s.at = at
+	}
+	keep := math.Exp2(-max(0, at.Sub(s.at)).Seconds() / steadyFor.Seconds())
+	s.value, s.at = keep*s.value+(1-keep)*now, at
+	return s.value
 }
 
 // trunkOf makes what placement decides about a trunk from what peers say.
@@ -121,6 +145,7 @@ func trunkOf(self string, man *expert.Manifest, claims []swarm.Claim, standing f
 	t := placement.Trunk{Bytes: man.Trunk.Size}
 	place := len(man.Experts) // the trunk's in the order of peers, after the experts'
 	own := placement.Rank(placement.PeerHash(self), place)
+	waiting := 0.0
 	for _, c := range claims {
 		if !c.Usable || c.Paused {
 			continue
@@ -133,6 +158,7 @@ func trunkOf(self string, man *expert.Manifest, claims []swarm.Claim, standing f
 		switch {
 		case c.Gates:
 			t.Gates += worth
+			waiting += worth * float64(c.Prompts)
 			if above {
 				t.Above++
 			}
@@ -143,7 +169,47 @@ func trunkOf(self string, man *expert.Manifest, claims []swarm.Claim, standing f
 			t.Takers++
 		}
 	}
+	if t.Gates > 0 {
+		t.Waiting = waiting / t.Gates
+	}
 	return t
+}
+
+// handOverGating lets another node begin to gate a model before this one leaves:
+// new prompts go elsewhere at once, the trunk can still be fetched from here,
+// and answers that run go on. Nobody is waited for where nobody would begin.
+func (n *Node) handOverGating(m Model) {
+	id := m.Model.ID()
+	if !n.gates.has(id) {
+		return
+	}
+	state := func() (gates, takers bool) {
+		for _, c := range n.net.Claims(id) {
+			if c.Usable && !c.Paused {
+				gates, takers = gates || c.Gates, takers || c.MayGate
+			}
+		}
+		return gates, takers
+	}
+	gates, takers := state()
+	if gates || !takers {
+		return
+	}
+	for _, o := range n.net.Offers() {
+		if o.Model == id && o.Gates {
+			if err := n.setOffer(o); err != nil {
+				n.cfg.Log.Error("an offer is not taken", "model", m.Name, "err", err)
+				return
+			}
+		}
+	}
+	n.cfg.Say("model %s: nobody else gates it; waiting for one that begins to", m.Name)
+	for deadline := time.Now().Add(handOverTime); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
+		if gates, _ = state(); gates {
+			return
+		}
+	}
+	n.cfg.Say("model %s: nobody began to gate it", m.Name)
 }
 
 // take announces that the node is about to gate, gives way where others are

@@ -20,10 +20,10 @@ func TestTrunkOf(t *testing.T) {
 	man := tiny(t).Manifest()
 	one := []expert.Slot{{}}
 	claims := []swarm.Claim{
-		{Peer: "a", Usable: true, Gates: true, MayGate: true, Held: one},
+		{Peer: "a", Usable: true, Gates: true, MayGate: true, Held: one, Prompts: 3},
 		{Peer: "b", Usable: true, WillGate: true, MayGate: true},
 		{Peer: "c", Usable: true, WillGate: true, MayGate: true},
-		{Peer: "paused", Usable: true, Paused: true, Gates: true, Held: one},
+		{Peer: "paused", Usable: true, Paused: true, Gates: true, Held: one, Prompts: 9},
 		{Peer: "lost", Gates: true, Held: one},
 		{Peer: "bad", Usable: true, Gates: true, Held: one},
 	}
@@ -34,7 +34,7 @@ func TestTrunkOf(t *testing.T) {
 		return 0
 	}
 	got := trunkOf("me", man, claims, func(p routing.Peer) float64 { return map[bool]float64{true: 0, false: 1}[p == "bad"] })
-	want := placement.Trunk{Bytes: man.Trunk.Size, Gates: 1, Above: above("a"), Intended: above("b") + above("c"), Holders: 2, Takers: 2}
+	want := placement.Trunk{Bytes: man.Trunk.Size, Gates: 1, Waiting: 3, Above: above("a"), Intended: above("b") + above("c"), Holders: 2, Takers: 2}
 	if got != want {
 		t.Errorf("%+v, want %+v", got, want)
 	}
@@ -158,4 +158,60 @@ func answer(t *testing.T, n *Node, m expert.ModelID, gate *Node) []int32 {
 	}
 	t.Fatal("no answer from the node that should gate")
 	return nil
+}
+
+// TestSteady: a short queue is nothing, a long one counts, and is forgotten.
+func TestSteady(t *testing.T) {
+	var s steady
+	now := time.Unix(1000, 0)
+	step := func(waiting float64, d time.Duration) float64 {
+		now = now.Add(d)
+		return s.add(waiting, now)
+	}
+	if got := step(8, 0); got != 0 {
+		t.Errorf("%v at once", got)
+	}
+	if got := step(8, 3*time.Second); got > 1 {
+		t.Errorf("%v after three seconds", got)
+	}
+	if got := step(8, 5*time.Minute); got < 7 {
+		t.Errorf("%v after five minutes", got)
+	}
+	if got := step(0, 5*time.Minute); got > 1 {
+		t.Errorf("%v long after", got)
+	}
+}
+
+// TestGatingIsHandedOver: the last gating node that leaves waits until one that
+// may gate has begun to, and lets it have the trunk; prompts find it at once.
+func TestGatingIsHandedOver(t *testing.T) {
+	m := tiny(t)
+	parts, err := expert.OpenParts("tiny", m.Manifest(), nil, expert.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	store, err := content.Open(t.TempDir(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { store.Close() })
+	if err := store.Keep(m.Manifest()); err != nil {
+		t.Fatal(err)
+	}
+	holder, _ := stoppable(t, Config{Models: []Model{{Name: "tiny", Model: m, Hold: expert.SlotsOf(m.Manifest().IDs())}}})
+	last, stop := stoppable(t, Config{Join: holder.Addrs(), Models: []Model{{Name: "tiny", Model: m, Gate: true}}})
+	// More than half of its memory is no reason while somebody else gates.
+	heir := running(t, Config{Join: append(holder.Addrs(), last.Addrs()...), Content: store,
+		Models: []Model{{Name: "tiny", Model: parts, GateAuto: true, Memory: m.Manifest().Trunk.Size * 3 / 2}}})
+	untilGates(t, heir, m.ID(), last)
+	for len(last.net.Claims(m.ID())) < 2 { // the heir's may come by gossip
+		<-last.net.Changed()
+	}
+	if heir.gates.has(m.ID()) {
+		t.Fatal("it gates although another does")
+	}
+	stop()
+	if !heir.gates.has(m.ID()) {
+		t.Error("the last gating node left without an heir")
+	}
 }

@@ -40,7 +40,21 @@ func (s *wholeStock) want(slots []expert.Slot) error {
 func (s *wholeStock) offer(held []expert.ID) error {
 	o := s.node.offerOf(s.model)
 	o.Held, o.Gates = held, s.model.Gate || s.node.gatings[o.Model].on()
-	return s.node.net.SetOffer(o)
+	return s.node.setOffer(o)
+}
+
+// setOffer says what is served of a model, less gating once the node leaves.
+func (n *Node) setOffer(o swarm.Offer) error {
+	o.Gates = o.Gates && !n.leaving.Load()
+	return n.net.SetOffer(o)
+}
+
+// waitingPrompts is how many prompts wait for this node's engine of a model.
+func (n *Node) waitingPrompts(id expert.ModelID) int {
+	if e := n.gates.engine(id); e != nil {
+		return e.Stats().Waiting
+	}
+	return 0
 }
 
 // offerAgain announces anew what is served of a model.
@@ -71,7 +85,7 @@ func (n *Node) offerGate(g *gatingChoice) {
 	}
 	o := n.offerOf(g.model)
 	o.Held, o.Gates = expert.IDsOf(o.Model, g.model.Hold), g.on()
-	if err := n.net.SetOffer(o); err != nil {
+	if err := n.setOffer(o); err != nil {
 		n.cfg.Log.Error("an offer is not taken", "model", o.Name, "err", err)
 	}
 }
@@ -81,6 +95,7 @@ func (n *Node) offerGate(g *gatingChoice) {
 func (n *Node) dress(o *swarm.Offer) {
 	id := o.Model
 	o.Demand = func() map[expert.ID]float64 { return n.demand.of(id) }
+	o.Prompts = func() int { return n.waitingPrompts(id) }
 	for _, m := range n.cfg.Models {
 		if m.Auto && m.Model.ID() == id {
 			o.Memory = m.Memory
@@ -94,12 +109,18 @@ func (n *Node) dress(o *swarm.Offer) {
 	}
 }
 
-// handOver lets the node's placers give away what only this node holds. It
-// returns when they have, or within handOverTime.
+// handOver lets others take what only this node does: experts that it alone
+// holds, and gating. It returns when they have, or within handOverTime.
 func (n *Node) handOver() {
+	n.leaving.Store(true)
 	var all sync.WaitGroup
 	for _, p := range n.placers {
 		all.Go(p.handOver)
+	}
+	for _, m := range n.cfg.Models {
+		if m.mayGate() {
+			all.Go(func() { n.handOverGating(m) })
+		}
 	}
 	all.Wait()
 }

@@ -39,6 +39,7 @@ type Node struct {
 	pool      *ggml.Pool
 	keeper    *keeper
 	demand    *demandMeter
+	speed     *speedMeter
 	// placers choose experts of the models that leave the choice to the node.
 	placers map[expert.ModelID]*placer
 	// gatings choose whether the node gates the models that leave it that.
@@ -55,6 +56,7 @@ type Node struct {
 	// parts is the models that come in parts.
 	parts    map[expert.ModelID]*partsHolder
 	download *rate.Limiter
+	leaving  atomic.Bool                     // others take over what this node does
 	life     atomic.Pointer[context.Context] // of what runs inside, while Run runs
 	ready    chan struct{}
 	served   chan struct{} // closed when HTTP has given its last answer
@@ -79,6 +81,7 @@ func New(cfg Config) (*Node, error) {
 	n.gates = &gates{engines: map[expert.ModelID]*engine.Engine{}, covered: n.covered, count: n.countWork}
 	pool := ggml.NewPool(cfg.Threads)
 	n.pool = pool
+	n.speed = newSpeedMeter(n.sets, cfg.Models, cfg.Owner.MaxCPU)
 	n.keeper, n.demand, n.placers = newKeeper(n), newDemandMeter(cfg.Models), map[expert.ModelID]*placer{}
 	n.gatings = map[expert.ModelID]*gatingChoice{}
 	if cfg.Economy != nil {
@@ -207,7 +210,7 @@ func (n *Node) newNetwork(offers []swarm.Offer) (*swarm.Node, error) {
 	// Interfaces stay nil unless there is something behind them: nil is how
 	// the swarm knows that this node serves none.
 	if slices.ContainsFunc(n.cfg.Models, func(m Model) bool { return len(m.Hold) > 0 || m.Auto || !m.Model.Whole() }) {
-		cfg.Serve, cfg.Threads = n.sets, n.cfg.Threads
+		cfg.Serve, cfg.Threads = n.speed, n.cfg.Threads
 		if n.cfg.Misbehave != nil {
 			cfg.Serve = n.cfg.Misbehave(n.sets)
 		}

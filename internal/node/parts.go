@@ -351,7 +351,7 @@ func (h *partsHolder) offer(keep func(expert.ID) bool) {
 			o.Held = append(o.Held, id)
 		}
 	}
-	if err := h.node.net.SetOffer(o); err != nil {
+	if err := h.node.setOffer(o); err != nil {
 		h.node.cfg.Log.Error("an offer is not taken", "model", h.model.Name, "err", err)
 	}
 }

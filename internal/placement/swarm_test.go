@@ -19,8 +19,9 @@ type crowd struct {
 	hash    []uint64 // of each node's name
 	random  *rand.Rand
 	round   uint64
-	fetched []int // copies of each expert fetched so far
-	changes int   // in the last round
+	fetched []int     // copies of each expert fetched so far
+	changes int       // in the last round
+	speed   []float64 // of each node; nil: not known
 }
 
 func newCrowd(seed uint64, nodes, experts int, budget func(*rand.Rand) int64) *crowd {
@@ -50,6 +51,9 @@ func (c *crowd) replicas(e int) (n int) {
 // view is what node i sees of the given holdings and intentions.
 func (c *crowd) view(i int, holds, intends [][]bool) View {
 	v := View{Budget: c.budget[i], Seed: c.random.Uint64(), Takers: -1}
+	if c.speed != nil {
+		v.Speed = c.speed[i]
+	}
 	for _, gone := range c.gone {
 		if !gone {
 			v.Takers++
@@ -298,5 +302,39 @@ func TestChurn(t *testing.T) {
 	}
 	if n := c.fewest(); n < c.p.Want {
 		t.Errorf("an expert has %d holders", n)
+	}
+}
+
+// TestSlowNodesHoldTheCold: where half of the nodes are slow, what is asked for
+// most lies at the others, and everything still has its holders.
+func TestSlowNodesHoldTheCold(t *testing.T) {
+	for seed := range uint64(6) {
+		c := newCrowd(seed, 40, 40, func(*rand.Rand) int64 { return 80 })
+		for i := range c.holds {
+			c.speed = append(c.speed, []float64{0.1, 1}[i%2])
+		}
+		for e := range c.size {
+			c.demand[e] = []float64{0.2, 1.8}[e%2]
+			c.holds[e%40][e] = true
+		}
+		for range 60 {
+			c.step(t, 0.5)
+		}
+		if n := c.fewest(); n < c.p.Want {
+			t.Errorf("seed %d: an expert has %d holders", seed, n)
+		}
+		var hot, held [2]float64
+		for i := range c.holds {
+			for e, here := range c.holds[i] {
+				if here {
+					held[i%2]++
+					hot[i%2] += float64(e % 2)
+				}
+			}
+		}
+		slow, fast := hot[0]/held[0], hot[1]/held[1]
+		if slow > fast-0.1 {
+			t.Errorf("seed %d: %.2f of what slow nodes hold is asked for often, %.2f of what others hold", seed, slow, fast)
+		}
 	}
 }

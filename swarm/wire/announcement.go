@@ -25,7 +25,9 @@ type Announcement struct {
 	// about to, and fetches the trunk; it ends with the announcement.
 	MayGate, WillGate bool
 
-	Waiting uint32 // frames in its queue
+	Waiting uint16 // frames in its queue
+	// Prompts is how many prompts wait at a node that gates.
+	Prompts uint16
 	Expires time.Time
 	// Layers and Experts are the model's shape: layers over all, experts a
 	// layer. Both are 0 for a node that says nothing about holdings.
@@ -71,7 +73,7 @@ func DemandOf(code uint8) float64 {
 }
 
 const (
-	announcementFixed = 32 + 1 + 1 + 2 + 2 + 2 + 4 + 8
+	announcementFixed = 32 + 1 + 1 + 2 + 2 + 2 + 2 + 2 + 8
 
 	maxDense = 255 // Dense and Skip are a byte each
 
@@ -156,7 +158,8 @@ func AppendAnnouncement(b []byte, a Announcement) ([]byte, error) {
 	b = binary.LittleEndian.AppendUint16(b, uint16(a.Layers))
 	b = binary.LittleEndian.AppendUint16(b, uint16(a.Experts))
 	b = binary.LittleEndian.AppendUint16(b, a.Memory)
-	b = binary.LittleEndian.AppendUint32(b, a.Waiting)
+	b = binary.LittleEndian.AppendUint16(b, a.Waiting)
+	b = binary.LittleEndian.AppendUint16(b, a.Prompts)
 	b = binary.LittleEndian.AppendUint64(b, uint64(a.Expires.UnixMilli()))
 	b = append(b, a.Name...)
 	b = append(b, a.Held...)
@@ -178,7 +181,7 @@ func ParseAnnouncement(body []byte) (Announcement, error) {
 	flags, name := k.u8(), int(k.u8())
 	a.Layers, a.Experts = int(k.u16()), int(k.u16())
 	a.Memory = k.u16()
-	a.Waiting = k.u32()
+	a.Waiting, a.Prompts = k.u16(), k.u16()
 	expires := k.u64()
 	a.Name = string(k.take(name))
 	if k.short || expires > maxUnixMilli {

@@ -81,7 +81,7 @@ func samplePrompt() prompt.Request {
 
 func sampleAnnouncement() Announcement {
 	a := Announcement{
-		Model: model(), Name: "demo", Gates: true, Leaving: true, Waiting: 2,
+		Model: model(), Name: "demo", Gates: true, Leaving: true, Waiting: 2, Prompts: 0x102,
 		Expires: time.UnixMilli(0x0102030405), Layers: 2, Experts: 10, Held: NewHeld(2, 10),
 	}
 	a.Hold(0, 0)
@@ -160,7 +160,7 @@ func TestGoldens(t *testing.T) {
 			"12000000 02 12 0000000000000000 23 00000000 627965"},
 		{"keep-alive", AppendKeepAlive(nil), "0a000000 02 13 0000000000000000"},
 		{"announcement", ok(AppendAnnouncement(nil, sampleAnnouncement())),
-			"46000000 02 20 0000000000000000" + modelHex + "03 04 0200 0a00 0000 02000000 0504030201000000" +
+			"46000000 02 20 0000000000000000" + modelHex + "03 04 0200 0a00 0000 02000201 0504030201000000" +
 				"64656d6f 0102 0800"},
 		{"want", AppendWant(nil, id, sampleWant()),
 			"3a000000 02 30 0102030405060708 02 000000" + modelHex + "0504030201000000 00000400"},
