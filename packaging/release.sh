@@ -43,14 +43,19 @@ for target; do
   mkdir -p "dist/$name"
   echo "building $name"
   flags="-O3 -march=$(march "$arch")"
-  # The C++ library goes into the program: releases run on any distribution
-  # with glibc.
+  # All libraries go into the program, so that it runs on any distribution and
+  # in an empty container; names are looked up by Go, which needs none.
   CGO_ENABLED=1 GOOS=$os GOARCH=$arch CC=$cc CXX=$cxx CGO_CFLAGS=$flags CGO_CXXFLAGS=$flags \
-    go build -trimpath -ldflags '-s -w -linkmode external -extldflags "-static-libstdc++ -static-libgcc"' \
+    go build -trimpath -tags netgo,osusergo -ldflags '-s -w -linkmode external -extldflags "-static"' \
     -o "dist/$name/moeswarm" ./cmd/moeswarm
   cp LICENSE README.md packaging/moeswarm.service "dist/$name/"
   tar -C dist --sort=name --owner=0 --group=0 --numeric-owner --mtime="@$(git log -1 --format=%ct 2>/dev/null || echo 0)" \
     -czf "dist/$name.tar.gz" "$name"
   rm -rf "dist/${name:?}"
 done
+# What an image is built from besides: the directory for data, which there must be
+# for it to have an owner.
+mkdir -p dist/data
+cp LICENSE dist/data/
+cp packaging/Containerfile dist/
 (cd dist && sha256sum moeswarm-"$version"-*.tar.gz > SHA256SUMS && cat SHA256SUMS)
