@@ -2,8 +2,12 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
+	"fmt"
+	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -80,6 +84,33 @@ func TestPause(t *testing.T) {
 }
 
 // await polls until good, for half a minute at the most.
+// TestOwnersLimits: a node steps back behind other programs, keeps to its bound,
+// and works for others at the owner's times only; its own prompts are answered.
+func TestOwnersLimits(t *testing.T) {
+	day := strings.ToLower(time.Now().Add(48 * time.Hour).Format("Mon")) // neither today nor, if it gets late, tomorrow
+	p := started(t, t.TempDir(), "--model", "demo", "--gate", "--yield", "on", "--idle-only=20m", "--nice", "7", "--max-cpu", "90", "--schedule", day+" 10:00-10:01")
+	p.await(t, "a pause outside the schedule", func(v node.View) bool { return v.Owner.State == "paused" })
+	if v := p.view(t); v.Owner.MaxCPU != 90 || !strings.Contains(v.Owner.Reason, "schedule") {
+		t.Errorf("%+v", v.Owner)
+	}
+	own, known := niceOf(os.Getpid())
+	if got, _ := niceOf(p.cmd.Process.Pid); known && got != max(own, 7) { // only root may step forward
+		t.Errorf("nice %d, want 7; this test's is %d", got, own)
+	}
+	p.answers(t, prompts[0], 8)
+}
+
+// niceOf is how far a process steps back, where the system tells.
+func niceOf(pid int) (nice int, known bool) {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0, false
+	}
+	// It is the 19th field; the second is the name, in brackets.
+	nice, err = strconv.Atoi(strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))[16])
+	return nice, err == nil
+}
+
 func await(t *testing.T, what string, good func() bool) {
 	t.Helper()
 	tick := time.NewTicker(50 * time.Millisecond)
