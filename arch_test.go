@@ -63,7 +63,9 @@ var arrows = map[string][]string{
 	"internal/ledger/jury":   {"internal/gguf", "internal/ledger", "internal/tree"},
 	"internal/ledger/credit": {"internal/ledger"},
 	"internal/ledger/teller": {"internal/ledger"},
-	"internal/economy":       {"internal/ledger"},
+	// It runs answers again, so it sees the engine's parts.
+	"internal/ledger/transcript": {"expert", "gating", "gating/trunk", "internal/ggml", "internal/ledger"},
+	"internal/economy":           {"internal/ledger"},
 	// Its lazy holders meet the real auditors' rate.
 	"internal/economy/attacks": {"internal/ledger", "internal/ledger/mem", "internal/ledger/state", "routing/audit"},
 

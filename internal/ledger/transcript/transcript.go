@@ -1,0 +1,212 @@
+package transcript
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"github.com/moeswarm/moeswarm/internal/ledger"
+)
+
+// Limits of a transcript that somebody sends.
+const (
+	MaxTokens = 1 << 18 // prompt and answer
+	MaxRoutes = 1 << 28 // experts chosen, of all rows and layers: half a gigabyte
+	MaxBytes  = 2*MaxRoutes + 8*MaxTokens + (1 << 20)
+)
+
+// Part is a chunk of an answer with what its hashes stand for.
+type Part struct {
+	Chunk  ledger.Chunk
+	Tokens []int32
+	Print  Fingerprint // of the rows that led to the tokens
+	// Routes are the experts of rows × sparse layers × k, in that order; rows
+	// are those that led to the tokens, and of the first part the prompt's
+	// before them.
+	Routes []uint16
+}
+
+// Transcript is a whole answer.
+type Transcript struct {
+	Prompt []int32
+	Greedy bool // the answer was drawn at temperature zero
+	Parts  []Part
+}
+
+// Answer is all tokens of the answer.
+func (t *Transcript) Answer() []int32 {
+	var all []int32
+	for _, p := range t.Parts {
+		all = append(all, p.Tokens...)
+	}
+	return all
+}
+
+// hashes are what a chunk says of its part. The prompt is in the first one's.
+func (t *Transcript) hashes(i int) (tokens, print, routing ledger.Hash) {
+	p := &t.Parts[i]
+	b := []byte{0}
+	if t.Greedy {
+		b[0] = 1
+	}
+	if i == 0 {
+		b = appendInts(b, t.Prompt)
+	}
+	tokens = ledger.Sum([]byte("transcript tokens"), appendInts(b, p.Tokens))
+	print = ledger.Sum([]byte("transcript print"), p.Print.append(nil))
+	return tokens, print, ledger.Sum([]byte("transcript routes"), appendRoutes(nil, p.Routes))
+}
+
+func appendInts(b []byte, v []int32) []byte {
+	b = binary.BigEndian.AppendUint32(b, uint32(len(v)))
+	for _, x := range v {
+		b = binary.BigEndian.AppendUint32(b, uint32(x))
+	}
+	return b
+}
+
+func appendRoutes(b []byte, v []uint16) []byte {
+	b = binary.BigEndian.AppendUint32(b, uint32(len(v)))
+	for _, x := range v {
+		b = binary.BigEndian.AppendUint16(b, x)
+	}
+	return b
+}
+
+// Verify checks that the chunks are one chain, signed for a chain of this name,
+// and that the parts are what they say. The error says which one is not.
+func (t *Transcript) Verify(chain string) error {
+	if len(t.Prompt) == 0 || len(t.Parts) == 0 {
+		return fmt.Errorf("%w: a transcript of nothing", ledger.ErrMalformed)
+	}
+	for i := range t.Parts {
+		p, first := &t.Parts[i], &t.Parts[0].Chunk
+		c := p.Chunk
+		var prev ledger.Hash
+		if i > 0 {
+			prev = t.Parts[i-1].Chunk.ID()
+		}
+		whole := len(p.Tokens) == ledger.ChunkTokens || i == len(t.Parts)-1 && len(p.Tokens) > 0 && len(p.Tokens) < ledger.ChunkTokens
+		tokens, print, routing := t.hashes(i)
+		switch {
+		case !whole:
+			return fmt.Errorf("%w: chunk %d has %d tokens", ledger.ErrMalformed, i, len(p.Tokens))
+		case c.Index != uint64(i) || c.Prev != prev:
+			return fmt.Errorf("%w: chunk %d does not follow the one before", ledger.ErrMalformed, i)
+		case c.Gate != first.Gate || c.Client != first.Client || c.Model != first.Model || c.Session != first.Session:
+			return fmt.Errorf("%w: chunk %d is of another session", ledger.ErrMalformed, i)
+		case c.Tokens != tokens || c.Fingerprint != print || c.Routing != routing:
+			return fmt.Errorf("%w: chunk %d does not stand for what it came with", ledger.ErrMalformed, i)
+		}
+		if err := ledger.Verify(chain, c); err != nil {
+			return fmt.Errorf("chunk %d: %w", i, err)
+		}
+	}
+	return nil
+}
+
+// Encode returns the transcript's bytes.
+func (t *Transcript) Encode() []byte {
+	b := []byte{1, 0}
+	if t.Greedy {
+		b[1] = 1
+	}
+	b = appendInts(b, t.Prompt)
+	b = binary.BigEndian.AppendUint32(b, uint32(len(t.Parts)))
+	for i := range t.Parts {
+		p := &t.Parts[i]
+		c := ledger.Encode(&p.Chunk)
+		b = append(binary.BigEndian.AppendUint16(b, uint16(len(c))), c...)
+		b = appendRoutes(p.Print.append(appendInts(b, p.Tokens)), p.Routes)
+	}
+	return b
+}
+
+// Decode reads a transcript. Its form is checked, not its truth.
+func Decode(b []byte) (*Transcript, error) {
+	if len(b) > MaxBytes || len(b) < 2 || b[0] != 1 || b[1] > 1 {
+		return nil, fmt.Errorf("%w: %d bytes are no transcript", ledger.ErrMalformed, len(b))
+	}
+	t, r := &Transcript{Greedy: b[1] == 1}, reader{b: b[2:]}
+	t.Prompt = r.ints(MaxTokens)
+	tokens := len(t.Prompt)
+	for range r.count(MaxTokens, 1) {
+		var p Part
+		chunk := r.take(int(r.u16()))
+		if r.err == nil {
+			r.err = ledger.Decode(chunk, &p.Chunk)
+		}
+		p.Tokens = r.ints(ledger.ChunkTokens)
+		if r.err == nil {
+			p.Print, r.b, r.err = parseFingerprint(r.b)
+		}
+		p.Routes = r.routes()
+		if r.err != nil {
+			return nil, r.err
+		}
+		t.Parts = append(t.Parts, p)
+		if tokens += len(p.Tokens); tokens > MaxTokens {
+			return nil, fmt.Errorf("%w: a transcript of more than %d tokens", ledger.ErrMalformed, MaxTokens)
+		}
+	}
+	if r.err == nil && len(r.b) > 0 {
+		r.err = fmt.Errorf("%w: %d bytes too many", ledger.ErrMalformed, len(r.b))
+	}
+	return t, r.err
+}
+
+// reader reads front to back; after an error it reads nothing.
+type reader struct {
+	b   []byte
+	err error
+}
+
+func (r *reader) take(n int) []byte {
+	if r.err == nil && n > len(r.b) {
+		r.err = fmt.Errorf("%w: a transcript that ends early", ledger.ErrMalformed)
+	}
+	if r.err != nil {
+		return nil
+	}
+	p := r.b[:n]
+	r.b = r.b[n:]
+	return p
+}
+
+func (r *reader) u16() uint16 {
+	if p := r.take(2); p != nil {
+		return binary.BigEndian.Uint16(p)
+	}
+	return 0
+}
+
+// count reads how many records of at least so many bytes follow.
+func (r *reader) count(most, bytes int) int {
+	p := r.take(4)
+	if p == nil {
+		return 0
+	}
+	n := binary.BigEndian.Uint32(p)
+	if int64(n) > int64(most) || int64(n)*int64(bytes) > int64(len(r.b)) {
+		r.err = fmt.Errorf("%w: %d records in %d bytes", ledger.ErrMalformed, n, len(r.b))
+		return 0
+	}
+	return int(n)
+}
+
+func (r *reader) ints(most int) []int32 {
+	p := r.take(4 * r.count(most, 4))
+	v := make([]int32, len(p)/4)
+	for i := range v {
+		v[i] = int32(binary.BigEndian.Uint32(p[4*i:]))
+	}
+	return v
+}
+
+func (r *reader) routes() []uint16 {
+	p := r.take(2 * r.count(MaxRoutes, 2))
+	v := make([]uint16, len(p)/2)
+	for i := range v {
+		v[i] = binary.BigEndian.Uint16(p[2*i:])
+	}
+	return v
+}
