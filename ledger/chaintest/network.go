@@ -158,7 +158,7 @@ func (n *Node) waitHeight(ctx context.Context, height int64) bool {
 }
 
 // Agree fails the test unless all running nodes have the same block and state
-// at a height that all have passed.
+// at a height that all have passed, and every pot holds what the records say.
 func (n *Network) Agree() {
 	n.T.Helper()
 	height := int64(0)
@@ -183,5 +183,13 @@ func (n *Network) Agree() {
 			n.T.Fatalf("at block %d node %d has block %X and state %X; another %X and %X",
 				height, i, meta.BlockID.Hash, meta.Header.AppHash, hash, state)
 		}
+	}
+	a := n.running().App()
+	ctx, err := a.CreateQueryContext(0, false)
+	if err != nil {
+		n.T.Fatal(err)
+	}
+	if err := a.Neuro.Machine(ctx).Audit(); err != nil {
+		n.T.Fatalf("the books: %v", err)
 	}
 }

@@ -109,7 +109,7 @@ func (l *Ledger) open(c Config) error {
 }
 
 func (l *Ledger) create(c Config) error {
-	ports, err := freePorts(2 * c.Validators)
+	ports, err := FreePorts(2 * c.Validators)
 	if err != nil {
 		return err
 	}
@@ -117,7 +117,7 @@ func (l *Ledger) create(c Config) error {
 	for i := range c.Validators {
 		h, err := home.Create(l.dir(c, i), home.Settings{
 			Name: fmt.Sprintf("validator%d", i), Transport: c.Transport, BlockTime: home.Duration(c.BlockTime), Keep: c.Keep,
-			Listen: fmt.Sprintf("127.0.0.1:%d", ports[2*i]),
+			Listen: Loopback(ports[2*i]),
 			Light:  []string{fmt.Sprintf("/ip4/127.0.0.1/tcp/%d", ports[2*i+1])},
 		})
 		if err != nil {
@@ -173,9 +173,9 @@ func (l *Ledger) genesis(c Config) (app.Genesis, error) {
 	return g, nil
 }
 
-// freePorts finds ports of loopback that nobody listens on now, neither with
+// FreePorts finds ports of loopback that nobody listens on now, neither with
 // TCP nor with UDP.
-func freePorts(n int) (ports []int, err error) {
+func FreePorts(n int) (ports []int, err error) {
 	for len(ports) < n {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
@@ -195,3 +195,6 @@ func freePorts(n int) (ports []int, err error) {
 
 // Address is the account's, as text.
 func (a Account) Address() string { return app.Address(a.Key.Public().(ed25519.PublicKey)).String() }
+
+// Loopback is a port of this machine as host:port.
+func Loopback(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }

@@ -147,6 +147,16 @@ func (p *Processes) Stop() error {
 	return errors.Join(errs...)
 }
 
+// Kill ends all processes at once, as a crash of the machine would.
+func (p *Processes) Kill() {
+	for _, one := range p.all {
+		one.cmd.Process.Kill()
+	}
+	for _, one := range p.all {
+		<-one.done
+	}
+}
+
 func (p *process) stop() error {
 	select {
 	case <-p.done: // ended before

@@ -17,7 +17,7 @@ import (
 
 const (
 	// waitBlock is how long a question about the next blocks waits for them.
-	waitBlock = 5 * time.Second
+	waitBlock = 15 * time.Second
 	// ahead is how far in front of the newest block such a question may be.
 	ahead = 4
 	// firstProved is the first state that the SDK proves.

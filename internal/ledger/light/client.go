@@ -56,6 +56,7 @@ type Client struct {
 	first   int       // of the addresses is asked first
 	number  *uint64   // of the account, once it has one
 	last    time.Time // until when the last transaction was valid
+	after   uint64    // the block that has it
 	price   *uint64   // nneuro for 1000 units of gas
 	watches sync.WaitGroup
 }
@@ -125,29 +126,51 @@ func (c *Client) Record(ctx context.Context, store string, key []byte) (value []
 	return value, err
 }
 
+// record reads a record of the newest state that a node can prove, which is of
+// the block before the newest. If a message of this client is newer, it waits
+// for the next block, so that a client sees what it did.
 func (c *Client) record(ctx context.Context, p peer, store string, key []byte) ([]byte, error) {
-	ask, cancel := context.WithTimeout(ctx, askTime)
-	defer cancel()
-	answer, err := p.ask(ask, AskRecord, Question{Store: store, Key: key}.Encode())
+	r, err := c.question(ctx, p, Question{Store: store, Key: key})
 	if err != nil {
 		return nil, err
+	}
+	c.mu.Lock()
+	after := c.after
+	c.mu.Unlock()
+	if r.Height < after {
+		if later, err := c.question(ctx, p, Question{Height: after, Store: store, Key: key}); err == nil {
+			r = later
+		} else if !errors.Is(err, ErrNone) { // no block comes: the ledger halts
+			return nil, err
+		}
+	}
+	return r.Value, nil
+}
+
+// question asks a node for a record and verifies the answer.
+func (c *Client) question(ctx context.Context, p peer, q Question) (Record, error) {
+	ask, cancel := context.WithTimeout(ctx, askTime)
+	defer cancel()
+	answer, err := p.ask(ask, AskRecord, q.Encode())
+	if err != nil {
+		return Record{}, err
 	}
 	r, err := DecodeRecord(answer)
 	if err != nil {
-		return nil, err
+		return Record{}, err
 	}
 	newest, _ := c.headers.store.LastLightBlockHeight()
-	if int64(r.Height)+1 < newest-maxStale {
-		return nil, fmt.Errorf("%w: a record of block %d, long before %d", ErrProof, r.Height, newest)
+	if r.Height >= 1<<62 || int64(r.Height)+1 < newest-maxStale || (q.Height > 0 && r.Height != q.Height) {
+		return Record{}, fmt.Errorf("%w: a record of block %d, long before %d", ErrProof, r.Height, newest)
 	}
 	block, err := c.headers.at(ctx, r.Height+1)
 	if err != nil {
-		return nil, err
+		return Record{}, err
 	}
-	if err := r.verify(block.AppHash, store, key); err != nil {
-		return nil, fmt.Errorf("%s: %w", p, err)
+	if err := r.verify(block.AppHash, q.Store, q.Key); err != nil {
+		return Record{}, fmt.Errorf("%s: %w", p, err)
 	}
-	return r.Value, nil
+	return r, nil
 }
 
 // Balance is what the account of a key has.

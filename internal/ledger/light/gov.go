@@ -183,3 +183,9 @@ func (c *Client) Vote(ctx context.Context, id uint64, v Vote) (ledger.TxID, erro
 }
 
 func (c *Client) address() string { return account.Of(ledger.KeyOf(c.cfg.Key)).String() }
+
+// Donate is a message that gives money of an account to the treasury.
+func Donate(from account.Address, amount ledger.Amount) Message {
+	b := field(2, []byte(from.String()), field(1, coin(uint64(amount)), nil))
+	return Message{"/cosmos.distribution.v1beta1.MsgFundCommunityPool", b}
+}

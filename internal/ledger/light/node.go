@@ -17,8 +17,9 @@ type Opener interface {
 	Open(ctx context.Context, addr string) (io.ReadWriteCloser, error)
 }
 
-// askTime is how long a node may take to answer what it has at hand.
-const askTime = 10 * time.Second
+// askTime is how long a node may take to answer what it has at hand, or will
+// have with the next block.
+const askTime = 20 * time.Second
 
 // ErrNone: a node does not have what it was asked for.
 var ErrNone = errors.New("the ledger node does not have it")

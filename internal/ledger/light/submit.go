@@ -67,6 +67,9 @@ func (c *Client) send(ctx context.Context, tx []byte, until time.Time) (ledger.T
 	if o.Code != 0 {
 		return ledger.TxID{}, refusal(o.Codespace, o.Code, o.Text)
 	}
+	c.mu.Lock()
+	c.after = max(c.after, o.Height)
+	c.mu.Unlock()
 	return sha256.Sum256(tx), nil
 }
 
