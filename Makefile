@@ -18,7 +18,7 @@ build: ## bin/moeswarm
 # node, which needs none of them.
 ledger: ## bin/moeswarm-ledger
 	@mkdir -p bin
-	cd ledger && go build -trimpath -ldflags "-s -w" -o ../bin/moeswarm-ledger ./cmd/moeswarm-ledger
+	cd ledger && go build -o ../bin/moeswarm-ledger ./cmd/moeswarm-ledger
 
 # The messages of x/neuro; needs protoc 3.21 (Debian's protobuf-compiler).
 ledger-proto: ## generate ledger/x/neuro/types/tx.pb.go

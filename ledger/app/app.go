@@ -82,7 +82,7 @@ type App struct {
 
 // New opens the state in c.Dir, or an empty one.
 func New(c Config) (*App, error) {
-	setPrefix()
+	SetPrefix()
 	if c.Log == nil {
 		c.Log = log.NewNopLogger()
 	}
@@ -138,9 +138,10 @@ func (a *App) Close() error { return a.db.Close() }
 // x/neuro alone, at the end of an epoch.
 func noInflation(sdk.Context, *mintkeeper.Keeper) error { return nil }
 
-// setPrefix tells the SDK, which keeps this for the whole process, how
-// addresses begin and what the coin is called. Repeating it changes nothing.
-func setPrefix() {
+// SetPrefix tells the SDK, which keeps this for the whole process, how
+// addresses begin and what the coin is called. New does it too;
+// repeating it changes nothing.
+func SetPrefix() {
 	c := sdk.GetConfig()
 	c.SetBech32PrefixForAccount(Prefix, Prefix+"pub")
 	c.SetBech32PrefixForValidator(Prefix+"valoper", Prefix+"valoperpub")

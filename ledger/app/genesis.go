@@ -175,7 +175,7 @@ func validators(list []Validator) (*stakingtypes.GenesisState, *slashingtypes.Ge
 			OperatorAddress: operator.String(), ConsensusPubkey: key, Status: stakingtypes.Bonded,
 			Tokens: stake, DelegatorShares: shares, Description: stakingtypes.Description{Moniker: v.Name},
 			UnbondingTime: time.Unix(0, 0).UTC(), MinSelfDelegation: sdkmath.OneInt(),
-			Commission: stakingtypes.NewCommission(sdkmath.LegacyNewDecWithPrec(5, 2), sdkmath.LegacyNewDecWithPrec(2, 1), sdkmath.LegacyNewDecWithPrec(1, 2)),
+			Commission: stakingtypes.Commission{CommissionRates: Commission(), UpdateTime: time.Unix(0, 0).UTC()},
 		})
 		delegations = append(delegations, stakingtypes.NewDelegation(Address(v.Operator).String(), operator.String(), shares))
 		bonded = bonded.Add(stake)
@@ -186,6 +186,12 @@ func validators(list []Validator) (*stakingtypes.GenesisState, *slashingtypes.Ge
 		})
 	}
 	return stakingtypes.NewGenesisState(params, vals, delegations), slashing, bonded, nil
+}
+
+// Commission is what a validator keeps of what its delegators earn: 5 %, at most
+// 20, in steps of a point a day.
+func Commission() stakingtypes.CommissionRates {
+	return stakingtypes.NewCommissionRates(sdkmath.LegacyNewDecWithPrec(5, 2), sdkmath.LegacyNewDecWithPrec(2, 1), sdkmath.LegacyNewDecWithPrec(1, 2))
 }
 
 // powers are the validators as CometBFT counts them.

@@ -53,6 +53,7 @@ func New(t testing.TB, c devnet.Config) *Network {
 		c.Params = ledger.DefaultParams()
 		c.Params.EpochBlocks = 12
 	}
+	c.GasPrice = 1
 	l, err := devnet.Create(c)
 	if err != nil {
 		t.Fatal(err)

@@ -35,9 +35,12 @@ type Config struct {
 	BlockTime  time.Duration
 	Voting     time.Duration
 	Keep       uint64 // past states kept; 0: all
-	// Params of the economy, and models that may be gated from the start.
-	Params ledger.Params
-	Models map[ledger.Hash]ledger.Model
+	GasPrice   uint64 // nneuro for 1000 units of gas
+	// Params of the economy, models that may be gated from the start, and
+	// providers with the bonds they have then.
+	Params    ledger.Params
+	Models    map[ledger.Hash]ledger.Model
+	Providers map[ledger.Key]ledger.Provider
 }
 
 // What everybody begins with.
@@ -116,7 +119,7 @@ func (l *Ledger) create(c Config) error {
 	var peers []home.Peer
 	for i := range c.Validators {
 		h, err := home.Create(l.dir(c, i), home.Settings{
-			Name: fmt.Sprintf("validator%d", i), Transport: c.Transport, BlockTime: home.Duration(c.BlockTime), Keep: c.Keep,
+			Name: fmt.Sprintf("validator%d", i), Transport: c.Transport, BlockTime: home.Duration(c.BlockTime), Keep: c.Keep, GasPrice: c.GasPrice,
 			Listen: Loopback(ports[2*i]),
 			Light:  []string{fmt.Sprintf("/ip4/127.0.0.1/tcp/%d", ports[2*i+1])},
 		})
@@ -154,7 +157,7 @@ func (l *Ledger) genesis(c Config) (app.Genesis, error) {
 		return app.Genesis{}, err
 	}
 	g := app.Genesis{ChainID: "devnet-" + hex.EncodeToString(name), Time: time.Now().UTC().Add(-time.Second), Voting: c.Voting,
-		Economy: state.Genesis{Params: c.Params, Models: c.Models}}
+		Economy: state.Genesis{Params: c.Params, Models: c.Models, Providers: c.Providers}}
 	for _, h := range l.Homes {
 		operator := h.Key.Public().(ed25519.PublicKey)
 		vrf, err := h.VRF()

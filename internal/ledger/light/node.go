@@ -49,6 +49,14 @@ func (p peer) ask(ctx context.Context, kind byte, body []byte) ([]byte, error) {
 	return answer, err
 }
 
+// Ask sends one request to a node of a ledger and returns its answer, which
+// proves nothing by itself.
+func Ask(ctx context.Context, open Opener, addr string, kind byte, body []byte) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, askTime)
+	defer cancel()
+	return peer{addr: addr, open: open}.ask(ctx, kind, body)
+}
+
 // begin opens a stream and sends a request.
 func (p peer) begin(ctx context.Context, kind byte, body []byte) (io.ReadWriteCloser, error) {
 	s, err := p.open.Open(ctx, p.addr)

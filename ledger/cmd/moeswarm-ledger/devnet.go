@@ -1,10 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/moeswarm/moeswarm/internal/ledger"
@@ -19,8 +21,10 @@ func (p program) devnet(ctx context.Context, args []string) error {
       four validators as four processes, forgotten when they end
   moeswarm-ledger devnet --home ~/devnet
       the same, kept in a folder: stop it and start it again
+  moeswarm-ledger devnet --block-time 200ms --epoch-blocks 30
+      quick epochs
 `)
-	c := devnet.Config{Params: ledger.DefaultParams()}
+	c := devnet.Config{Params: ledger.DefaultParams(), Models: map[ledger.Hash]ledger.Model{}}
 	fs.StringVar(&c.Dir, "home", "", "folder to keep the ledger in; default: a temporary one, removed at the end")
 	fs.IntVar(&c.Validators, "validators", 4, "how many nodes make blocks")
 	fs.IntVar(&c.Accounts, "accounts", 10, "how many further accounts have money")
@@ -28,6 +32,16 @@ func (p program) devnet(ctx context.Context, args []string) error {
 	fs.DurationVar(&c.BlockTime, "block-time", time.Second, "from one block to the next, about")
 	fs.DurationVar(&c.Voting, "voting-period", time.Minute, "how long a proposal is voted on")
 	fs.Uint64Var(&c.Keep, "keep", 0, "how many past states to keep; 0: all")
+	fs.Uint64Var(&c.GasPrice, "gas-price", 1, "least fee of a transaction, in nneuro for 1000 units of gas")
+	fs.Func("model", "`ID` or ID=NAME of a model that may be gated for pay from the start; may be given several times", func(s string) error {
+		id, name, _ := strings.Cut(s, "=")
+		key, err := ledger.ParseKey(id)
+		if err != nil {
+			return fmt.Errorf("%q is no id of a model: want 64 hex digits", id)
+		}
+		c.Models[ledger.Hash(key)] = ledger.Model{Active: true, Name: cmp.Or(name, id[:12]), Floor: 1}
+		return nil
+	})
 	fs.Uint64Var(&c.Params.EpochBlocks, "epoch-blocks", 60, "blocks of an epoch")
 	if err := parse(fs, args); err != nil {
 		return err

@@ -31,6 +31,8 @@ type command struct {
 func commands() []command {
 	return []command{
 		{"devnet", "run a ledger for development on this machine", program.devnet},
+		{"init", "make the folder of a node that joins a ledger", program.init},
+		{"validate", "make a validator of a node that runs", program.validate},
 		{"start", "run the node whose folder was made before", program.start},
 		{"version", "print the version and how the binary was built", program.version},
 	}
@@ -101,7 +103,8 @@ Usage: moeswarm-ledger COMMAND [FLAGS]
 	fmt.Fprint(w, `
 "moeswarm-ledger COMMAND -h" shows every flag, with examples. To begin:
 
-  moeswarm-ledger devnet --validators 4     a ledger of four processes
+  moeswarm-ledger devnet --validators 4               a ledger of four processes
+  moeswarm-ledger init --home DIR --ledger TICKET     a node that joins one
 `)
 }
 

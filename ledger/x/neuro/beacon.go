@@ -21,8 +21,11 @@ import (
 // No transaction of the SDK begins like that: 0x00 is no protobuf field.
 var beaconMagic = []byte("\x00neuro-beacon/1\x00")
 
-// BeaconSize bounds the first transaction.
-const BeaconSize = 16 + ecvrf.ProofSize
+// ProofSize is the size of a proof, BeaconSize bounds the first transaction.
+const (
+	ProofSize  = ecvrf.ProofSize
+	BeaconSize = 16 + ProofSize
+)
 
 // ErrBeacon: a block's first transaction is not what its proposer owes.
 var ErrBeacon = errors.New("the block has no valid beacon")
