@@ -34,6 +34,7 @@ func commands() []command {
 		{"init", "make the folder of a node that joins a ledger", program.init},
 		{"validate", "make a validator of a node that runs", program.validate},
 		{"start", "run the node whose folder was made before", program.start},
+		{"status", "show where a ledger stands", program.status},
 		{"version", "print the version and how the binary was built", program.version},
 	}
 }
