@@ -4,10 +4,12 @@ import (
 	"context"
 	"crypto/ed25519"
 	"encoding/binary"
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/moeswarm/moeswarm/internal/keyfile"
 	"github.com/moeswarm/moeswarm/internal/ledger"
 	"github.com/moeswarm/moeswarm/internal/ledger/light"
 	"github.com/moeswarm/moeswarm/ledger/devnet"
@@ -26,25 +28,28 @@ type market struct {
 const epoch = 1
 
 func newMarket(t testing.TB, ctx context.Context, blocks uint64) *market {
-	m := &market{model: ledger.Sum([]byte("a model")), gate: newKey(t), client: newKey(t)}
+	m := &market{model: ledger.Sum([]byte("a model"))}
 	params := ledger.DefaultParams()
 	params.EpochBlocks, params.EmissionStart = blocks, 0
-	gate := ledger.Provider{Roles: ledger.RoleGate, Name: "gate", Gated: []ledger.Hash{m.model}, Bond: 1000 * ledger.Neuro}
-	m.Network = New(t, devnet.Config{Accounts: 1, Params: params,
-		Models:    map[ledger.Hash]ledger.Model{m.model: {Active: true, Name: "a model", Floor: 1}},
-		Providers: map[ledger.Key]ledger.Provider{ledger.KeyOf(m.gate): gate}})
-	rich := m.Client(0)
-	for _, k := range []ed25519.PrivateKey{m.gate, m.client} {
-		if _, err := rich.Submit(ctx, &ledger.Send{To: ledger.KeyOf(k), Amount: 5000 * ledger.Neuro}); err != nil {
-			t.Fatal(err)
-		}
+	// The gate is the first account with money, known before the ledger begins.
+	dir := t.TempDir()
+	gate, err := keyfile.Load(filepath.Join(dir, "accounts", "0", "key"), nil)
+	if err != nil {
+		t.Fatal(err)
 	}
-	m.at = m.ClientOf(m.gate)
-	m.funded(ctx, m.at, m.gate)
-	own := m.ClientOf(m.client)
-	m.funded(ctx, own, m.client)
+	m.Network = New(t, devnet.Config{Dir: dir, Accounts: 2, Params: params,
+		Models: map[ledger.Hash]ledger.Model{m.model: {Active: true, Name: "a model", Floor: 1}},
+		Providers: map[ledger.Key]ledger.Provider{ledger.KeyOf(gate): {
+			Roles: ledger.RoleGate, Name: "gate", Gated: []ledger.Hash{m.model}, Bond: 1000 * ledger.Neuro,
+		}}})
+	m.gate, m.client = m.Accounts[0].Key, m.Accounts[1].Key
+	m.at = m.Client(0)
+	own := m.Client(1)
 	if _, err := own.Submit(ctx, &ledger.Deposit{Model: m.model, Amount: 4000 * ledger.Neuro}); err != nil {
 		t.Fatal(err)
+	}
+	if k, err := own.Clock(ctx); err != nil || k.Epoch >= epoch {
+		t.Fatalf("the deposit came in epoch %d, %v: too late to count in epoch %d", k.Epoch, err, epoch)
 	}
 	for {
 		k, err := m.at.Clock(ctx)
@@ -56,13 +61,6 @@ func newMarket(t testing.TB, ctx context.Context, blocks uint64) *market {
 		}
 		m.WaitHeight(0, int64(k.End())+1)
 	}
-}
-
-func (m *market) funded(ctx context.Context, c *light.Client, k ed25519.PrivateKey) {
-	m.Eventually(func() bool {
-		have, err := c.Balance(ctx, ledger.KeyOf(k))
-		return err == nil && have > 0
-	})
 }
 
 // settlement is one of n vouchers of as many sessions, 1000 nneuro each.
@@ -81,7 +79,7 @@ func (m *market) settlement(first, n int) *ledger.SettleEpoch {
 func TestSettlementOnTheChain(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*Patience)
 	defer cancel()
-	m := newMarket(t, ctx, 10)
+	m := newMarket(t, ctx, 16)
 	gate := ledger.KeyOf(m.gate)
 	before, err := m.at.Balance(ctx, gate)
 	if err != nil {
