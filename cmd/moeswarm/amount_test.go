@@ -4,7 +4,9 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"github.com/moeswarm/moeswarm/internal/demo/demotest"
 	"github.com/moeswarm/moeswarm/internal/ledger"
+	"github.com/moeswarm/moeswarm/internal/node"
 )
 
 func TestAmount(t *testing.T) {
@@ -26,6 +28,20 @@ func TestAmount(t *testing.T) {
 		a := ledger.Amount(random.Uint64N(uint64(ledger.MaxSupply)))
 		if got, err := parseAmount(a.String()); err != nil || got != a {
 			t.Errorf("%v is read as %v: %v", a, got, err)
+		}
+	}
+}
+
+func TestPrices(t *testing.T) {
+	m := demotest.Model(t, "Q4_K_M")
+	models := []node.Model{{Name: "demo", Model: m}}
+	e := &node.Economy{}
+	if err := (ledgerFlags{prices: list{"0.5", "demo=7nneuro"}}).setPrices(e, models); err != nil || e.Price != ledger.Neuro/2 || e.Prices[m.ID()] != 7 {
+		t.Errorf("%v %v, %v", e.Price, e.Prices, err)
+	}
+	for _, bad := range []string{"x", "other=1", "demo=", "=1"} {
+		if err := (ledgerFlags{prices: list{bad}}).setPrices(&node.Economy{}, models); err == nil {
+			t.Errorf("--price %q is taken", bad)
 		}
 	}
 }

@@ -80,7 +80,7 @@ func (d *devnet) do(t *testing.T, args ...string) string {
 // the unit, while a gating node dies; and a newcomer without money is answered
 // too.
 func TestDevnet(t *testing.T) {
-	d := startDevnet(t, "--validators", "4", "--accounts", "6", "--block-time", "300ms", "--epoch-blocks", "12", "--voting-period", "5s")
+	d := startDevnet(t, "--validators", "4", "--accounts", "6", "--block-time", "300ms", "--epoch-blocks", "30", "--voting-period", "5s")
 	model := demotest.Model(t, "Q4_K_M").ID().String()
 
 	// Governance admits the model.

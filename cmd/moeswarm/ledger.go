@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/moeswarm/moeswarm/expert"
@@ -24,7 +25,7 @@ const ledgerVariable = "MOESWARM_LEDGER"
 // ledgerFlags is a node's part in the economy.
 type ledgerFlags struct {
 	ticket     string
-	price      amount
+	prices     list
 	maxSpend   amount
 	free       uint64
 	name, team string
@@ -32,7 +33,7 @@ type ledgerFlags struct {
 
 func (f *ledgerFlags) define(fs *flag.FlagSet) {
 	fs.StringVar(&f.ticket, "ledger", "off", "off: every node that gates is a gating node, and nothing is paid; or the `ticket` (led1…) of a ledger, as \"moeswarm-ledger devnet\" prints it")
-	fs.Var(&f.price, "price", "`amount` that a token costs here, prompt and answer, for prompts of other nodes; with --ledger and --gate (default: nothing)")
+	fs.Var(&f.prices, "price", "`amount` that a token costs here, prompt and answer, for prompts of other nodes, or MODEL=AMOUNT for one model; may be repeated; with --ledger and --gate (default: nothing)")
 	fs.Var(&f.maxSpend, "max-spend", "`amount` that this node may promise to gating nodes in all, with this data directory; with --ledger (default: nothing; free quotas must do)")
 	fs.Uint64Var(&f.free, "free-tokens", 0, "`tokens` an epoch that clients who pay nothing may have of this gating node, all together (default: 64 times what the ledger gives one)")
 	fs.StringVar(&f.name, "name", "", "`name` of this node in lists of who did how much")
@@ -43,7 +44,7 @@ func (f *ledgerFlags) define(fs *flag.FlagSet) {
 func (f ledgerFlags) join(cfg *node.Config, data string) (end func() error, err error) {
 	none := func() error { return nil }
 	if f.ticket == "off" {
-		if f.price > 0 || f.maxSpend > 0 || f.free > 0 {
+		if len(f.prices) > 0 || f.maxSpend > 0 || f.free > 0 {
 			return none, usagef("--price, --max-spend and --free-tokens need a --ledger")
 		}
 		return none, nil
@@ -56,11 +57,40 @@ func (f ledgerFlags) join(cfg *node.Config, data string) (end func() error, err 
 	if err != nil {
 		return none, err
 	}
-	cfg.Economy = &node.Economy{
+	e := &node.Economy{
 		Ledger: l, Chain: l.Chain(), Dir: filepath.Join(dir, l.Chain()), MaxSpend: ledger.Amount(f.maxSpend),
-		Price: ledger.Amount(f.price), Free: f.free, Name: f.name, Team: f.team,
+		Free: f.free, Name: f.name, Team: f.team,
 	}
+	if err := f.setPrices(e, cfg.Models); err != nil {
+		return none, errors.Join(err, end())
+	}
+	cfg.Economy = e
 	return end, nil
+}
+
+// setPrices reads --price.
+func (f ledgerFlags) setPrices(e *node.Economy, models []node.Model) error {
+	e.Prices = map[expert.ModelID]ledger.Amount{}
+	for _, text := range f.prices {
+		name, value, one := strings.Cut(text, "=")
+		if !one {
+			value = text
+		}
+		n, err := parseAmount(value)
+		if err != nil {
+			return usagef("--price: %w", err)
+		}
+		if !one {
+			e.Price = n
+			continue
+		}
+		i := slices.IndexFunc(models, func(m node.Model) bool { return m.Name == name || m.Model.ID().String() == name })
+		if i < 0 {
+			return usagef("--price %s: no --model of that name is given", text)
+		}
+		e.Prices[models[i].Model.ID()] = n
+	}
+	return nil
 }
 
 // openLedger makes a client of the ledger that a ticket names.

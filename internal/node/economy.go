@@ -33,11 +33,21 @@ type Economy struct {
 	MaxSpend ledger.Amount
 	// Price of a token gated here, in the unit of the ledger.
 	Price ledger.Amount
+	// Prices are those of models that cost something else.
+	Prices map[expert.ModelID]ledger.Amount
 	// Free is how many tokens all clients that pay nothing have together in an
 	// epoch, at this node; 0: 64 times what one of them has.
 	Free uint64
 	// Name and Team are shown where work is listed.
 	Name, Team string
+}
+
+// price is what a token of a model costs here.
+func (c Economy) price(model expert.ModelID) ledger.Amount {
+	if p, ok := c.Prices[model]; ok {
+		return p
+	}
+	return c.Price
 }
 
 const (
@@ -63,6 +73,7 @@ type economy struct {
 	purse    *pay.Purse // nil: nothing is paid
 	till     *pay.Till
 	stub     *pay.Stub
+	keys     keys
 	closing  sync.Once
 	board    board
 
@@ -131,7 +142,7 @@ func newEconomy(n *Node, cfg Economy, key ed25519.PrivateKey) (_ *economy, err e
 			}
 			return freeClients * free()
 		},
-		Price: func(ledger.Hash) ledger.Amount { return cfg.Price },
+		Price: func(model ledger.Hash) ledger.Amount { return cfg.price(expert.ModelID(model)) },
 		Member: func(client ledger.Key, model ledger.Hash) error {
 			return e.standing.gatesFor(context.Background(), e.self, client, model)
 		},
@@ -254,7 +265,7 @@ func (e *economy) pay(to routing.Peer, r prompt.Request) (swarm.Payer, error) {
 
 // Admit, Served and Receipt implement swarm.Debts.
 func (e *economy) Admit(from routing.Peer) error {
-	k, err := swarm.KeyOf(from)
+	k, err := e.keys.of(from)
 	if err != nil {
 		return fmt.Errorf("%w: %w", expert.ErrOverloaded, err)
 	}
@@ -262,7 +273,7 @@ func (e *economy) Admit(from routing.Peer) error {
 }
 
 func (e *economy) Served(from routing.Peer, _ expert.ModelID, rows int) {
-	if k, err := swarm.KeyOf(from); err == nil {
+	if k, err := e.keys.of(from); err == nil {
 		e.debts.Served(k, rows)
 	}
 }
@@ -279,26 +290,40 @@ func (e *economy) Receipt(from routing.Peer, statement []byte) error {
 type crediting struct {
 	*swarm.Node
 	credits *toll.Credits
-	keys    *sync.Map // of peers: routing.Peer → ledger.Key
+	keys    *keys
 }
 
-// key is the key in a peer's name. Peers that are called are few.
-func (c crediting) key(p routing.Peer) (ledger.Key, bool) {
-	if k, ok := c.keys.Load(p); ok {
-		return k.(ledger.Key), true
+// keys remembers the keys in peers' names, which take a while to read.
+type keys struct {
+	mu    sync.Mutex
+	known map[routing.Peer]ledger.Key
+}
+
+// maxKeys bounds the peers whose keys are remembered; then all are forgotten.
+const maxKeys = 4096
+
+func (k *keys) of(p routing.Peer) (ledger.Key, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if key, ok := k.known[p]; ok {
+		return key, nil
 	}
-	k, err := swarm.KeyOf(p)
-	if err == nil {
-		c.keys.Store(p, ledger.Key(k))
+	key, err := swarm.KeyOf(p)
+	if err != nil {
+		return key, err
 	}
-	return k, err == nil
+	if k.known == nil || len(k.known) >= maxKeys {
+		k.known = map[routing.Peer]ledger.Key{}
+	}
+	k.known[p] = key
+	return key, nil
 }
 
 // Call implements routing.Caller.
 func (c crediting) Call(ctx context.Context, to routing.Peer, a routing.Ask) (routing.Answer, error) {
 	answer, err := c.Node.Call(ctx, to, a)
 	if err == nil && len(a.Calls) > 0 {
-		if k, ok := c.key(to); ok {
+		if k, err := c.keys.of(to); err == nil {
 			rows := 0
 			for _, call := range a.Calls {
 				rows += len(call.Rows)

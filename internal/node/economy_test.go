@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"errors"
+	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -12,7 +13,9 @@ import (
 	"github.com/moeswarm/moeswarm/gating/prompt"
 	"github.com/moeswarm/moeswarm/internal/ledger"
 	"github.com/moeswarm/moeswarm/internal/ledger/mem"
+	"github.com/moeswarm/moeswarm/internal/ledger/pay"
 	"github.com/moeswarm/moeswarm/internal/ledger/state"
+	"github.com/moeswarm/moeswarm/internal/toll"
 	"github.com/moeswarm/moeswarm/routing"
 	"github.com/moeswarm/moeswarm/swarm"
 )
@@ -360,5 +363,58 @@ func TestNewcomer(t *testing.T) {
 	}
 	if spent, _ := frugal.economy.payer.Spent(); spent > 50*testPrice {
 		t.Errorf("%d spent", spent)
+	}
+}
+
+// cheat pays what comes first and nothing more.
+type cheat struct{ *toll.Bill }
+
+func (cheat) Next(context.Context, int, int) ([]byte, error) { return nil, nil }
+func (cheat) Last(context.Context, int, int) ([]byte, error) { return nil, nil }
+
+// TestCheatIsCutOff: over a real connection, who stops paying has one window
+// more than it paid for.
+func TestCheatIsCutOff(t *testing.T) {
+	p := newPaid(t, 1, nil)
+	key := actor(105)
+	if _, err := p.ledger.Deliver(ledger.KeyOf(key), &ledger.Deposit{Model: ledger.Hash(p.model.ID()), Amount: deposit}); err != nil {
+		t.Fatal(err)
+	}
+	p.nextEpoch()
+	purse, err := pay.NewPurse(pay.PurseConfig{Path: filepath.Join(t.TempDir(), "purse"), Chain: p.ledger.Chain(), Key: key, MaxSpend: deposit})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer purse.Close()
+	payer := toll.NewPayer(toll.PayerConfig{Chain: p.ledger.Chain(), Self: ledger.KeyOf(key), Purse: purse,
+		Price:  func(ledger.Key, ledger.Hash) ledger.Amount { return testPrice },
+		Window: func() uint64 { return 16 }, Epoch: func() uint64 { return p.ledger.Clock().Epoch },
+		Period: func(ledger.Key, ledger.Hash) uint64 { return p.ledger.Clock().Epoch }})
+	n, err := swarm.New(swarm.Config{Key: key, Listen: []string{"/ip4/127.0.0.1/tcp/0"}, Join: p.addrs,
+		Pay: func(_ routing.Peer, r prompt.Request) (swarm.Payer, error) {
+			return cheat{payer.Open(p.gates[0].economy.self, r)}, nil
+		}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- n.Run(ctx) }()
+	defer func() { cancel(); <-done }()
+	<-n.Ready()
+	p.until("the gating node", func() bool { return len(n.Gates(p.model.ID())) == 1 })
+	r := p.request(90)
+	tokens, promptTokens := 0, 0
+	for c, e := range n.Remote(p.gates[0].net.ID()).Complete(ctx, r) {
+		if err = e; e == nil && c.HasToken {
+			tokens, promptTokens = tokens+1, c.PromptTokens
+		}
+	}
+	paid := int(toll.Load(r)) + 16
+	if most := paid + 16 - promptTokens; !errors.Is(err, prompt.ErrUnpaid) || tokens != max(most, 1) {
+		t.Errorf("%d tokens after a prompt of %d, with %d paid: %v", tokens, promptTokens, paid, err)
+	}
+	if earned, _ := p.gates[0].economy.gate.Earned(); earned != ledger.Amount(paid)*testPrice {
+		t.Errorf("%v taken", earned)
 	}
 }

@@ -19,21 +19,44 @@ func (e *economy) run(ctx context.Context) error {
 	if err != nil {
 		e.node.cfg.Log.Warn("the ledger does not tell what happens; it is looked at from time to time", "err", err)
 	}
-	tick := time.NewTicker(lookEvery)
-	defer tick.Stop()
+	var told uint64 // the newest epoch that an event named
+	soon := 0       // looks for it so far
 	for {
 		e.turn(ctx)
+		wait := lookEvery
+		if soon++; told > e.standing.epoch.Load() && soon < maxSoon {
+			// What is proved is a block behind what is told.
+			wait = lookSoon
+		}
+		if epoch := e.wait(ctx, events, wait); epoch > told {
+			told, soon = epoch, 0
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+	}
+}
+
+// wait lets a time pass, or until the ledger tells of a new epoch, which it
+// returns, or of something that concerns this node.
+func (e *economy) wait(ctx context.Context, events <-chan ledger.Event, most time.Duration) (epoch uint64) {
+	over := time.NewTimer(most)
+	defer over.Stop()
+	for {
 		select {
 		case <-ctx.Done():
-			return nil
+			return 0
+		case <-over.C:
+			return 0
 		case ev, ok := <-events:
-			if !ok {
-				events = nil
+			switch {
+			case !ok:
+				events = nil // the rest of the time passes
+			case ev.Kind == ledger.EventEpoch:
+				return ev.Epoch
+			case ev.Peer == e.self:
+				return 0
 			}
-			if ok && ev.Kind != ledger.EventEpoch && ev.Peer != e.self {
-				continue
-			}
-		case <-tick.C:
 		}
 	}
 }
@@ -43,6 +66,9 @@ func (e *economy) run(ctx context.Context) error {
 func (e *economy) turn(ctx context.Context) {
 	_, err := e.standing.look(ctx)
 	if err == nil {
+		err = e.watch(ctx)
+	}
+	if err == nil {
 		err = e.duties(ctx)
 	}
 	if err != nil && ctx.Err() == nil {
@@ -51,6 +77,24 @@ func (e *economy) turn(ctx context.Context) {
 	}
 	e.complain(nil)
 }
+
+// watch reads the committees of the models that this node knows, so that they are
+// at hand when a prompt comes.
+func (e *economy) watch(ctx context.Context) error {
+	for _, m := range e.node.net.Models() {
+		if _, _, err := e.standing.seats(ctx, e.standing.epoch.Load(), ledger.Hash(m.Model)); err != nil {
+			return fmt.Errorf("the committee of model %s: %w", m.Name, err)
+		}
+	}
+	return nil
+}
+
+const (
+	// lookSoon is the pause between looks for an epoch that was told of, and
+	// maxSoon how many there are: some blocks.
+	lookSoon = 250 * time.Millisecond
+	maxSoon  = 40
+)
 
 // complain tells people once of a trouble with the ledger.
 func (e *economy) complain(err error) {

@@ -180,7 +180,7 @@ func (n *Node) offerOf(m Model) swarm.Offer {
 	}
 	o := swarm.Offer{Model: m.Model.ID(), Name: m.Name, Layers: layers, CIDs: contentIDs(m.Model.Manifest())}
 	if n.economy != nil && m.mayGate() {
-		o.Price = uint64(n.economy.cfg.Price)
+		o.Price = uint64(n.economy.cfg.price(m.Model.ID()))
 	}
 	n.dress(&o)
 	return o
@@ -245,7 +245,7 @@ func (n *Node) coder() *expert.Coder {
 }
 
 func (n *Node) newRouter() (*routing.Router, error) {
-	caller := crediting{n.net, nil, new(sync.Map)}
+	caller := crediting{n.net, nil, new(keys)}
 	if n.economy != nil {
 		caller.credits = n.economy.credits
 	} else {
