@@ -50,8 +50,9 @@ type placer struct {
 	model  Model
 	stock  stock
 	policy placement.Policy
-	random *rand.Rand
 
+	deciding   sync.Mutex // held by run, then by handOver, and guards what follows
+	random     *rand.Rand
 	lost       map[expert.Slot]time.Time // fetched in vain, until
 	rebalanced time.Time
 
@@ -67,6 +68,8 @@ func newPlacer(n *Node, m Model, s stock) (*placer, error) {
 
 // run decides until ctx ends.
 func (p *placer) run(ctx context.Context) error {
+	p.deciding.Lock()
+	defer p.deciding.Unlock()
 	if !wait(ctx, p.jitter(autoSoon)) {
 		return nil
 	}
@@ -272,6 +275,8 @@ func (p *placer) announced() []expert.Slot {
 // until others have it, or until it is time. Nobody is waited for where nobody
 // chooses its own experts.
 func (p *placer) handOver() {
+	p.deciding.Lock() // run ends as the node is told to stop
+	defer p.deciding.Unlock()
 	v := p.view(time.Now())
 	going := placement.Leave(v.Experts, placement.Policy{Want: 1})
 	if len(going) == 0 || v.Takers == 0 {
