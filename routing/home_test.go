@@ -15,7 +15,6 @@ import (
 type homely struct {
 	fake    *experttest.Fake
 	results []expert.Result
-	err     error
 }
 
 func (h *homely) Apply(ctx context.Context, in expert.Batch, calls []expert.Call) []expert.Result {
