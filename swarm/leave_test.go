@@ -87,11 +87,17 @@ func (e endless) Complete(ctx context.Context, _ prompt.Request) iter.Seq2[promp
 	}
 }
 
-// A node that is told to stop says goodbye and ends the answer it is giving.
+// A node that is told to stop says goodbye and ends the answer it is giving. What
+// counts is the order: on a machine that is busy elsewhere, the second in which
+// users' answers are to be read would end before this one is.
 func TestRunningAnswerEndsBeforeTheNode(t *testing.T) {
 	e := endless{nudge: make(chan struct{})}
-	a := startNode(t, Config{Offers: []Offer{gates()}, Completer: e})
+	a := newTestNode(t, Config{Offers: []Offer{gates()}, Completer: e})
+	a.hooks.patience = testPatience
+	a.start()
+	<-a.Ready()
 	b := startNode(t, Config{Join: a.Addrs()})
+	b.await("the gate", func() bool { return len(b.Gates(testModel())) == 1 })
 	tokens, stopping := 0, make(chan struct{})
 	var finish prompt.Finish
 	var stop sync.WaitGroup

@@ -38,6 +38,9 @@ type hooks struct {
 	provided func()          // a round of provider records went out
 	lookedUp func(expert.ID) // a look-up of an expert is over
 	host     []libp2p.Option // for the host, after its own
+	// patience is how long a node that stops waits for its last answers to end and
+	// to be read, instead of the times that users are promised.
+	patience time.Duration
 }
 
 // New checks cfg and returns a node that does nothing until Run.

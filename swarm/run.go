@@ -59,7 +59,7 @@ func (n *Node) Run(ctx context.Context) error {
 	if err == nil {
 		n.takePart(ctx, l)
 	}
-	serving.drain(drainTimeout, n.linger) // answers that end now still call their holders
+	serving.drain(max(drainTimeout, n.hooks.patience), n.linger) // answers that end now still call their holders
 	n.live.Store(nil)
 	end()
 	l.greeter.close()
@@ -122,7 +122,7 @@ func (n *Node) open(life context.Context) (l *live, err error) {
 	l.greeter = &greeter{host: l.host, log: n.log, now: n.now, meters: newMeters[peer.ID](helloPace())}
 	l.announcer = newAnnouncer(n.offers.now, n.log, n.now)
 	l.announcer.gossip, l.announcer.greeter = l.gossip, l.greeter
-	l.services = newServices(l.host, n.settings, n.Paused)
+	l.services = newServices(l.host, n.settings, n.Paused, promptTimes{Grace: n.hooks.patience, Farewell: n.hooks.patience})
 	l.announcer.waiting, l.announcer.paused = l.services.waiting, n.Paused
 	n.connect(l)
 	l.greeter.open()

@@ -17,7 +17,7 @@ type services struct {
 	blobs   *blobServer   // nil: the node sends no parts of models
 }
 
-func newServices(h host.Host, s settings, paused func() bool) *services {
+func newServices(h host.Host, s settings, paused func() bool, answers promptTimes) *services {
 	v := &services{caller: newCaller(h, s.log, callerConfig{Coder: s.coder, Half: s.half})}
 	if s.serve != nil {
 		v.server = newServer(h, serverConfig{
@@ -28,7 +28,7 @@ func newServices(h host.Host, s settings, paused func() bool) *services {
 		})
 	}
 	if s.completer != nil {
-		v.prompts = newPromptServer(h, promptServerConfig{Completer: s.completer, Log: s.log, Paused: paused, Toll: s.toll})
+		v.prompts = newPromptServer(h, promptServerConfig{Completer: s.completer, Log: s.log, Paused: paused, Times: answers, Toll: s.toll})
 	}
 	if s.shelf != nil {
 		v.blobs = newBlobServer(h, s.log, s.shelf, s.maxUpload)

@@ -273,7 +273,8 @@ func TestSimnetWAN(t *testing.T) {
 }
 
 // The failures scenario: every five seconds a holder dies without a word, and
-// another comes.
+// another comes. It dies while a layer is being worked on by all holders: between
+// two layers the gate may hear of it first, and ask it nothing.
 func TestSimnetFailures(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cast := simswarm.Failures()
@@ -288,7 +289,14 @@ func TestSimnetFailures(t *testing.T) {
 				continue
 			}
 			victim := r.IntN(len(s.holders))
-			s.holders[victim].kill()
+			dead := make(chan struct{})
+			go func() {
+				defer close(dead)
+				time.Sleep(cast.Link.RTT/2 + time.Millisecond) // the asks are there, the answers are not
+				s.holders[victim].kill()
+			}()
+			s.round(i, r.Perm(16)...)
+			<-dead
 			s.holders = slices.Delete(s.holders, victim, victim+1)
 			kills++
 			for down := time.Now(); time.Since(down) < cast.Down; {
