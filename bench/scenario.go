@@ -50,12 +50,15 @@ type Options struct {
 	Vocab     int    // and to so many tokens
 	CacheDir  string // where synthetic models are kept
 
-	Nodes     int // processes of a loopback swarm that hold experts; default 4
-	Threads   int // per process; default: all processors
-	Prompt    int // tokens of prompt; default 128
-	NewTokens int // tokens of answer; default 64
-	Streams   int // prompts answered at the same time; default 1, in streams 1 to 64
-	Seed      uint64
+	Nodes   int // processes of a loopback swarm that hold experts; default 4
+	Threads int // per process; default: all processors
+	// HolderThreads is how many cores each holder has in wan in memory; 0: one,
+	// and on the farthest network also two and four.
+	HolderThreads int
+	Prompt        int // tokens of prompt; default 128
+	NewTokens     int // tokens of answer; default 64
+	Streams       int // prompts answered at the same time; default 1, in streams 1 to 64
+	Seed          uint64
 	// Draft is a small model that drafts in the drafts scenario: a GGUF file or
 	// "demo"; empty: none.
 	Draft string
@@ -91,7 +94,7 @@ func (o Options) withDefaults() (Options, error) {
 		value *int
 		def   int
 	}{{"nodes", &o.Nodes, 4}, {"prompt", &o.Prompt, 128}, {"tokens", &o.NewTokens, 64}, {"streams", &o.Streams, 1}, {"threads", &o.Threads, 0},
-		{"layers", &o.Layers, 0}, {"experts", &o.Experts, 0}, {"vocab", &o.Vocab, 0}, {"years", &o.Years, 0}} {
+		{"layers", &o.Layers, 0}, {"holder-threads", &o.HolderThreads, 0}, {"experts", &o.Experts, 0}, {"vocab", &o.Vocab, 0}, {"years", &o.Years, 0}} {
 		if *n.value < 0 {
 			return o, fmt.Errorf("--%s %d: want a positive number", n.name, *n.value)
 		}

@@ -31,7 +31,8 @@ func wanDefaults(o *Options) {
 // wan times one gating node and three holders over networks from loopback to
 // the Internet. Trunk and experts are really computed, all on this machine's
 // processors; each holder computes on one thread, as a machine of its own with
-// one core would, and on the farthest network also on two and four. Beside what
+// one core would, and on the farthest network also on two and four, or on
+// HolderThreads. Beside what
 // was measured stand what the network's draws and the holders' work alone make
 // of the same rounds, and the floor, see roundFloor.
 func wan(ctx context.Context, o Options) (Metrics, error) {
@@ -54,7 +55,7 @@ func wan(ctx context.Context, o Options) (Metrics, error) {
 	out := Metrics{"holders": float64(cast.Holders), "replicas": float64(cast.Replicas), "layers": float64(m.Layers()), "threads": float64(pool.Workers()), "new_tokens": float64(o.NewTokens)}
 	left := leaks()
 	far := simswarm.Networks()[len(simswarm.Networks())-1]
-	for _, c := range wanCases(far) {
+	for _, c := range wanCases(far, o.HolderThreads) {
 		var sets []expert.Applier
 		for _, held := range shares {
 			set, err := expert.NewSet(m, held, ggml.NewPool(c.cores))
@@ -64,7 +65,7 @@ func wan(ctx context.Context, o Options) (Metrics, error) {
 			sets = append(sets, o.work(set, wanWork/time.Duration(c.cores)))
 		}
 		for _, mode := range hedging() {
-			if mode == "off" && c.cores > 1 {
+			if mode == "off" && c.cores > 1 && o.HolderThreads == 0 {
 				continue
 			}
 			seen := &trips{}
@@ -106,10 +107,14 @@ type wanCase struct {
 }
 
 // wanCases are the networks with holders of one core, as in the published
-// bench, and the farthest with holders of two and four.
-func wanCases(far simswarm.Network) (all []wanCase) {
+// bench, and the farthest with holders of two and four; or all networks with
+// holders of so many cores.
+func wanCases(far simswarm.Network, cores int) (all []wanCase) {
 	for _, n := range simswarm.Networks() {
-		all = append(all, wanCase{n.Name, 1, n.Link})
+		all = append(all, wanCase{n.Name, max(1, cores), n.Link})
+	}
+	if cores > 0 {
+		return all
 	}
 	return append(all, wanCase{far.Name + "_2cores", 2, far.Link}, wanCase{far.Name + "_4cores", 4, far.Link})
 }

@@ -37,6 +37,7 @@ func (p program) bench(ctx context.Context, args []string) error {
   moeswarm bench streams --streams 64 --rtt 30ms
   moeswarm bench drafts --rtt loopback
   moeswarm bench wan --layers 8
+  moeswarm bench wan --layers 8 --holder-threads 4
   moeswarm bench failures --json
   moeswarm bench liar --fabric processes
   moeswarm bench economy --scenario crash --years 5 --svg plots
@@ -49,6 +50,7 @@ func (p program) bench(ctx context.Context, args []string) error {
 	fs.StringVar(&o.CacheDir, "cache", "", "`directory` to keep synthetic models in (default: moeswarm/synthetic in the user's cache directory)")
 	fs.IntVar(&o.Nodes, "nodes", 4, "`processes` that hold experts")
 	fs.IntVar(&o.Threads, "threads", 0, "`processors` per process (default: all; in loopback, all shared out)")
+	fs.IntVar(&o.HolderThreads, "holder-threads", 0, "`processors` of each holder in wan in memory (default: 1, and at 30 ms also 2 and 4)")
 	fs.IntVar(&o.Prompt, "prompt", 0, "`tokens` of prompt (default: 128, in network scenarios 8)")
 	fs.IntVar(&o.NewTokens, "tokens", 0, "`tokens` of answer (default: 64); in stale-map calls, in slow-replica rounds, in failures seconds of each configuration")
 	fs.IntVar(&o.Streams, "streams", 0, "`prompts` answered at the same time, in local, loopback and streams (default: 1, in streams 1, 4, 8, 16 and 64 in turn)")
