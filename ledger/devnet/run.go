@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -32,7 +33,8 @@ type Processes struct {
 	// Ticket lets nodes use the ledger.
 	Ticket light.Ticket
 
-	all []*process
+	all  []*process
+	quit *atomic.Bool // they are being stopped
 }
 
 // process is one node.
@@ -48,7 +50,7 @@ type process struct {
 // all have made a block together. log gets what they complain of. If it
 // fails, or ctx ends before, it leaves nothing running.
 func Start(ctx context.Context, exec string, homes []*home.Home, log io.Writer) (_ *Processes, err error) {
-	p := &Processes{}
+	p := &Processes{quit: new(atomic.Bool)}
 	defer func() {
 		if err != nil {
 			p.Stop()
@@ -58,7 +60,7 @@ func Start(ctx context.Context, exec string, homes []*home.Home, log io.Writer) 
 	defer cancel()
 	lines := make([]chan string, len(homes))
 	for i, h := range homes {
-		one, line, err := launch(exec, h, log)
+		one, line, err := launch(exec, h, &untilQuit{log, p.quit})
 		if err != nil {
 			return nil, err
 		}
@@ -138,6 +140,7 @@ func (p *Processes) Wait(ctx context.Context) error {
 
 // Stop stops all processes and returns when they have ended.
 func (p *Processes) Stop() error {
+	p.quit.Store(true)
 	errs := make([]error, len(p.all))
 	var wg sync.WaitGroup
 	for i, one := range p.all {
@@ -173,6 +176,20 @@ func (p *process) stop() error {
 		<-p.done
 		return fmt.Errorf("%s did not stop within %v and was killed", p.name, stopTime)
 	}
+}
+
+// untilQuit drops what nodes complain of while all of them are being stopped:
+// that the others are gone.
+type untilQuit struct {
+	w    io.Writer
+	quit *atomic.Bool
+}
+
+func (u *untilQuit) Write(b []byte) (int, error) {
+	if u.quit.Load() {
+		return len(b), nil
+	}
+	return u.w.Write(b)
 }
 
 // prefixed puts the name of who wrote before each line.
