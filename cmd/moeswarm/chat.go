@@ -126,6 +126,7 @@ type talk struct {
 	in         lines
 	flags      chatFlags
 	interrupts chan os.Signal
+	typing     chan typed // of a line under way; nil: none is
 	messages   []client.Message
 	last       client.ChatAnswer
 }
@@ -142,7 +143,7 @@ var errQuit = errors.New("quit")
 
 func (t *talk) run(ctx context.Context) error {
 	for {
-		text, err := t.read()
+		text, err := t.read(ctx)
 		switch {
 		case errors.Is(err, io.EOF), errors.Is(err, errQuit):
 			fmt.Fprintln(t.stdout)
@@ -168,16 +169,16 @@ func (t *talk) run(ctx context.Context) error {
 }
 
 // read reads what the user says: one line or several.
-func (t *talk) read() (string, error) {
-	line, err := t.line("> ")
+func (t *talk) read(ctx context.Context) (string, error) {
+	line, err := t.line(ctx, "> ")
 	if err != nil {
 		return "", err
 	}
 	if rest, ok := strings.CutPrefix(strings.TrimSpace(line), `"""`); ok {
-		return t.block(rest)
+		return t.block(ctx, rest)
 	}
 	for strings.HasSuffix(line, `\`) {
-		more, err := t.line("… ")
+		more, err := t.line(ctx, "… ")
 		if err != nil {
 			return "", err
 		}
@@ -188,9 +189,9 @@ func (t *talk) read() (string, error) {
 }
 
 // block reads to the closing quotes.
-func (t *talk) block(text string) (string, error) {
+func (t *talk) block(ctx context.Context, text string) (string, error) {
 	for !strings.HasSuffix(strings.TrimSpace(text), `"""`) {
-		more, err := t.line("… ")
+		more, err := t.line(ctx, "… ")
 		if err != nil {
 			return "", err
 		}
@@ -201,9 +202,9 @@ func (t *talk) block(text string) (string, error) {
 
 // line reads one line. Ctrl-C gives up what was typed; on an empty line, or
 // twice, it leaves.
-func (t *talk) line(prompt string) (string, error) {
+func (t *talk) line(ctx context.Context, prompt string) (string, error) {
 	for aborted := false; ; aborted = true {
-		line, err := t.in.Read(prompt)
+		line, err := t.next(ctx, prompt)
 		if !errors.Is(err, errAborted) {
 			return line, err
 		}
@@ -211,6 +212,38 @@ func (t *talk) line(prompt string) (string, error) {
 			return "", errQuit
 		}
 		t.say("(Ctrl-C again, or Ctrl-D, leaves)")
+	}
+}
+
+// typed is a line, or why there is none.
+type typed struct {
+	text string
+	err  error
+}
+
+// next waits for a line. Where lines cannot be edited, as on a terminal of a
+// few columns, Ctrl-C is a signal; the line is then still under way. What is
+// being typed when the conversation ends ends with the program.
+func (t *talk) next(ctx context.Context, prompt string) (string, error) {
+	if t.typing == nil {
+		for len(t.interrupts) > 0 { // of before
+			<-t.interrupts
+		}
+		typing := make(chan typed, 1)
+		t.typing = typing
+		go func() {
+			line, err := t.in.Read(prompt)
+			typing <- typed{line, err}
+		}()
+	}
+	select {
+	case line := <-t.typing:
+		t.typing = nil
+		return line.text, line.err
+	case <-t.interrupts:
+		return "", errAborted
+	case <-ctx.Done():
+		return "", ctx.Err()
 	}
 }
 

@@ -118,4 +118,27 @@ func TestChatAtTerminal(t *testing.T) {
 	if err := cmd.Wait(); err != nil {
 		t.Errorf("%v; the terminal showed last:\n%s", err, p.rest)
 	}
+	testNarrowTerminal(t, s.Entry.URL)
+}
+
+// testNarrowTerminal: where there is no room to edit lines, two Ctrl-C end a
+// conversation as well.
+func testNarrowTerminal(t *testing.T, url string) {
+	cmd := exec.Command(built(t), "chat", "--node", url)
+	cmd.Env = append(os.Environ(), "XDG_DATA_HOME="+t.TempDir(), "TERM=xterm")
+	f, err := pty.StartWithSize(cmd, &pty.Winsize{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	p := &terminal{t: t, pty: f, came: make(chan string, 1<<16)}
+	go p.watch()
+	p.expect("/help lists")
+	p.expect("> ")
+	p.send("\x03")
+	p.expect("(Ctrl-C again, or Ctrl-D, leaves)")
+	p.send("\x03")
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("%v; the terminal showed last:\n%s", err, p.rest)
+	}
 }
