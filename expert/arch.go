@@ -61,7 +61,9 @@ type layout struct {
 // file arch_NAME.go and a line here.
 func architectures() map[string]func(*gguf.File) (layout, error) {
 	return map[string]func(*gguf.File) (layout, error){
+		archBailingMoE:  bailingmoeLayout,
 		archBailingMoE2: bailingmoe2Layout,
+		archDeepSeek:    deepseekLayout,
 		archDeepSeek2:   deepseek2Layout,
 		archDots1:       dots1Layout,
 		archErnie45MoE:  ernie45moeLayout,

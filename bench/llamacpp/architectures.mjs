@@ -14,6 +14,8 @@ export const shapes = {
     "olmoe": {architecture: "olmoe", layers: 8, experts: 32},
     "granite-3-3b-a800m": {architecture: "granitemoe", layers: 16, experts: 40},
     "deepseek2-64": {architecture: "deepseek2", layers: 6, experts: 32},
+    "deepseek-moe-16b": {architecture: "deepseek", layers: 6, experts: 24},
+    "ling-lite": {architecture: "bailingmoe", layers: 6, experts: 24},
     "gpt-oss-20b": {architecture: "gpt-oss", layers: 6, experts: 16},
     "glm-4.5-air": {architecture: "glm4moe", layers: 3, experts: 32},
     "dots.llm1": {architecture: "dots1", layers: 3, experts: 24},

@@ -25,7 +25,7 @@ type Config struct {
 // Names lists the shapes that [Named] knows.
 func Names() []string {
 	return []string{"tiny", "olmoe", "lumabri", "qwen3-30b-a3b", "mixtral-8x7b", "qwen1.5-moe-a2.7b", "granite-3-3b-a800m", "gpt-oss-20b", "deepseek2-64", "glm-4.5-air",
-		"dots.llm1", "ling-mini-2.0", "ernie-4.5-21b-a3b", "hunyuan-a13b", "minimax-m2"}
+		"deepseek-moe-16b", "ling-lite", "dots.llm1", "ling-mini-2.0", "ernie-4.5-21b-a3b", "hunyuan-a13b", "minimax-m2"}
 }
 
 // Named returns the config of a named shape, with seed 1.
@@ -70,6 +70,14 @@ func Named(name string) (Config, error) {
 		c.Family, c.Quant = "glm4moe", "Q8_0"
 		c.Shape = expert.Shape{Layers: 46, Experts: 128, TopK: 8, Dim: 4096, FF: 1408, Vocab: 151552, Context: 131072,
 			Heads: 96, KVHeads: 8, HeadDim: 128}
+	case "deepseek-moe-16b":
+		c.Family, c.Quant = "deepseek", "Q8_0"
+		c.Shape = expert.Shape{Layers: 28, Experts: 64, TopK: 6, Dim: 2048, FF: 1408, Vocab: 102400, Context: 4096,
+			Heads: 16, KVHeads: 16, HeadDim: 128}
+	case "ling-lite":
+		c.Family, c.Quant = "bailingmoe", "Q8_0"
+		c.Shape = expert.Shape{Layers: 28, Experts: 64, TopK: 6, Dim: 2048, FF: 1408, Vocab: 126464, Context: 16384,
+			Heads: 16, KVHeads: 4, HeadDim: 128}
 	case "dots.llm1":
 		c.Family = "dots1"
 		c.Shape = expert.Shape{Layers: 62, Experts: 128, TopK: 6, Dim: 4096, FF: 1408, Vocab: 152064, Context: 32768,

@@ -75,6 +75,11 @@ func families() map[string]family {
 		"deepseek2": deepseek,
 		"dots1": {headNorms: true, lead: 1, shared: true, correction: true, kvs: kv("expert_gating_func", uint32(2), "expert_weights_scale", float32(2.5),
 			"expert_weights_norm", true, "expert_shared_count", uint32(1), "leading_dense_block_count", uint32(1))},
+		"deepseek": {lead: 1, shared: true, kvs: kv("expert_weights_scale", float32(1), "expert_shared_count", uint32(1), "leading_dense_block_count", uint32(1))},
+		"bailingmoe": {shared: true, kvs: func(c Config) []gguf.KV {
+			return kv("expert_weights_scale", float32(1), "expert_weights_norm", true, "expert_shared_count", uint32(1),
+				"leading_dense_block_count", uint32(0), "rope.dimension_count", uint32(c.Shape.HeadDim))(c)
+		}},
 		"bailingmoe2": {headNorms: true, qkv: true, lead: 1, shared: true, correction: true, kvs: kv("expert_gating_func", uint32(2),
 			"expert_weights_scale", float32(2.5), "expert_weights_norm", true, "expert_shared_count", uint32(1), "leading_dense_block_count", uint32(1),
 			"expert_group_count", uint32(4), "expert_group_used_count", uint32(2), "rope.dimension_count", uint32(32))},

@@ -234,7 +234,7 @@ func TestHalf(t *testing.T) {
 func TestNamed(t *testing.T) {
 	for name, gigabytes := range map[string]float64{"tiny": 0.0024, "olmoe": 4.2, "lumabri": 2.2, "qwen3-30b-a3b": 19.0,
 		"mixtral-8x7b": 28.9, "qwen1.5-moe-a2.7b": 15.2, "granite-3-3b-a800m": 2.05, "gpt-oss-20b": 11.9, "deepseek2-64": 9.9, "glm-4.5-air": 112,
-		"dots.llm1": 151, "ling-mini-2.0": 10.5, "ernie-4.5-21b-a3b": 14, "hunyuan-a13b": 52, "minimax-m2": 147} {
+		"deepseek-moe-16b": 17.4, "ling-lite": 17.9, "dots.llm1": 151, "ling-mini-2.0": 10.5, "ernie-4.5-21b-a3b": 14, "hunyuan-a13b": 52, "minimax-m2": 147} {
 		c, err := Named(name)
 		if err != nil {
 			t.Fatal(err)
