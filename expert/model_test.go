@@ -226,7 +226,7 @@ func TestRefusesModels(t *testing.T) {
 		"no architecture": {func(c *contents) { c.set("general.architecture", nil) }, "general.architecture is missing", nil},
 		"dense":           {func(c *contents) { c.set("general.architecture", "llama") }, "this is a dense model: no experts to share out", expert.ErrDense},
 		"other": {func(c *contents) { c.set("general.architecture", "mamba"); c.set("mamba.expert_count", uint32(8)) },
-			"architecture mamba is not supported yet; supported: bailingmoe2, deepseek2", expert.ErrUnsupported},
+			"architecture mamba is not supported yet; supported: bailingmoe, bailingmoe2, deepseek, deepseek2", expert.ErrUnsupported},
 		"odd name": {func(c *contents) { c.set("general.architecture", "a\nb"); c.set("a\nb.expert_count", uint32(8)) },
 			`architecture "a\nb" is not supported yet`, expert.ErrUnsupported},
 		"split":         {func(c *contents) { c.set("split.count", uint16(3)) }, "the file is one of 3 parts of a model", nil},
