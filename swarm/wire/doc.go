@@ -69,10 +69,14 @@
 //	20 Payment    voucher of the ledger, from the asker; the first comes right behind the
 //	              prompt, empty if nothing will be paid
 //	21 Seal       signed statement of the ledger about the tokens so far, from the gating node
-//	32 Announcement model [32] | flags u8 (1: gates, 2: leaving) | name length u8 |
-//	              layers u16 | experts a layer u16 | reserved u16 | waiting u32 |
+//	32 Announcement model [32] | flags u8 (1: gates, 2: leaving, 4: paused, 8: wanted
+//	              follows, 16: demand follows, 32: dense layers follow, 64: may
+//	              gate, 128: will gate) | name length u8 | layers u16 |
+//	              experts a layer u16 | memory u16 (64 MiB) | waiting u16 (frames) |
+//	              prompts u16 (that wait, at a gating node) |
 //	              expires i64 (ms of Unix time) | name (UTF-8) |
 //	              layers × bitmap of ⌈experts/8⌉ bytes, lowest bit first: experts held |
+//	              wanted: the same | demand: layers × experts × u8 | dense u8 | skip u8 |
 //	              price u64 of a token in nneuro, not 0, or nothing
 //
 //	48 Want       what u8 (0 manifest, 1 tree, 2 bytes of a blob) | reserved u24 |
