@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/moeswarm/moeswarm/gating/grammar"
 	"github.com/moeswarm/moeswarm/gating/prompt"
@@ -55,7 +56,7 @@ func (r *Renderer) ForcedCall(c *prompt.Chat, thinks bool) (*grammar.Grammar, er
 func (r *Renderer) frame(name, quoted string) (grammar.Framed, error) {
 	mark := grammar.Mark
 	object := "{\"name\": " + quoted + ", \"arguments\": "
-	if strings.ContainsAny(name, "<>\xff\n") {
+	if strings.ContainsAny(name, "<>\n") || !utf8.ValidString(name) {
 		return grammar.Framed{}, fmt.Errorf("tool_choice: the name %.60q cannot be forced", name)
 	}
 	switch r.tools {
