@@ -71,10 +71,7 @@ func (m *Machine) judge(r ledger.Receipt, had ledger.Claimed, w *ledger.Work) er
 		return err
 	}
 	m.set(ledger.KeyClaim(r.Epoch, r.Model, r.Gate, r.Holder), &ledger.Claimed{Units: r.Units, Amount: had.Amount + paid})
-	if p, err := m.provider(r.Holder); err == nil {
-		p.Served += short
-		m.putProvider(r.Holder, p)
-	}
+	m.credit(r.Holder, short, 0, *w)
 	if w.Lied {
 		return nil
 	}

@@ -2,6 +2,8 @@ package state
 
 import (
 	"fmt"
+	"math"
+	"math/bits"
 
 	"github.com/moeswarm/moeswarm/internal/ledger"
 )
@@ -104,7 +106,7 @@ func (m *Machine) take(v ledger.Voucher, rank, n int, floor ledger.Amount, w *le
 	if floor > 0 {
 		tokens = min(tokens, uint64(session.Cum/floor))
 	}
-	w.Tokens += tokens - min(tokens, session.Tokens)
+	w.Tokens = addUpTo(w.Tokens, tokens-min(tokens, session.Tokens))
 	session.Tokens = max(tokens, session.Tokens)
 	m.set(sessionKey, &session)
 	m.set(paidKey, &paid)
@@ -182,17 +184,34 @@ func (m *Machine) payLeaf(epoch uint64, model ledger.Hash, gate ledger.Key, l le
 	if err := m.pay(l.Holder, epoch, share, *w); err != nil {
 		return err
 	}
-	if p, err := m.provider(l.Holder); err == nil {
-		p.Served += l.Units
-		p.Passed += l.Passed
-		m.putProvider(l.Holder, p)
-	}
+	m.credit(l.Holder, l.Units, l.Passed, *w)
 	if w.Claimed >= w.Root.Units {
 		if err := m.sweepPool(w); err != nil {
 			return err
 		}
 	}
 	return m.answerReceipt(epoch, model, gate, l, w)
+}
+
+// credit counts work for the leaderboard. Work that nobody paid for counts
+// nothing, or anybody could write down any number for a friend.
+func (m *Machine) credit(k ledger.Key, units, passed uint64, w ledger.Work) {
+	p, err := m.provider(k)
+	if err != nil || w.Gross == 0 {
+		return
+	}
+	p.Served = addUpTo(p.Served, units)
+	p.Passed = addUpTo(p.Passed, passed)
+	m.putProvider(k, p)
+}
+
+// addUpTo is a sum that stays at the largest number.
+func addUpTo(a, b uint64) uint64 {
+	sum, carry := bits.Add64(a, b, 0)
+	if carry != 0 {
+		return math.MaxUint64
+	}
+	return sum
 }
 
 // sweepPool sends what is left of a pool to the treasury.

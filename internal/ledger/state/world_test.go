@@ -27,7 +27,7 @@ func person(name string, i int) someone {
 
 // world is a ledger with people on it.
 type world struct {
-	t       *testing.T
+	t       testing.TB
 	l       *mem.Ledger
 	params  ledger.Params
 	model   ledger.Hash
@@ -45,7 +45,7 @@ type shape struct {
 
 // newWorld has clients with 1000 NEURO, and gates and holders with a bond and
 // 100 NEURO beside it, all present in epoch 0.
-func newWorld(t *testing.T, s shape) *world {
+func newWorld(t testing.TB, s shape) *world {
 	t.Helper()
 	w := &world{t: t, model: ledger.Hash{7}, params: ledger.DefaultParams()}
 	w.params.EpochBlocks = 6
