@@ -3,7 +3,9 @@ package bench
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -27,7 +29,8 @@ const (
 
 // transferring times parts of a model on their way from one and from three
 // nodes on loopback into a content store, every chunk hashed on both sides,
-// every blob on disk, next to a bare stream of as many bytes, in turns.
+// every blob on disk, next to a bare stream of as many bytes and to the same from
+// a file into a file, as scp copies one, in turns.
 func transferring(ctx context.Context, o Options) (m Metrics, err error) {
 	rounds := quickly(&o, 1, 5)
 	dir, err := os.MkdirTemp("", "moeswarm-bench-")
@@ -51,9 +54,13 @@ func transferring(ctx context.Context, o Options) (m Metrics, err error) {
 	if err := t.start(life); err != nil {
 		return nil, err
 	}
-	var raw, one, three, ratio1, ratio3 []float64
+	var raw, files, one, three, ratio1, ratio3, copy1, copy3 []float64
 	for i := range rounds {
-		r, err := swarm.StreamRate(ctx, t.bytes)
+		r, err := swarm.StreamRate(ctx, io.Discard, io.LimitReader(zeros{}, t.bytes))
+		if err != nil {
+			return nil, err
+		}
+		c, err := t.copyFile(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -65,14 +72,16 @@ func transferring(ctx context.Context, o Options) (m Metrics, err error) {
 		if err != nil {
 			return nil, err
 		}
-		o.Progress("round %d: bare stream %.0f MB/s, one source %.0f, three %.0f", i+1, r/1e6, a/1e6, b/1e6)
-		raw, one, three = append(raw, r), append(one, a), append(three, b)
+		o.Progress("round %d: bare stream %.0f MB/s, file to file %.0f, one source %.0f, three %.0f", i+1, r/1e6, c/1e6, a/1e6, b/1e6)
+		raw, files, one, three = append(raw, r), append(files, c), append(one, a), append(three, b)
 		ratio1, ratio3 = append(ratio1, a/r), append(ratio3, b/r)
+		copy1, copy3 = append(copy1, a/c), append(copy3, b/c)
 	}
 	return Metrics{
-		"bytes_mb": float64(t.bytes) / 1e6, "stream_mb_per_s": middle(raw) / 1e6,
+		"bytes_mb": float64(t.bytes) / 1e6, "stream_mb_per_s": middle(raw) / 1e6, "file_copy_mb_per_s": middle(files) / 1e6,
 		"one_source_mb_per_s": middle(one) / 1e6, "three_sources_mb_per_s": middle(three) / 1e6,
 		"one_source_of_stream": middle(ratio1), "three_sources_of_stream": middle(ratio3),
+		"one_source_of_file_copy": middle(copy1), "three_sources_of_file_copy": middle(copy3),
 	}, nil
 }
 
@@ -131,6 +140,48 @@ func put(s *content.Store, p expert.Piece, b, tr []byte) error {
 		}
 	}
 	return x.Finish()
+}
+
+// copyFile sends a file of as many bytes over a bare stream into another, as scp
+// does, without waiting for the disk, and returns bytes a second.
+func (t *transferBench) copyFile(ctx context.Context) (rate float64, err error) {
+	from, err := t.file()
+	if err != nil {
+		return 0, err
+	}
+	defer from.Close()
+	to, err := os.CreateTemp(t.dir, "copy-")
+	if err != nil {
+		return 0, err
+	}
+	defer os.Remove(to.Name())
+	defer to.Close()
+	return swarm.StreamRate(ctx, to, from)
+}
+
+// file is a file of as many random bytes as are fetched.
+func (t *transferBench) file() (*os.File, error) {
+	name := filepath.Join(t.dir, "file")
+	if f, err := os.Open(name); err == nil {
+		return f, nil
+	}
+	f, err := os.Create(name)
+	if err != nil {
+		return nil, err
+	}
+	_, err = io.CopyN(f, rand.NewChaCha8([32]byte{byte(t.seed), 2}), t.bytes)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return nil, err
+	}
+	return os.Open(name)
+}
+
+// zeros is a reader of zeros without end.
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
 }
 
 // start starts the nodes and waits until they are ready.

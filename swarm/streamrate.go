@@ -20,9 +20,10 @@ import (
 const rawProtocol protocol.ID = "/moeswarm/raw/1"
 
 // StreamRate measures what one bare stream between two hosts on this machine
-// carries, configured as nodes configure theirs: the yardstick for the transfer
-// of parts of models. It returns bytes a second.
-func StreamRate(ctx context.Context, bytes int64) (float64, error) {
+// carries from src, read to its end, into dst, configured as nodes configure
+// theirs: the yardstick for the transfer of parts of models. It returns bytes a
+// second.
+func StreamRate(ctx context.Context, dst io.Writer, src io.Reader) (float64, error) {
 	from, err := rawHost()
 	if err != nil {
 		return 0, err
@@ -33,14 +34,12 @@ func StreamRate(ctx context.Context, bytes int64) (float64, error) {
 		return 0, err
 	}
 	defer to.Close()
+	want := make(chan int64, 1)
 	to.SetStreamHandler(rawProtocol, func(s network.Stream) {
-		buf := make([]byte, wire.MaxRange)
-		for left := bytes; left > 0; {
-			n, err := s.Write(buf[:min(left, int64(len(buf)))])
-			if left -= int64(n); err != nil {
-				_ = s.Reset()
-				return
-			}
+		sent, err := copyStream(s, src)
+		if want <- sent; err != nil {
+			_ = s.Reset()
+			return
 		}
 		_ = s.Close()
 	})
@@ -56,22 +55,20 @@ func StreamRate(ctx context.Context, bytes int64) (float64, error) {
 	if err := s.CloseWrite(); err != nil { // opens the stream at the other side
 		return 0, err
 	}
-	buf := make([]byte, wire.MaxRange)
-	var got int64
-	for {
-		n, err := s.Read(buf)
-		got += int64(n)
-		if err == io.EOF {
-			break
-		}
-		if err != nil {
-			return 0, err
-		}
+	got, err := copyStream(dst, s)
+	if err != nil {
+		return 0, err
 	}
-	if got != bytes {
-		return 0, fmt.Errorf("%d bytes came of %d", got, bytes)
+	if sent := <-want; got != sent {
+		return 0, fmt.Errorf("%d bytes came of %d", got, sent)
 	}
 	return float64(got) / time.Since(began).Seconds(), nil
+}
+
+// copyStream copies in the pieces in which parts of models are sent. Neither
+// side's shortcuts are taken, so that each byte passes the same way.
+func copyStream(dst io.Writer, src io.Reader) (int64, error) {
+	return io.CopyBuffer(struct{ io.Writer }{dst}, struct{ io.Reader }{src}, make([]byte, wire.MaxRange))
 }
 
 func rawHost() (host.Host, error) {
