@@ -35,6 +35,7 @@ test: check ## everything that CI runs
 
 race: ## the tests under the race detector
 	go test -race -timeout 60m ./...
+	cd ledger && go test -race -timeout 60m ./...
 
 check: ## format, vet, staticcheck
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go' 2>/dev/null || find . -name '*.go')); \

@@ -312,6 +312,39 @@ func TestSimnetFailures(t *testing.T) {
 	})
 }
 
+// The slow-replica scenario: three holders of everything, of which one takes ten
+// times as long, in spells that can be learnt of and at single asks that cannot.
+// The 99th of a hundred layers takes at most twice as long as the median one.
+func TestSimnetSlowReplica(t *testing.T) {
+	for name, fault := range map[string]simswarm.Fault{
+		"spells": simswarm.Spells(10, 400*time.Millisecond, 100*time.Millisecond, 1),
+		"single": simswarm.SlowSeldom(10, 0.05, 1),
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				cast := simswarm.SlowReplica()
+				cast.Liar = 0 // the one that misbehaves
+				s := startCast(t, cast, fault)
+				defer s.stop()
+				r := rand.New(rand.NewPCG(3, 1))
+				var took []time.Duration
+				for i := range 420 {
+					if d := s.round(i, r.Perm(16)[:8]...); i >= 20 {
+						took = append(took, d)
+					}
+				}
+				slices.Sort(took)
+				p50, p99 := took[len(took)/2], took[len(took)*99/100]
+				t.Logf("p50 %v, p99 %v", p50, p99)
+				if p99 > 2*p50 {
+					t.Errorf("p99 of layer rounds is %v, p50 %v: more than twice", p99, p50)
+				}
+				s.inBudget()
+			})
+		})
+	}
+}
+
 // The liar scenario: no wrong result is used, and the liar is named.
 func TestSimnetLiar(t *testing.T) {
 	for name, fault := range map[string]simswarm.Fault{"lying": simswarm.Lying(), "seldom": simswarm.LyingSeldom(0.05, 1, nil), "replaying": simswarm.Replaying()} {

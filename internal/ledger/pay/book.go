@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
 )
 
 // flushEvery is how often what may be lost is written.
@@ -20,7 +21,7 @@ type book struct{ db *bbolt.DB }
 
 func openBook(path string, tables ...string) (book, error) {
 	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: openWait})
-	if errors.Is(err, bbolt.ErrTimeout) {
+	if errors.Is(err, berrors.ErrTimeout) {
 		return book{}, fmt.Errorf("%s is in use by another process", path)
 	}
 	if err != nil {
