@@ -36,7 +36,14 @@ func (p program) gov(ctx context.Context, args []string) error {
 	for _, c := range commands {
 		fmt.Fprintf(p.stdout, "  %-34s %s\n", c.name+" "+c.synopsis, c.about)
 	}
-	fmt.Fprint(p.stdout, "\n\"moeswarm gov COMMAND -h\" shows the flags.\n")
+	fmt.Fprint(p.stdout, `
+"moeswarm gov COMMAND -h" shows the flags.
+
+Examples:
+  moeswarm gov list --ledger led1…
+  moeswarm gov propose --title "A fee of 8 %" param fee_bps=800
+  moeswarm gov vote 3 yes
+`)
 	if len(args) == 0 {
 		return usagef("name a command")
 	}

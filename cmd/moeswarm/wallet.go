@@ -50,7 +50,15 @@ func (p program) wallet(ctx context.Context, args []string) error {
 	for _, c := range walletCommands() {
 		fmt.Fprintf(p.stdout, "  %-24s %s\n", c.name+" "+c.synopsis, c.about)
 	}
-	fmt.Fprint(p.stdout, "\n\"moeswarm wallet COMMAND -h\" shows the flags. A key that exists is never replaced.\n")
+	fmt.Fprint(p.stdout, `
+"moeswarm wallet COMMAND -h" shows the flags. A key that exists is never replaced.
+
+Examples:
+  moeswarm wallet address
+  moeswarm wallet balance --ledger led1…
+  moeswarm wallet bond 500 --ledger led1…
+  moeswarm wallet export --out backup.key
+`)
 	if len(args) == 0 {
 		return usagef("name a command")
 	}

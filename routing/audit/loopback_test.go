@@ -24,7 +24,11 @@ func (s served) Apply(ctx context.Context, in expert.Batch, calls []expert.Call)
 	return s.answer(ctx, in, calls)
 }
 
-// Sum must not go past the cheat.
+// ApplyIn and Sum must not go past the cheat.
+func (s served) ApplyIn(ctx context.Context, in expert.Batch, calls []expert.Call, _ *expert.Room) []expert.Result {
+	return s.answer(ctx, in, calls)
+}
+
 func (s served) Sum(ctx context.Context, in expert.Batch, calls []expert.Call) (expert.Batch, error) {
 	return expert.SumResults(in, calls, s.answer(ctx, in, calls))
 }
