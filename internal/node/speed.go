@@ -50,8 +50,13 @@ func newSpeedMeter(sets expert.Sets, models []Model, share float64) *speedMeter 
 
 // Apply implements expert.Applier.
 func (s *speedMeter) Apply(ctx context.Context, in expert.Batch, calls []expert.Call) []expert.Result {
+	return s.ApplyIn(ctx, in, calls, new(expert.Room))
+}
+
+// ApplyIn implements expert.Reuser. It is what a holder asks.
+func (s *speedMeter) ApplyIn(ctx context.Context, in expert.Batch, calls []expert.Call, room *expert.Room) []expert.Result {
 	began := time.Now()
-	out := s.Sets.Apply(ctx, in, calls)
+	out := s.Sets.ApplyIn(ctx, in, calls, room)
 	now := time.Now()
 	for _, r := range out {
 		if r.Err != nil {

@@ -1,11 +1,15 @@
 package node
 
 import (
+	"context"
 	"math"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/moeswarm/moeswarm/expert"
+	"github.com/moeswarm/moeswarm/expert/experttest"
+	"github.com/moeswarm/moeswarm/internal/ggml"
 )
 
 // TestSpeed: the best of what was seen counts, less as it grows old, and only
@@ -47,5 +51,30 @@ func TestSpeedOfCalls(t *testing.T) {
 	calls[1].Rows = []int32{0, 1, 2}
 	if got := s.weights(calls); got != 0 {
 		t.Errorf("%d bytes with three rows", got)
+	}
+}
+
+// TestSpeedOfServing: a holder asks by expert.ApplyIn, and that is timed, too.
+func TestSpeedOfServing(t *testing.T) {
+	m := tiny(t)
+	set, err := expert.NewSet(m, m.Manifest().IDs(), ggml.NewPool(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newSpeedMeter(expert.Sets{m.ID(): set}, []Model{{Name: "tiny", Model: m}}, 0)
+	large := *m.Manifest() // as if its experts were large enough to be timed
+	large.Experts = slices.Clone(large.Experts)
+	for i := range large.Experts {
+		large.Experts[i].Size = speedLeast
+	}
+	s.sizes[m.ID()] = &large
+	in := experttest.Batch(1, 1, m.Manifest().Shape.Dim)
+	for _, r := range expert.ApplyIn(context.Background(), s, in, []expert.Call{{Expert: m.Manifest().IDs()[0], Rows: []int32{0}}}, new(expert.Room)) {
+		if r.Err != nil {
+			t.Fatal(r.Err)
+		}
+	}
+	if s.now() == 0 {
+		t.Error("serving was not timed")
 	}
 }
