@@ -2,12 +2,18 @@ package bench
 
 import (
 	"context"
+	"flag"
 	"path/filepath"
 	"testing"
 	"testing/synctest"
 
 	"github.com/moeswarm/moeswarm/expert"
 	"github.com/moeswarm/moeswarm/expert/synth"
+)
+
+var (
+	virtualSeed    = flag.Uint64("seed", 1, "seed of the scenarios in virtual time")
+	failureSeconds = flag.Int("seconds", 10, "seconds of each configuration of the failures scenario in virtual time")
 )
 
 // wideModel writes a model whose frames are as large as those of wan's own
@@ -46,7 +52,7 @@ func TestVirtual(t *testing.T) {
 			"spells_hedge_off_p99_over_p50": 2,
 			"single_hedge_off_p99_over_p50": 2,
 		}, nil},
-		{"failures", Options{NewTokens: 10}, map[string]float64{
+		{"failures", Options{NewTokens: *failureSeconds}, map[string]float64{
 			"p_0_loss_pct":    10,
 			"p_1e-3_loss_pct": 10,
 			"p_1e-2_loss_pct": 25,
@@ -63,7 +69,7 @@ func TestVirtual(t *testing.T) {
 		t.Run(tt.scenario, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				o := tt.o
-				o.virtual, o.Seed, o.Progress = true, 1, t.Logf
+				o.virtual, o.Seed, o.Progress = true, *virtualSeed, t.Logf
 				r, err := Run(context.Background(), tt.scenario, o)
 				if err != nil {
 					t.Fatal(err)
@@ -74,6 +80,7 @@ func TestVirtual(t *testing.T) {
 					}
 				}
 				for name, most := range tt.most {
+					t.Logf("%s %.2f, at most %v", name, r.Metrics[name], most)
 					if got, ok := r.Metrics[name]; !ok || got > most {
 						t.Errorf("%s is %.2f, want %v at most", name, got, most)
 					}
