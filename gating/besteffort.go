@@ -27,21 +27,17 @@ type Dropped struct {
 	Mass  float64 // of the gate weights, as a share: each layer has 1 in all
 }
 
-type bestEffortKey struct{}
-
 // WithBestEffort gives the context of a step its best effort. A step whose
 // rows are all exact needs none.
 func WithBestEffort(ctx context.Context, b *BestEffort) context.Context {
-	return context.WithValue(ctx, bestEffortKey{}, b)
+	n := notesOf(ctx)
+	n.effort = b
+	return n.with(ctx)
 }
 
-// bestEffort is that of the context, nil if all rows are exact.
-func bestEffort(ctx context.Context) *BestEffort {
-	b, _ := ctx.Value(bestEffortKey{}).(*BestEffort)
-	if b == nil || !slices.ContainsFunc(b.Share, func(s float32) bool { return s > 0 }) {
-		return nil
-	}
-	return b
+// lenient says whether any row may do without something.
+func (b *BestEffort) lenient() bool {
+	return b != nil && slices.ContainsFunc(b.Share, func(s float32) bool { return s > 0 })
 }
 
 func (b *BestEffort) share(row int) float32 {

@@ -68,6 +68,10 @@ func (l *Layer) Mix(ctx context.Context, layer int, h, scores, out expert.Batch)
 	m := l.spare.Get().(*mixing)
 	defer l.spare.Put(m)
 	m.calls = appendCalls(m.calls[:0], l.cfg.Model, layer, m.picker.pick(&l.cfg.Rule, layer, scores))
+	n := notesOf(ctx)
+	if n.trace != nil {
+		n.trace.note(layer, h.Rows, m.calls)
+	}
 	if l.sum != nil {
 		sum, err := l.sum.Sum(ctx, h, m.calls)
 		if err == nil {
@@ -75,8 +79,8 @@ func (l *Layer) Mix(ctx context.Context, layer int, h, scores, out expert.Batch)
 		}
 		return err
 	}
-	effort := bestEffort(ctx)
-	if effort == nil {
+	effort := n.effort
+	if !effort.lenient() {
 		return Combine(out, m.calls, expert.ApplyIn(ctx, l.cfg.Applier, h, m.calls, &m.room))
 	}
 	effort.mark(h.Rows, m.calls)

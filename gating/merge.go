@@ -91,7 +91,7 @@ func NewMerger(cfg MergerConfig) (*Merger, error) {
 func (m *Merger) Apply(ctx context.Context, in expert.Batch, calls []expert.Call) []expert.Result {
 	window := m.cfg.Window()
 	// What is best effort may be left out, which is for one step to decide.
-	if window <= 0 || len(calls) == 0 || bestEffort(ctx) != nil || expert.CheckCalls(in, calls) != nil {
+	if window <= 0 || len(calls) == 0 || notesOf(ctx).effort.lenient() || expert.CheckCalls(in, calls) != nil {
 		return m.cfg.Applier.Apply(ctx, in, calls)
 	}
 	at := place{calls[0].Expert.Model, int(calls[0].Expert.Layer), in.Dim}

@@ -62,7 +62,7 @@ func (e *Engine) complete(ctx context.Context, r prompt.Request, yield func(prom
 				return nil
 			case ok:
 				chunk.HasToken, chunk.Token, chunk.Dropped, chunk.Drafts = true, t.id, t.dropped, t.drafts
-				chunk.Cached = t.cached
+				chunk.Cached, chunk.Trace = t.cached, t.trace
 				chunk.Bytes, chunk.Mark = e.cfg.Tokenizer.Bytes(t.id), e.cfg.Tokenizer.Mark(t.id)
 				chunk.Logprob, chunk.Top = t.logprob, t.top
 				for i := range chunk.Top {

@@ -75,10 +75,14 @@ type Config struct {
 	// Away says how long a step lately waited for the network, all layers
 	// together and without what holders compute. The longer, the more groups
 	// of sequences advance out of phase. nil: never, all experts are at home.
-	Away    func() time.Duration
-	Chat    Renderer // nil: conversations are refused
-	Vocab   int      // logits per row
-	Context int      // tokens a sequence may have, prompt and answer together
+	Away func() time.Duration
+	Chat Renderer // nil: conversations are refused
+	// Sparse lists the layers with experts, of which each row chooses TopK: for
+	// requests that want a trace.
+	Sparse  []int
+	TopK    int
+	Vocab   int // logits per row
+	Context int // tokens a sequence may have, prompt and answer together
 
 	// Memory bounds what keys and values take, in bytes, those kept of
 	// earlier answers included; 0: no bound. An answer ends when it alone has

@@ -1,7 +1,6 @@
 package engine_test
 
 import (
-	"context"
 	"slices"
 	"sync"
 	"testing"
@@ -13,34 +12,13 @@ import (
 	"github.com/moeswarm/moeswarm/gating/trunk"
 	"github.com/moeswarm/moeswarm/internal/demo/demotest"
 	"github.com/moeswarm/moeswarm/internal/ggml"
-	"github.com/moeswarm/moeswarm/internal/tokenizer"
 )
 
 // demoEngine runs the demo model with all experts at home.
 func demoEngine(t *testing.T, cfg engine.Config) (*engine.Engine, expert.ModelID) {
 	t.Helper()
 	m, tr := demoTrunk(t, "Q4_K_M")
-	tok, err := tokenizer.New(m.File())
-	if err != nil {
-		t.Fatal(err)
-	}
-	cfg.Model, cfg.Tokenizer = m.ID(), tok
-	cfg.NewLane, cfg.Slots = func() engine.Forwarder { return tr.NewLane() }, tr
-	cfg.Vocab, cfg.Context = m.Shape().Vocab, m.Shape().Context
-	e, err := engine.New(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error)
-	go func() { done <- e.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	})
-	return e, m.ID()
+	return demoEngineOf(t, cfg, m, tr), m.ID()
 }
 
 // demoTrunk is the trunk of the demo model in some precision, all of it here.

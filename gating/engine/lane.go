@@ -21,7 +21,9 @@ type lane struct {
 	in     []member
 	step   trunk.Step
 	effort *gating.BestEffort
-	decode bool // sequences that decode are in it
+	trace  *gating.Trace // of the step, nil: nobody asks
+	traces *gating.Trace // for steps that are traced; nil before the first
+	decode bool          // sequences that decode are in it
 
 	logits expert.Batch
 	err    error
@@ -59,6 +61,9 @@ func (n *lane) run(ctx context.Context, readers []context.Context) {
 func (n *lane) forward(ctx context.Context) (expert.Batch, error) {
 	if n.effort != nil {
 		ctx = gating.WithBestEffort(ctx, n.effort)
+	}
+	if n.trace != nil {
+		ctx = gating.WithTrace(ctx, n.trace)
 	}
 	for try, settled := 1, 0; ; try++ {
 		if n.effort != nil {

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/moeswarm/moeswarm/expert"
-	"github.com/moeswarm/moeswarm/gating"
 	"github.com/moeswarm/moeswarm/gating/prompt"
 	"github.com/moeswarm/moeswarm/gating/trunk"
 )
@@ -182,6 +181,7 @@ func (l *loop) fly(ctx context.Context, in []member) {
 		n = &lane{forwarder: l.cfg.NewLane(), cfg: l.cfg}
 	}
 	n.in, n.step, n.effort, n.decode = in, batch(in), bestEffort(in), false
+	n.traceFor(in)
 	readers := make([]context.Context, len(in))
 	for i, m := range in {
 		m.flying = true
@@ -229,12 +229,13 @@ func (l *loop) advance(n *lane) {
 			l.prefilled.Add(uint64(m.rows))
 		}
 		l.queue.charge(m.user, m.rows+len(m.draft))
+		m.note(n.trace, 0, m.rows)
 		m.fed += m.rows
 		noteDropped(m, n.effort, 0, m.rows)
 		if m.pool != nil {
 			l.embed(m, n)
 		} else if m.pending() == 0 {
-			l.verify(m, n.logits, n.effort)
+			l.verify(m, n)
 		}
 	}
 }
@@ -292,10 +293,14 @@ func batch(in []member) (step trunk.Step) {
 		if m.fed+m.rows < len(m.ids) {
 			continue
 		}
+		last := len(step.Logits)
 		step.Logits = append(step.Logits, len(step.Tokens)-1)
 		for i, id := range m.draft {
 			add(id, len(m.ids)+i)
 			step.Logits = append(step.Logits, len(step.Tokens)-1)
+		}
+		if m.trace != nil {
+			step.Hidden = append(step.Hidden, step.Logits[last:]...)
 		}
 	}
 	return step
@@ -324,7 +329,7 @@ func (l *loop) fail(ctx context.Context, in []member, err error) {
 // said, the one after it: the logits of the draft's row are then those that
 // the next step would have given. What the trunk keeps of the rest is written
 // over by the next step.
-func (l *loop) verify(m member, logits expert.Batch, effort *gating.BestEffort) {
+func (l *loop) verify(m member, n *lane) {
 	before := len(m.ids)
 	m.drafts.Drafted += len(m.draft)
 	l.drafted.Add(uint64(len(m.draft)))
@@ -333,18 +338,23 @@ func (l *loop) verify(m member, logits expert.Batch, effort *gating.BestEffort) 
 		if i < len(m.draft) {
 			expected = m.draft[i]
 		}
-		if !l.draw(m.sequence, logits.Row(m.logit+i), expected) {
+		trace, err := m.traced(n, i)
+		if err != nil {
+			l.end(m.sequence, "", err)
+			break
+		}
+		if !l.draw(m.sequence, n.logits.Row(m.logit+i), trace, expected) {
 			break
 		}
 		m.fed++
-		noteDropped(m, effort, m.rows+i, m.rows+i+1)
+		noteDropped(m, n.effort, m.rows+i, m.rows+i+1)
 	}
 	l.drafts.came(m.sequence, m.ids[before:])
 }
 
 // draw draws the next token of a sequence and sends it to its reader. It
 // reports whether the answer goes on with the token expected.
-func (l *loop) draw(s *sequence, logits []float32, expected int32) bool {
+func (l *loop) draw(s *sequence, logits []float32, trace *prompt.Trace, expected int32) bool {
 	recent := s.ids[max(0, len(s.ids)-recentTokens):]
 	pick, err := l.sampler.draw(logits, recent, s.drawing)
 	if err == nil {
@@ -364,7 +374,7 @@ func (l *loop) draw(s *sequence, logits []float32, expected int32) bool {
 	}
 	s.ids = append(s.ids, id)
 	s.drawn++
-	s.tokens <- drawn{pick: pick, dropped: s.dropped, drafts: s.drafts, cached: s.cached}
+	s.tokens <- drawn{pick: pick, dropped: s.dropped, drafts: s.drafts, cached: s.cached, trace: trace}
 	s.dropped = prompt.Dropped{}
 	l.decoded.Add(1)
 	switch {

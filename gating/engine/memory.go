@@ -21,6 +21,7 @@ type kept struct {
 	user  string
 	ids   []int32 // what they are of
 	bytes int64
+	trace *tracing // of the same; nil: it was not traced
 }
 
 const (
@@ -69,6 +70,9 @@ func (m *memory) admit(s *sequence) bool {
 	}
 	m.used += need
 	s.fed, s.cached = common, common
+	if k != nil {
+		s.trace.resume(k.trace, common)
+	}
 	return true
 }
 
@@ -82,8 +86,11 @@ func (m *memory) match(s *sequence) (best *kept, common int) {
 		if k.user != s.user {
 			continue
 		}
-		n := 0
-		for n < min(len(k.ids), len(s.ids)-1) && k.ids[n] == s.ids[n] {
+		n, most := 0, min(len(k.ids), len(s.ids)-1)
+		if s.trace != nil && k.trace == nil {
+			most = 0 // what it chose is not known any more
+		}
+		for n < most && k.ids[n] == s.ids[n] {
 			n++
 		}
 		if n >= leastKept && n >= common {
@@ -157,7 +164,7 @@ func (m *memory) end(s *sequence) {
 	if len(m.kept) >= mostKept {
 		m.drop(m.kept[0])
 	}
-	m.kept = append(m.kept, &kept{slot: s.slot, user: s.user, ids: slices.Clone(s.ids[:s.fed]), bytes: s.bytes})
+	m.kept = append(m.kept, &kept{slot: s.slot, user: s.user, ids: slices.Clone(s.ids[:s.fed]), bytes: s.bytes, trace: s.trace})
 }
 
 func (m *memory) slot() int {

@@ -32,7 +32,8 @@ type sequence struct {
 	drawn int     // how many of ids were drawn here
 	// dropped is what was left out since the last token was drawn.
 	dropped prompt.Dropped
-	inexact bool // anything was ever left out
+	inexact bool     // anything was ever left out
+	trace   *tracing // nil: nobody asks
 	slot    int
 	bytes   int64 // of memory for keys and values
 	cached  int   // tokens of the prompt that were kept from an earlier answer
@@ -64,6 +65,7 @@ type drawn struct {
 	dropped   prompt.Dropped
 	drafts    prompt.Drafts
 	cached    int
+	trace     *prompt.Trace
 }
 
 // maxBytesPerToken bounds the length of a text that is worth tokenising: a
@@ -109,6 +111,8 @@ func (e *Engine) newSequence(ctx context.Context, r prompt.Request) (*sequence, 
 	}
 	if r.Task == prompt.TaskEmbed {
 		s.pool = &pool{}
+	} else if r.Trace && r.BestEffort == 0 {
+		s.trace = &tracing{per: len(e.cfg.Sparse) * e.cfg.TopK}
 	}
 	s.limit = s.prompt + min(r.MaxTokens, e.cfg.room-s.prompt)
 	s.ids = append(ids, r.Prefix...)

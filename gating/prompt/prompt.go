@@ -57,6 +57,10 @@ type Request struct {
 	// Schema is a JSON schema; the answer will be JSON that it allows. nil:
 	// the answer is free. Package grammar says which schemas there are.
 	Schema json.RawMessage
+	// Trace asks for what an answer is checked by later, see [Trace]. It does not
+	// travel: a gating node that signs its answers sets it. An answer that may
+	// leave experts out has none.
+	Trace bool
 }
 
 // Task is what a request wants of a gating node.
@@ -136,6 +140,24 @@ type Chunk struct {
 	Dropped Dropped
 	// Drafts are those of the answer so far, so the last chunk has the sum.
 	Drafts Drafts
+	// Trace is there when it was asked for, in chunks with a token, and does not
+	// travel either.
+	Trace *Trace
+}
+
+// Trace is what led to a token.
+type Trace struct {
+	// Prompt is what came before the answer, Request.Prefix included, and Greedy
+	// whether each token is the one with the best logit; both in the first
+	// chunk only.
+	Prompt []int32
+	Greedy bool
+	// Hidden is the hidden state, after the last norm, of the row that led to
+	// the token.
+	Hidden []float32
+	// Routes are the experts that rows chose, by row, layer and expert: that row
+	// and in the first chunk all before it.
+	Routes []uint16
 }
 
 // Drafts counts tokens that were proposed ahead of the model, and those of

@@ -167,7 +167,8 @@ func newEngine(m Model, applier expert.Applier, renderer *chat.Renderer, pool *g
 	return engine.New(engine.Config{
 		Model: m.Model.ID(), Tokenizer: tok, Chat: renderer, Watch: watch,
 		NewLane: func() engine.Forwarder { return t.NewLane() }, Slots: t,
-		Away:  func() time.Duration { return away() * time.Duration(len(m.Model.Shape().SparseLayers)) },
+		Away:   func() time.Duration { return away() * time.Duration(len(m.Model.Shape().SparseLayers)) },
+		Sparse: m.Model.Shape().SparseLayers, TopK: min(m.Model.TopK(), m.Model.Experts()),
 		Vocab: m.Model.Shape().Vocab, Context: m.Model.Shape().Context,
 		MaxRunning: cfg.Answers, Drafts: cfg.Drafts, Small: small, Memory: cfg.kvMemory(), Log: cfg.Log,
 	})

@@ -64,15 +64,16 @@ func (x machine) gate(t *testing.T, ids []int32, n int, rule gating.Rule, cheat 
 	if cheat != nil {
 		mixer = cheat(mixer)
 	}
-	rec := NewRecorder(x.m, mixer)
-	rec.rule = rule
-	tr, err := trunk.New(trunk.Config{Model: x.m, Mixer: rec, Pool: ggml.NewPool(1)})
+	trace := gating.NewTrace(x.m.Shape().SparseLayers, rule.TopK)
+	ctx := gating.WithTrace(t.Context(), trace)
+	tr, err := trunk.New(trunk.Config{Model: x.m, Mixer: mixer, Pool: ggml.NewPool(1)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	lane := tr.NewLane()
 	step := func(at int, id int32) (next int32) {
-		out, err := lane.Forward(t.Context(), trunk.Step{Tokens: []int32{id}, Positions: []int{at}, Slots: []int{0}, Logits: []int{0}, Hidden: []int{0}})
+		trace.Begin(1)
+		out, err := lane.Forward(ctx, trunk.Step{Tokens: []int32{id}, Positions: []int{at}, Slots: []int{0}, Logits: []int{0}, Hidden: []int{0}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -86,13 +87,14 @@ func (x machine) gate(t *testing.T, ids []int32, n int, rule gating.Rule, cheat 
 	var routes []uint16
 	for at, id := range ids[:len(ids)-1] {
 		step(at, id)
-		routes = append(routes, rec.Routes(0)...)
+		routes = append(routes, trace.Row(0)...)
 	}
-	w := NewWriter(identity(), ids, true, routes)
+	w := NewWriter(identity(), ids, true)
 	id := ids[len(ids)-1]
 	for i := range n {
 		id = step(len(ids)-1+i, id)
-		w.Add(1, id, lane.Hidden().Row(0), rec.Routes(0))
+		w.Add(1, id, lane.Hidden().Row(0), append(routes, trace.Row(0)...))
+		routes = nil
 	}
 	w.End(1)
 	if err := w.Transcript().Verify(chain); err != nil {
@@ -158,11 +160,11 @@ type skipping struct {
 }
 
 func (s skipping) Mix(ctx context.Context, layer int, h, scores, out expert.Batch) error {
+	err := s.Mixer.Mix(ctx, layer, h, scores, out)
 	if layer == s.layer {
 		clear(out.Data)
-		return nil
 	}
-	return s.Mixer.Mix(ctx, layer, h, scores, out)
+	return err
 }
 
 // TestCalibration says how far honest machines and cheats are apart.
@@ -255,11 +257,15 @@ func (x machine) inject(t *testing.T, ids []int32, n int, rule gating.Rule) *Tra
 		t.Fatal(err)
 	}
 	per := v.mixer.perRow()
-	w := NewWriter(identity(), ids, true, honest.Parts[0].Routes[:(len(ids)-1)*per])
+	w := NewWriter(identity(), ids, true)
 	hidden := x.hidden(t, append(append([]int32{}, ids...), other...), rule)
 	for i, id := range other {
 		row := len(ids) - 1 + i
-		w.Add(1, id, hidden.Row(row), honest.Parts[0].Routes[row*per:(row+1)*per])
+		from := row
+		if i == 0 {
+			from = 0
+		}
+		w.Add(1, id, hidden.Row(row), honest.Parts[0].Routes[from*per:(row+1)*per])
 	}
 	w.End(1)
 	return w.Transcript()

@@ -21,13 +21,17 @@ func identity() Identity {
 // written is a transcript of random numbers with so many tokens.
 func written(seed uint64, tokens int) *Transcript {
 	r := rand.New(rand.NewPCG(seed, 1))
-	w := NewWriter(identity(), []int32{1, 2, 3}, true, []uint16{9, 8, 7, 6})
+	w := NewWriter(identity(), []int32{1, 2, 3}, true)
 	for i := range tokens {
+		var routes []uint16
+		if i == 0 {
+			routes = []uint16{9, 8, 7, 6}
+		}
 		row := make([]float32, 16)
 		for k := range row {
 			row[k] = float32(r.NormFloat64())
 		}
-		w.Add(uint64(i/40), int32(i), row, []uint16{uint16(r.IntN(8)), uint16(r.IntN(8))})
+		w.Add(uint64(i/40), int32(i), row, append(routes, uint16(r.IntN(8)), uint16(r.IntN(8))))
 	}
 	w.End(uint64(tokens / 40))
 	return w.Transcript()

@@ -1,13 +1,9 @@
 package transcript
 
 import (
-	"context"
 	"crypto/ed25519"
 	"slices"
 
-	"github.com/moeswarm/moeswarm/expert"
-	"github.com/moeswarm/moeswarm/gating"
-	"github.com/moeswarm/moeswarm/gating/trunk"
 	"github.com/moeswarm/moeswarm/internal/ledger"
 )
 
@@ -30,14 +26,14 @@ type Writer struct {
 	rows   []float32 // hidden states, the same
 }
 
-// NewWriter begins a transcript. routes are those of all rows of the prompt but
-// the last, as [Routes] orders them.
-func NewWriter(id Identity, prompt []int32, greedy bool, routes []uint16) *Writer {
-	return &Writer{id: id, t: Transcript{Prompt: slices.Clone(prompt), Greedy: greedy}, routes: slices.Clone(routes)}
+// NewWriter begins a transcript.
+func NewWriter(id Identity, prompt []int32, greedy bool) *Writer {
+	return &Writer{id: id, t: Transcript{Prompt: slices.Clone(prompt), Greedy: greedy}}
 }
 
-// Add says that a row with this hidden state and these routes led to a token.
-// Every 32 tokens it gives the chunk that is then signed, else nil. The epoch is
+// Add says that a row with this hidden state led to a token. routes are those of
+// that row, and for the first token those of all rows of the prompt before it;
+// see [Part]. Every 32 tokens it gives the chunk that is then signed, else nil. The epoch is
 // that of the chunk's last token.
 func (w *Writer) Add(epoch uint64, token int32, hidden []float32, routes []uint16) *ledger.Chunk {
 	w.tokens = append(w.tokens, token)
@@ -69,49 +65,3 @@ func (w *Writer) End(epoch uint64) *ledger.Chunk {
 
 // Transcript is what was written so far, without tokens after the last chunk.
 func (w *Writer) Transcript() *Transcript { return &w.t }
-
-// Recorder is a mixer that remembers which experts another one's rule chooses.
-// It serves one step at a time.
-type Recorder struct {
-	trunk.Mixer
-	rule   gating.Rule
-	layers []int // sparse ones
-	rows   int
-	chosen []uint16 // (layers, rows, k), of the last step
-}
-
-// NewRecorder listens to a model's mixer.
-func NewRecorder(m *expert.Model, mixer trunk.Mixer) *Recorder {
-	return &Recorder{Mixer: mixer, rule: gating.RuleOf(m), layers: m.Shape().SparseLayers}
-}
-
-// Mix implements trunk's Mixer.
-func (r *Recorder) Mix(ctx context.Context, layer int, h, scores, out expert.Batch) error {
-	at := slices.Index(r.layers, layer)
-	k := min(r.rule.TopK, scores.Dim)
-	if at == 0 || r.rows != scores.Rows {
-		r.rows, r.chosen = scores.Rows, make([]uint16, len(r.layers)*scores.Rows*k)
-	}
-	counts := make([]int, scores.Rows)
-	for _, p := range r.rule.Pick(layer, scores) {
-		for _, row := range p.Rows {
-			r.chosen[(at*scores.Rows+int(row))*k+counts[row]] = p.Expert
-			counts[row]++
-		}
-	}
-	return r.Mixer.Mix(ctx, layer, h, scores, out)
-}
-
-// Routes are the experts of a row of the last step, by layer.
-func (r *Recorder) Routes(row int) []uint16 {
-	if r.rows == 0 || len(r.layers) == 0 {
-		return nil
-	}
-	k := len(r.chosen) / len(r.layers) / r.rows
-	var all []uint16
-	for at := range r.layers {
-		from := (at*r.rows + row) * k
-		all = append(all, r.chosen[from:from+k]...)
-	}
-	return all
-}
