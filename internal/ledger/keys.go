@@ -79,6 +79,21 @@ func KeyBonus(k Key) []byte { return named("bonus/").bytes(k[:]) }
 // that leaves in this epoch.
 func KeyUnbonding(epoch uint64, k Key) []byte { return named("unb/").u64(epoch).bytes(k[:]) }
 
+// KeyReward holds what the finders of a provider's deeds wait for until an epoch,
+// a Count of each finder.
+func KeyReward(culprit Key, epoch uint64, finder Key) []byte {
+	return named("rwd/").bytes(culprit[:]).u64(epoch).bytes(finder[:])
+}
+
+// PrefixRewards is the prefix of all that finders of a provider's deeds wait for.
+func PrefixRewards(culprit Key) []byte { return named("rwd/").bytes(culprit[:]) }
+
+// KeyRewarding is there, a Count of 0, for a provider whose finders are paid in
+// this epoch.
+func KeyRewarding(epoch uint64, culprit Key) []byte {
+	return named("rwe/").u64(epoch).bytes(culprit[:])
+}
+
 // KeyWithdrawal is there, a Count of 0, for an escrow of which a part leaves in
 // this epoch.
 func KeyWithdrawal(epoch uint64, client Key, model Hash) []byte {

@@ -16,7 +16,7 @@ type Params struct {
 	BurnBps        uint64 // of the fee
 	GateBps        uint64 // of what the fee leaves
 	IncomeDiv      uint64 // income of an epoch is at most bond/IncomeDiv
-	UnitSlackBps   uint64 // units a gate may report over tokens paid x the model's units per token
+	UnitSlackBps   uint64 // units that a pool pays for, of tokens paid x the model's units per token; more are the gate's expense
 	UnbondEpochs   uint64
 	WithdrawEpochs uint64
 	ClaimEpochs    uint64 // in which holders may claim, after settlement ends
@@ -40,7 +40,7 @@ type Params struct {
 	StrikeBps3      uint64
 	StrikeEpochs    uint64 // after which strikes are forgotten
 	SlashBurnBps    uint64
-	SlashRewardBps  uint64 // to who found it; the rest goes to the treasury
+	SlashRewardBps  uint64 // of a slash as high as a first strike, to who found it; the rest goes to the treasury
 	JurorAgainstBps uint64 // of a juror's bond, for a ruling that an appeal overturned
 	JurorAbsentBps  uint64
 	FalseCaseBps    uint64 // of a provider's bond that opened a case in error
@@ -77,7 +77,7 @@ func ParamSpecs() []ParamSpec {
 		{"burn_bps", 0, BpsOne, 2_000, func(p *Params) *uint64 { return &p.BurnBps }},
 		{"gate_bps", 0, 5_000, 2_500, func(p *Params) *uint64 { return &p.GateBps }},
 		{"income_div", 10, 1_000, 20, func(p *Params) *uint64 { return &p.IncomeDiv }},
-		{"unit_slack_bps", BpsOne, 100 * BpsOne, 4 * BpsOne, func(p *Params) *uint64 { return &p.UnitSlackBps }},
+		{"unit_slack_bps", BpsOne, 100 * BpsOne, BpsOne * 5 / 4, func(p *Params) *uint64 { return &p.UnitSlackBps }},
 		{"unbond_epochs", 1, year, 168, func(p *Params) *uint64 { return &p.UnbondEpochs }},
 		{"withdraw_epochs", BudgetEpochs, year, BudgetEpochs, func(p *Params) *uint64 { return &p.WithdrawEpochs }},
 		{"claim_epochs", 1, year, 168, func(p *Params) *uint64 { return &p.ClaimEpochs }},

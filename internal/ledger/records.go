@@ -33,7 +33,7 @@ type Model struct {
 	Active       bool
 	Name         string
 	Floor        Amount          // least price of a token
-	UnitsPerRow  uint64          // sparse layers x experts of each: units of one token row; 0: no bound
+	UnitsPerRow  uint64          // sparse layers x experts of each: units of one token row; 0: no unit has a least worth
 	Tau          [classes]uint32 // tolerance of results per numeric class, in millionths; 0: the usual one
 	TauOutput    uint32          // share of an answer's checks that may fail, in millionths; 0: the usual one
 	AdmittedFrom uint64          // epoch

@@ -188,6 +188,11 @@ func (t *Tab) Pay(b []byte) error {
 		if v.Client != t.from || v.Gate != t.gate.self || v.Model != t.model {
 			return fmt.Errorf("%w: a voucher of somebody else, for somebody else or for another model", prompt.ErrUnpaid)
 		}
+		if price := t.priceOf(v.Session); price > 0 && v.Tokens < uint64(v.Cum/price) {
+			// The tokens of vouchers say how many units of holders they pay for; for
+			// more this node would have to.
+			return fmt.Errorf("%w: a voucher of %v for %d tokens of %v each", prompt.ErrUnpaid, v.Cum, v.Tokens, price)
+		}
 		ctx, cancel := context.WithTimeout(context.Background(), t.gate.cfg.Wait)
 		defer cancel()
 		if v.Epoch > t.gate.cfg.Epoch() && t.gate.cfg.Look != nil {
@@ -207,6 +212,16 @@ func (t *Tab) Pay(b []byte) error {
 	default:
 	}
 	return nil
+}
+
+// priceOf is what a token of a session costs: as it was when the session began.
+func (t *Tab) priceOf(s ledger.Session) ledger.Amount {
+	t.gate.mu.Lock()
+	defer t.gate.mu.Unlock()
+	if known := t.client.sessions[s]; known != nil {
+		return known.price
+	}
+	return t.price
 }
 
 // book writes a payment down.

@@ -209,6 +209,28 @@ func TestPaidToTheUnit(t *testing.T) {
 
 // TestUnpaid: a client whose payments stop coming gets a window more and no
 // token after it, and after some such answers nothing.
+// TestTokensOfAVoucher: a voucher that says less tokens than it buys is refused.
+func TestTokensOfAVoucher(t *testing.T) {
+	p := newPair(true)
+	r := prompt.Request{Model: expert.ModelID{3}}
+	tab, err := p.gate.Open(ledger.KeyOf(p.book.client), r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tab.Close()
+	due := ledger.Due{Gate: p.key, Model: ledger.Hash(r.Model), Epoch: 1, Session: newID(), Tokens: 31, Cum: 32 * price}
+	for _, short := range []bool{true, false} {
+		v, err := p.book.Pay(t.Context(), due)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := tab.Pay(firstPayment(newID(), &v)); short != errors.Is(err, prompt.ErrUnpaid) {
+			t.Errorf("%d tokens for the price of 32: %v", due.Tokens, err)
+		}
+		due.Tokens = 32
+	}
+}
+
 func TestUnpaid(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPair(true)

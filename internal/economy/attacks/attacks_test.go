@@ -37,7 +37,8 @@ func TestNumbers(t *testing.T) {
 		high   float64
 	}{
 		{replay(), "that_paid", 1, 1},
-		{friend(), "over_the_cap_refused", 1, 1},
+		{friend(), "beyond_all_it_has_refused", 1, 1},
+		{selfSlash(), "saved_by_40_equivocations_neuro", 0, 0},
 		{copyJuror(), "copies_accepted", 0, 0},
 		{frame(), "victim_lost_neuro", 0, 0},
 		{wash(), "lost_of_turnover_pct", 5, 8},

@@ -6,7 +6,7 @@ import "github.com/moeswarm/moeswarm/internal/ledger"
 // results of one call.
 func equivocate() Attack {
 	return Attack{"equivocate", "a gate or holder signs two things that cannot both be true; both together are the proof", func() Outcome {
-		s := newStage(cast{gates: 2, holders: 2})
+		s := newStage(cast{gates: 2, holders: 2, change: func(p *ledger.Params) { p.UnbondEpochs = 24 }})
 		s.epochs(1)
 		gate, holder, finder := s.gates[0], s.holders[0], s.holders[1]
 		chunk := func(tokens byte) ledger.Chunk {
@@ -23,6 +23,7 @@ func equivocate() Attack {
 		found := s.worth(finder)
 		g := lost(gate, &ledger.Equivocation{Chunks: []ledger.Chunk{chunk(1), chunk(2)}})
 		h := lost(holder, &ledger.Equivocation{Results: []ledger.Result{s.result(holder, gate, 1, 1), s.result(holder, gate, 1, 2)}})
+		s.epochs(int(s.p.UnbondEpochs) + 1)
 		return Outcome{Gain: -min(g, h), Bound: -1000, Numbers: map[string]float64{
 			"gate_lost_neuro": g, "holder_lost_neuro": h, "finder_got_neuro": s.worth(finder) - found,
 		}}

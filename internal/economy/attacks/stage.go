@@ -14,6 +14,8 @@ import (
 
 const chain = "attacks"
 
+var errNotGuilty = errors.New("a jury did not find a liar guilty")
+
 // stageError ends a play whose stage broke; Run returns it.
 type stageError struct{ error }
 
@@ -136,6 +138,8 @@ func (s *stage) epochs(n int) {
 
 func (s *stage) epoch() uint64 { return s.ledger.Clock().Epoch }
 
+func (s *stage) ctx() context.Context { return context.Background() }
+
 func (s *stage) view() ledger.View { return ledger.View{Getter: s.ledger.As(ledger.Key{})} }
 
 // worth is all that people have on the ledger, escrows of clients included.
@@ -214,6 +218,12 @@ func (s *stage) paid(c person, deposit, cum ledger.Amount) (gate person, epoch u
 	v = s.voucher(c, gates[0], epoch, 1, cum)
 	s.epochs(1)
 	return gates[0], epoch, v
+}
+
+// receipt shows what a gate signed for a holder.
+func (s *stage) receipt(gate, holder person, epoch, units uint64) *ledger.DisputeReceipt {
+	r := ledger.Receipt{Gate: gate.key, Holder: holder.key, Model: s.model, Epoch: epoch, Units: units}
+	return &ledger.DisputeReceipt{Receipt: r.Sign(chain, gate.private)}
 }
 
 // trial has a jury rule on a deed; nobody appeals.

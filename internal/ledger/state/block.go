@@ -55,6 +55,9 @@ func (m *Machine) endEpoch() error {
 	if err := m.releaseBonds(n + 1); err != nil {
 		return err
 	}
+	if err := m.releaseRewards(n + 1); err != nil {
+		return err
+	}
 	return m.releaseEscrows()
 }
 

@@ -101,8 +101,8 @@ func TestLiarIsConvicted(t *testing.T) {
 	if k := c.now(); k.Phase != ledger.PhaseFinal || lost != bond/10 {
 		t.Errorf("phase %v, lost %v", k.Phase, lost)
 	}
-	if got, want := c.balance(c.challenger)-purse, reward/14*7+ledger.Amount(c.params.JuryFee+c.params.AppealFee); got != want {
-		t.Errorf("the challenger has %v more, want %v and its bond", got, want)
+	if got, want := c.balance(c.challenger)-purse, ledger.Amount(c.params.JuryFee+c.params.AppealFee); got != want {
+		t.Errorf("the challenger has %v more at once, want %v, its bond", got, want)
 	}
 	if got := c.balance(juror) - fee; got != reward/14 {
 		t.Errorf("a juror has %v, want %v", got, reward/14)
@@ -120,9 +120,15 @@ func TestLiarIsConvicted(t *testing.T) {
 	}
 	c.accuse(3)
 	c.judge(all(200_000))
+	juror = c.who(c.now().First.Jurors[0].Peer)
+	fee, left := c.balance(juror), c.provider(c.accused).Bond
 	c.ticks(4)
 	if got := c.provider(c.accused); got.Bond != 0 {
 		t.Errorf("after the third strike %v", got.Bond)
+	}
+	// All is taken, but the part given away is that of a first strike.
+	if got, want := c.balance(juror)-fee, left/10*4/10/14; got != want {
+		t.Errorf("a juror of the third strike has %v, want %v", got, want)
 	}
 }
 

@@ -59,7 +59,9 @@ func (m *Machine) showReceipt(r ledger.Receipt, w *ledger.Work) error {
 }
 
 // judge makes the gate's bond pay what a receipt has over what was settled, at
-// the rate of the pool, and punishes the gate once for its settlement.
+// the rate of the pool, and punishes the gate once for its settlement. That is
+// income as any other: the holder's own bond bounds it, or a gate would carry its
+// bond off to a friend before it loses it.
 func (m *Machine) judge(r ledger.Receipt, had ledger.Claimed, w *ledger.Work) error {
 	short := r.Units - had.Units
 	value := ledger.Amount(ledger.MulDiv(uint64(w.Pool), short, max(w.Root.Units, short)))
@@ -67,10 +69,14 @@ func (m *Machine) judge(r ledger.Receipt, had ledger.Claimed, w *ledger.Work) er
 	if err != nil {
 		return err
 	}
-	if err := m.move(pot(PotBond), account(r.Holder), paid); err != nil {
+	earned := m.earn(r.Holder, r.Epoch, paid)
+	if err := m.move(pot(PotBond), account(r.Holder), earned); err != nil {
 		return err
 	}
-	m.set(ledger.KeyClaim(r.Epoch, r.Model, r.Gate, r.Holder), &ledger.Claimed{Units: r.Units, Amount: had.Amount + paid})
+	if err := m.move(pot(PotBond), pot(PotTreasury), paid-earned); err != nil {
+		return err
+	}
+	m.set(ledger.KeyClaim(r.Epoch, r.Model, r.Gate, r.Holder), &ledger.Claimed{Units: r.Units, Amount: had.Amount + earned})
 	m.credit(r.Holder, short, 0, *w)
 	if w.Lied {
 		return nil

@@ -15,6 +15,11 @@ func (m *Machine) Audit() error {
 		m.get(key, &p)
 		want[PotBond] += p.Stake()
 	}
+	for _, key := range m.keys(ledger.Prefix("rwd")) {
+		var waits ledger.Count
+		m.get(key, &waits)
+		want[PotBond] += ledger.Amount(waits.N)
+	}
 	for _, key := range m.keys(ledger.Prefix("esc")) {
 		var e ledger.Escrow
 		m.get(key, &e)

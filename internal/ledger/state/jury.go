@@ -105,7 +105,7 @@ func (m *Machine) endReveal(id ledger.Hash, k *ledger.Case) error {
 	panel := k.Panel()
 	for _, j := range panel.Jurors {
 		if j.State != ledger.JurorRevealed {
-			if err := m.slash(j.Peer, m.params.JurorAbsentBps); err != nil {
+			if err := m.slash(j.Peer, m.params.JurorAbsentBps, ledger.Key{}); err != nil {
 				return err
 			}
 		}

@@ -218,6 +218,10 @@ func TestAnythingGoes(t *testing.T) {
 		t.Log("seed", seed)
 		s := shape{clients: 3, gates: 5, holders: 9, bond: 2000 * ledger.Neuro}
 		c := &chaos{world: newWorld(t, s), twin: newWorld(t, s), rng: rand.New(rand.NewPCG(seed, 5)), rulings: map[ledger.Key]ledger.Ruling{}, sent: accepted}
+		bound := ledger.Model{Active: true, Name: "demo", UnitsPerRow: 8 * seed, Floor: 1000} // at first none
+		if e1, e2 := c.l.Govern(&ledger.SetModel{ID: c.model, Model: bound}), c.twin.l.Govern(&ledger.SetModel{ID: c.model, Model: bound}); e1 != nil || e2 != nil {
+			t.Fatal(e1, e2)
+		}
 		minted, _ := c.l.Supply()
 		for range 120 {
 			for range c.rng.IntN(6) {

@@ -1,6 +1,7 @@
 package state
 
 import (
+	"errors"
 	"math/bits"
 
 	"github.com/moeswarm/moeswarm/internal/ledger"
@@ -26,7 +27,15 @@ func (m *Machine) closeByReceipts(epoch uint64, model ledger.Hash, gate ledger.K
 		total = sum
 		leaves = append(leaves, ledger.Leaf{Holder: r.Holder, Units: r.Units, Passed: r.Passed})
 	}
-	if err := m.split(epoch, model, gate, ledger.Node{Units: total}, w); err != nil {
+	s := ledger.SplitGross(w.Gross, m.params)
+	if err := m.backUnits(gate, model, total, w.Tokens, &s); errors.Is(err, ledger.ErrCap) {
+		if err := m.forfeit(gate, &s); err != nil {
+			return err
+		}
+	} else if err != nil {
+		return err
+	}
+	if err := m.split(epoch, model, gate, ledger.Node{Units: total}, s, w); err != nil {
 		return err
 	}
 	for _, l := range leaves {

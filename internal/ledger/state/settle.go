@@ -100,9 +100,9 @@ func (m *Machine) take(v ledger.Voucher, rank, n int, floor ledger.Amount, w *le
 	}
 	session.Cum += fresh
 	paid.Cum += fresh
-	// Tokens bound what a gate may report, so no more of them count than the
-	// money buys.
-	tokens := max(v.Tokens, session.Tokens)
+	// Tokens say for how many units the pool is, so no more of them count than
+	// the money that came buys.
+	tokens := max(ledger.MulDiv(v.Tokens, uint64(session.Cum), uint64(v.Cum)), session.Tokens)
 	if floor > 0 {
 		tokens = min(tokens, uint64(session.Cum/floor))
 	}
@@ -122,15 +122,11 @@ func (m *Machine) closeWork(v *ledger.SettleEpoch, w *ledger.Work) error {
 			return fmt.Errorf("%w: the leaves are not the root's", ledger.ErrMalformed)
 		}
 	}
-	var model ledger.Model
-	m.get(ledger.KeyModel(v.Model), &model)
-	if model.UnitsPerRow > 0 {
-		most := ledger.MulDiv(ledger.MulDiv(w.Tokens, model.UnitsPerRow, 1), m.params.UnitSlackBps, ledger.BpsOne)
-		if v.Root.Units > most {
-			return fmt.Errorf("%w: %d units for %d tokens paid, at most %d", ledger.ErrCap, v.Root.Units, w.Tokens, most)
-		}
+	s := ledger.SplitGross(w.Gross, m.params)
+	if err := m.backUnits(v.Gate, v.Model, v.Root.Units, w.Tokens, &s); err != nil {
+		return err
 	}
-	if err := m.split(v.Epoch, v.Model, v.Gate, v.Root, w); err != nil {
+	if err := m.split(v.Epoch, v.Model, v.Gate, v.Root, s, w); err != nil {
 		return err
 	}
 	for _, l := range v.Leaves {
@@ -147,8 +143,7 @@ func (m *Machine) closeWork(v *ledger.SettleEpoch, w *ledger.Work) error {
 
 // split closes a gate's work under a root: the gate is paid, the pool waits for
 // the holders. Without units there is no pool: it goes to the treasury.
-func (m *Machine) split(epoch uint64, model ledger.Hash, gate ledger.Key, root ledger.Node, w *ledger.Work) error {
-	s := ledger.SplitGross(w.Gross, m.params)
+func (m *Machine) split(epoch uint64, model ledger.Hash, gate ledger.Key, root ledger.Node, s ledger.Split, w *ledger.Work) error {
 	w.Closed, w.Root, w.Pool, w.Left, w.Burned = true, root, s.Pool, s.Pool, s.Burn
 	w.Until = m.clock.Height + m.params.DisputeBlocks
 	m.event(ledger.Event{Kind: ledger.EventSettled, Epoch: epoch, Peer: gate, ID: model, Amount: w.Gross})
@@ -163,7 +158,7 @@ func (m *Machine) split(epoch uint64, model ledger.Hash, gate ledger.Key, root l
 	}
 	var r ledger.Revenue
 	m.get(ledger.KeyRevenue(), &r)
-	r.Now += s.Gate + s.Pool
+	r.Now += w.Gross - s.Burn - s.Treasury // what a bond added is no revenue
 	m.set(ledger.KeyRevenue(), &r)
 	if root.Units == 0 {
 		return m.sweepPool(w)
@@ -234,7 +229,8 @@ func (m *Machine) pay(k ledger.Key, epoch uint64, n ledger.Amount, w ledger.Work
 	if earned > 0 && w.Gross > 0 {
 		var burned ledger.Count
 		m.get(ledger.KeyBonus(k), &burned)
-		burned.N += ledger.MulDiv(uint64(w.Burned), uint64(earned), uint64(w.Gross))
+		// A pool that a bond added to may be more than all that was paid.
+		burned.N += ledger.MulDiv(uint64(w.Burned), uint64(earned), uint64(max(w.Gross, w.Pool)))
 		m.set(ledger.KeyBonus(k), &burned)
 	}
 	return m.move(pot(PotWork), pot(PotTreasury), n-earned)

@@ -186,21 +186,6 @@ func TestClaims(t *testing.T) {
 	}
 }
 
-func TestUnitsAreBoundByTokens(t *testing.T) {
-	w := newWorld(t, shape{clients: 1, gates: 1, holders: 1})
-	if err := w.l.Govern(&ledger.SetModel{ID: w.model, Model: ledger.Model{Active: true, Name: "demo", UnitsPerRow: 8, Floor: 1000}}); err != nil {
-		t.Fatal(err)
-	}
-	c, g, h := w.clients[0], w.gates[0], w.holders[0]
-	w.do(c, &ledger.Deposit{Model: w.model, Amount: 40 * ledger.Neuro})
-	w.epoch()
-	// The client swears to 10^9 tokens, but paid for 100.
-	v := ledger.Voucher{Client: c.key, Gate: g.key, Model: w.model, Epoch: 1, Tokens: 1e9, Cum: 100_000}.Sign(chain, c.private)
-	w.epoch()
-	w.refuse(g, w.closing(g, 1, []ledger.Leaf{{Holder: h.key, Units: 100*8*4 + 1}}, v), ledger.ErrCap)
-	w.do(g, w.closing(g, 1, []ledger.Leaf{{Holder: h.key, Units: 100 * 8 * 4}}, v))
-}
-
 func TestWithdrawal(t *testing.T) {
 	w := newWorld(t, shape{clients: 1, gates: 1})
 	c, g := w.clients[0], w.gates[0]

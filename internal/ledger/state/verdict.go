@@ -63,11 +63,7 @@ func (m *Machine) convict(k *ledger.Case, jurors []ledger.Key) error {
 	p.OpenCases--
 	m.putProvider(k.Accused, p)
 	bps := []uint64{m.params.StrikeBps1, m.params.StrikeBps2, m.params.StrikeBps3}[p.Strikes-1]
-	finders := jurors
-	for range max(len(jurors), 1) {
-		finders = append(finders, k.Challenger)
-	}
-	return m.slash(k.Accused, bps, finders...)
+	return m.slash(k.Accused, bps, k.Challenger, jurors...)
 }
 
 // payFees gives each panel its fee. The first is paid by who accused in vain,
@@ -101,7 +97,7 @@ func (m *Machine) payFees(k *ledger.Case, final ledger.Panel) error {
 	}
 	if final.Finding == ledger.Innocent {
 		if _, err := m.provider(k.Challenger); err == nil {
-			if err := m.slash(k.Challenger, m.params.FalseCaseBps); err != nil {
+			if err := m.slash(k.Challenger, m.params.FalseCaseBps, ledger.Key{}); err != nil {
 				return err
 			}
 		}
@@ -137,7 +133,7 @@ func (m *Machine) punishJurors(k *ledger.Case, final ledger.Panel) error {
 	}
 	for _, j := range append(append([]ledger.Juror(nil), k.First.Jurors...), k.Second.Jurors...) {
 		if j.State == ledger.JurorRevealed && j.Ruling != final.Ruling {
-			if err := m.slash(j.Peer, m.params.JurorAgainstBps); err != nil {
+			if err := m.slash(j.Peer, m.params.JurorAgainstBps, ledger.Key{}); err != nil {
 				return err
 			}
 		}
