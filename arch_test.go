@@ -53,7 +53,7 @@ var arrows = map[string][]string{
 	"internal/tokenizer":    {"internal/gguf"},
 	"internal/ticket":       {},
 	"internal/transfer":     {"expert", "expert/content", "internal/tree", "routing", "swarm/wire"},
-	"internal/toll":         {"expert", "gating/prompt", "internal/ledger"},
+	"internal/toll":         {"expert", "gating/prompt", "internal/ledger", "internal/ledger/transcript"},
 	"internal/tree":         {},
 	"internal/ledger":       {},
 	"internal/ledger/state": {"internal/ledger"},
@@ -73,7 +73,7 @@ var arrows = map[string][]string{
 	// The composition: the one place besides cmd and bench where the engine
 	// and the network meet.
 	"internal/node": {"expert", "expert/content", "internal/transfer", "gating", "gating/chat", "gating/hot", "gating/engine", "gating/prompt", "gating/trunk", "internal/entry",
-		"internal/account", "internal/ggml", "internal/gguf", "internal/httpapi", "internal/ledger", "internal/ledger/credit", "internal/ledger/pay", "internal/owner", "internal/placement", "internal/tokenizer", "internal/toll", "routing", "routing/audit", "swarm"},
+		"internal/account", "internal/ggml", "internal/gguf", "internal/httpapi", "internal/ledger", "internal/ledger/credit", "internal/ledger/pay", "internal/ledger/transcript", "internal/owner", "internal/placement", "internal/tokenizer", "internal/toll", "routing", "routing/audit", "swarm"},
 	"internal/oracle":        {"expert", "expert/synth"},
 	"internal/demo/demotest": {"expert", "internal/demo"},
 }

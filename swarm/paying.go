@@ -49,8 +49,8 @@ type Tab interface {
 	// for the zero chunk. An error ends the answer.
 	Cover(ctx context.Context, c prompt.Chunk) error
 	// Seal is the signed statement that goes out with a chunk, about the answer
-	// up to it; nil: none.
-	Seal(c prompt.Chunk) []byte
+	// up to it; nil: none. An error ends the answer. Chunks have a trace.
+	Seal(c prompt.Chunk) ([]byte, error)
 	// Close ends the account.
 	Close()
 }
@@ -155,7 +155,7 @@ type free struct{}
 
 func (free) Pay([]byte) error                          { return nil }
 func (free) Cover(context.Context, prompt.Chunk) error { return nil }
-func (free) Seal(prompt.Chunk) []byte                  { return nil }
+func (free) Seal(prompt.Chunk) ([]byte, error)         { return nil, nil }
 func (free) Close()                                    {}
 
 // Debts is a holder's account of what peers owe it.

@@ -103,6 +103,7 @@ func (a *answer) complete(ctx context.Context, c prompt.Completer, req prompt.Re
 	if err := tab.Cover(ctx, prompt.Chunk{}); err != nil {
 		return err
 	}
+	req.Trace = a.toll != nil // what is sold is signed
 	for chunk, err := range c.Complete(ctx, req) {
 		if err != nil {
 			return err
@@ -180,7 +181,11 @@ func (a *answer) send(c prompt.Chunk, tab Tab) error {
 	if err != nil {
 		return err
 	}
-	if seal := tab.Seal(c); seal != nil {
+	seal, err := tab.Seal(c)
+	if err != nil {
+		return err
+	}
+	if seal != nil {
 		// Before a last chunk, after which nobody reads on.
 		b = append(wire.AppendSigned(nil, wire.KindSeal, seal), b...)
 	}

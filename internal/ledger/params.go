@@ -53,6 +53,7 @@ type Params struct {
 	AppealBlocks    uint64
 	JuryFee         uint64
 	AppealFee       uint64
+	AuditBps        uint64 // of answers, whose gate has to show their transcript
 }
 
 // ParamSpec is one parameter: its name in proposals, bounds, and default.
@@ -113,6 +114,7 @@ func ParamSpecs() []ParamSpec {
 		{"appeal_blocks", 2, 100_000, 720, func(p *Params) *uint64 { return &p.AppealBlocks }},
 		{"jury_fee", 0, 1_000 * n, 1 * n, func(p *Params) *uint64 { return &p.JuryFee }},
 		{"appeal_fee", 0, 1_000 * n, 3 * n, func(p *Params) *uint64 { return &p.AppealFee }},
+		{"audit_bps", 0, BpsOne, 100, func(p *Params) *uint64 { return &p.AuditBps }},
 	}
 }
 

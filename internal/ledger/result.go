@@ -1,6 +1,9 @@
 package ledger
 
-import "crypto/ed25519"
+import (
+	"crypto/ed25519"
+	"encoding/binary"
+)
 
 // Result is the header that a holder signs for the answer to one call. The
 // first fields name the call; two results of one call that differ below are
@@ -74,6 +77,15 @@ func (r Result) Sign(chain string, private ed25519.PrivateKey) Result {
 // ChunkTokens is how many tokens of an answer a gate signs at once.
 const ChunkTokens = 32
 
+// HashTokens names tokens of an answer.
+func HashTokens(tokens []int32) Hash {
+	b := make([]byte, 0, 4*len(tokens))
+	for _, t := range tokens {
+		b = binary.BigEndian.AppendUint32(b, uint32(t))
+	}
+	return Sum([]byte("tokens"), b)
+}
+
 // Chunk is a gate's signed part of an answer. Prev makes a chain of them.
 type Chunk struct {
 	Gate        Key
@@ -88,6 +100,9 @@ type Chunk struct {
 	Routing     Hash // of the experts that were chosen
 	Sig         Sig
 }
+
+// ChunkSize is the length of an encoded chunk.
+const ChunkSize = 1 + 32 + 32 + 32 + 8 + 16 + 8 + 4*32 + 64
 
 func (k *Chunk) place(c *coder) {
 	c.key(&k.Gate)

@@ -16,6 +16,7 @@ import (
 	"github.com/moeswarm/moeswarm/gating/prompt"
 	"github.com/moeswarm/moeswarm/internal/ledger"
 	"github.com/moeswarm/moeswarm/internal/ledger/pay"
+	"github.com/moeswarm/moeswarm/internal/ledger/transcript"
 	"github.com/moeswarm/moeswarm/internal/toll"
 	"github.com/moeswarm/moeswarm/routing"
 	"github.com/moeswarm/moeswarm/swarm"
@@ -38,6 +39,10 @@ type Economy struct {
 	// Free is how many tokens all clients that pay nothing have together in an
 	// epoch, at this node; 0: 64 times what one of them has.
 	Free uint64
+	// MaxTranscripts bounds what is kept in Dir of answers given to others, for
+	// audits, in bytes; 0: 4 GiB. When it is full nobody is answered until older
+	// ones are past their audits.
+	MaxTranscripts int64
 	// Name and Team are shown where work is listed.
 	Name, Team string
 }
@@ -73,6 +78,7 @@ type economy struct {
 	purse    *pay.Purse // nil: nothing is paid
 	till     *pay.Till
 	stub     *pay.Stub
+	archive  *transcript.Archive
 	keys     keys
 	closing  sync.Once
 	board    board
@@ -116,6 +122,9 @@ func newEconomy(n *Node, cfg Economy, key ed25519.PrivateKey) (_ *economy, err e
 	if e.stub, err = pay.NewStub(pay.StubConfig{Path: filepath.Join(cfg.Dir, "stub.db"), Chain: cfg.Chain, Holder: e.self, Ledger: seen}); err != nil {
 		return nil, err
 	}
+	if e.archive, err = transcript.OpenArchive(filepath.Join(cfg.Dir, "transcripts"), cfg.MaxTranscripts); err != nil {
+		return nil, err
+	}
 	window := func() uint64 {
 		return e.standing.param(func(p *ledger.Params) uint64 { return p.VoucherTokens }, defaultWindow)
 	}
@@ -134,7 +143,7 @@ func newEconomy(n *Node, cfg Economy, key ed25519.PrivateKey) (_ *economy, err e
 		},
 	})
 	e.gate = toll.NewGate(toll.GateConfig{
-		Chain: cfg.Chain, Key: key, Till: e.till, Window: window, Free: free, Epoch: e.standing.epoch.Load,
+		Chain: cfg.Chain, Key: key, Till: e.till, Archive: e.archive, Window: window, Free: free, Epoch: e.standing.epoch.Load,
 		Look: func(ctx context.Context) { _, _ = e.standing.look(ctx) },
 		FreeAll: func() uint64 {
 			if cfg.Free > 0 {

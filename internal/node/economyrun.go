@@ -156,6 +156,9 @@ func (e *economy) duties(ctx context.Context) error {
 	if err := e.settle(ctx, epoch); err != nil {
 		return err
 	}
+	if err := e.archive.Turn(epoch); err != nil {
+		return fmt.Errorf("forgetting old transcripts: %w", err)
+	}
 	e.mu.Lock()
 	e.settled = epoch
 	e.mu.Unlock()

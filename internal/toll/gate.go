@@ -3,6 +3,7 @@ package toll
 import (
 	"context"
 	"crypto/ed25519"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/moeswarm/moeswarm/gating/prompt"
 	"github.com/moeswarm/moeswarm/internal/ledger"
+	"github.com/moeswarm/moeswarm/internal/ledger/transcript"
 )
 
 // GateConfig is how a gating node is paid.
@@ -33,9 +35,22 @@ type GateConfig struct {
 	Epoch func() uint64
 	// Look reads the ledger's epoch, when a client knows of a newer one.
 	Look func(ctx context.Context)
+	// Archive keeps what answers are checked by later; nil: only their tokens are
+	// signed.
+	Archive Archive
 	// Wait is how long a payment that is due may take; 0: 5 s, several round
 	// trips of a poor line.
 	Wait time.Duration
+}
+
+// Archive keeps the transcripts of answers. *transcript.Archive is one.
+type Archive interface {
+	// Begin fails where there is an answer of this name already, or no room.
+	Begin(n transcript.Name, epoch uint64) error
+	// Append keeps the last part of an answer before its signature goes out.
+	Append(n transcript.Name, t *transcript.Transcript) error
+	// End says that there are no more.
+	End(n transcript.Name) error
 }
 
 const (
@@ -154,8 +169,11 @@ type Tab struct {
 	prefix int
 	moved  chan struct{} // something was paid; room for 1
 
-	tokens []int32 // given; of the goroutine that gives
+	tokens []int32 // given; of the goroutine that gives, as are seals and writer
 	seals  Seals
+	writer *transcript.Writer // nil: nothing says yet what led to the tokens
+
+	archived bool // of the goroutine that pays, and of Close after it
 
 	// Guarded by gate.mu.
 	began   bool // the first payment came
@@ -176,6 +194,14 @@ func (t *Tab) Pay(b []byte) error {
 			return fmt.Errorf("%w: %w", prompt.ErrUnpaid, err)
 		}
 		t.seals = Seals{Chain: t.gate.cfg.Chain, Gate: t.gate.self, Client: t.from, Model: t.model, ID: id}
+		if a := t.gate.cfg.Archive; a != nil {
+			if err := a.Begin(t.name(), t.gate.cfg.Epoch()); errors.Is(err, transcript.ErrFull) {
+				return &prompt.BusyError{Detail: err.Error()}
+			} else if err != nil {
+				return fmt.Errorf("%w: %w", prompt.ErrBadRequest, err)
+			}
+			t.archived = true
+		}
 		v = first
 	} else {
 		v = new(ledger.Voucher)
@@ -324,17 +350,47 @@ func (t *Tab) covered(count uint64, begin bool) (bool, error) {
 }
 
 // Seal signs the part of the answer that ends with this chunk; nil: none does.
-func (t *Tab) Seal(c prompt.Chunk) []byte {
+// What the part can be checked by is kept before; an error ends the answer.
+func (t *Tab) Seal(c prompt.Chunk) ([]byte, error) {
+	epoch, ended := t.gate.cfg.Epoch(), c.Finish != prompt.FinishNone
 	if c.HasToken {
 		t.tokens = append(t.tokens, c.Token)
 	}
-	return t.seals.Sign(t.tokens, c.Finish != prompt.FinishNone, t.gate.cfg.Epoch(), t.gate.cfg.Key)
+	if t.writer == nil && (c.Trace == nil || t.gate.cfg.Archive == nil) {
+		return t.seals.Sign(t.tokens, ended, epoch, t.gate.cfg.Key), nil
+	}
+	if t.writer == nil {
+		id := transcript.Identity{Chain: t.gate.cfg.Chain, Key: t.gate.cfg.Key, Client: t.from, Model: t.model, Session: t.seals.ID}
+		t.writer = transcript.NewWriter(id, c.Trace.Prompt, c.Trace.Greedy)
+	}
+	var part *ledger.Chunk
+	if c.HasToken {
+		if c.Trace == nil {
+			return nil, fmt.Errorf("%w: a token without its trace", prompt.ErrLost)
+		}
+		part = t.writer.Add(epoch, c.Token, c.Trace.Hidden, c.Trace.Routes)
+	}
+	if part == nil && ended {
+		part = t.writer.End(epoch)
+	}
+	if part == nil {
+		return nil, nil
+	}
+	if err := t.gate.cfg.Archive.Append(t.name(), t.writer.Transcript()); err != nil {
+		return nil, fmt.Errorf("%w: the transcript of the answer cannot be kept: %w", prompt.ErrLost, err)
+	}
+	return ledger.Encode(part), nil
 }
+
+func (t *Tab) name() transcript.Name { return transcript.Name{Client: t.from, Session: t.seals.ID} }
 
 // Close ends the account.
 func (t *Tab) Close() {
 	g := t.gate
 	g.tokens.Add(uint64(len(t.tokens)))
+	if t.archived {
+		_ = g.cfg.Archive.End(t.name()) // it is written; a disk that fails now will say so again
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	t.client.running--

@@ -74,7 +74,7 @@ func (p *Payer) Spent() (ledger.Amount, uint64) {
 func (p *Payer) Open(gate ledger.Key, r prompt.Request) *Bill {
 	b := &Bill{payer: p, gate: gate, model: ledger.Hash(r.Model), load: Load(r), prefix: len(r.Prefix)}
 	b.id = newID()
-	b.seals = Seals{Chain: p.cfg.Chain, Gate: gate, Client: p.cfg.Self, Model: b.model, ID: b.id}
+	b.seals = Seals{Chain: p.cfg.Chain, Gate: gate, Client: p.cfg.Self, Model: b.model, ID: b.id, Exact: r.BestEffort == 0 && r.Task == prompt.TaskComplete}
 	b.count = b.load
 	price := ledger.Amount(0)
 	if p.cfg.Purse != nil {

@@ -2,20 +2,10 @@ package toll
 
 import (
 	"crypto/ed25519"
-	"encoding/binary"
 	"fmt"
 
 	"github.com/moeswarm/moeswarm/internal/ledger"
 )
-
-// HashTokens names tokens of an answer.
-func HashTokens(tokens []int32) ledger.Hash {
-	b := make([]byte, 0, 4*len(tokens))
-	for _, t := range tokens {
-		b = binary.BigEndian.AppendUint32(b, uint32(t))
-	}
-	return ledger.Sum([]byte("tokens"), b)
-}
 
 // Seals is a chain of signed parts of one answer, ledger.ChunkTokens tokens each
 // but the last. Two different chains for one answer are proof of a lie.
@@ -24,6 +14,9 @@ type Seals struct {
 	Gate, Client ledger.Key
 	Model        ledger.Hash
 	ID           AnswerID
+	// Exact says that the answer leaves no expert out, so that its parts must
+	// stand for what they can be checked by, too.
+	Exact bool
 
 	tokens int // covered
 	signed []ledger.Chunk
@@ -36,7 +29,7 @@ func (s *Seals) Signed() []ledger.Chunk { return s.signed }
 func (s *Seals) next(tokens []int32, epoch uint64) ledger.Chunk {
 	c := ledger.Chunk{
 		Gate: s.Gate, Client: s.Client, Model: s.Model, Epoch: epoch, Session: s.ID,
-		Index: uint64(len(s.signed)), Tokens: HashTokens(tokens[s.tokens:]),
+		Index: uint64(len(s.signed)), Tokens: ledger.HashTokens(tokens[s.tokens:]),
 	}
 	if n := len(s.signed); n > 0 {
 		c.Prev = s.signed[n-1].ID()
@@ -65,6 +58,9 @@ func (s *Seals) Take(statement []byte, tokens []int32, epoch uint64) error {
 	}
 	if len(tokens) <= s.tokens || c.Epoch+1 < epoch || c.Epoch > epoch+1 {
 		return fmt.Errorf("%w: a part of the answer is signed for epoch %d and no tokens", ledger.ErrSignature, c.Epoch)
+	}
+	if none := (ledger.Hash{}); s.Exact && (c.Fingerprint == none || c.Routing == none) {
+		return fmt.Errorf("%w: a part of the answer is signed by its tokens alone, and could not be checked", ledger.ErrSignature)
 	}
 	want := s.next(tokens, c.Epoch)
 	want.Fingerprint, want.Routing, want.Sig = c.Fingerprint, c.Routing, c.Sig

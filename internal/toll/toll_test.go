@@ -13,6 +13,7 @@ import (
 	"github.com/moeswarm/moeswarm/expert"
 	"github.com/moeswarm/moeswarm/gating/prompt"
 	"github.com/moeswarm/moeswarm/internal/ledger"
+	"github.com/moeswarm/moeswarm/internal/ledger/transcript"
 )
 
 const chain = "toll-test"
@@ -85,15 +86,17 @@ func (b *book) Keep(r ledger.Receipt) error {
 
 // pair is a client and a gating node.
 type pair struct {
-	book  *book
-	payer *Payer
-	gate  *Gate
-	key   ledger.Key // of the gating node
+	book    *book
+	payer   *Payer
+	gate    *Gate
+	archive *transcript.Archive
+	key     ledger.Key // of the gating node
 }
 
 const price = 7
 
-func newPair(pays bool) *pair {
+func newPair(t testing.TB, pays bool) *pair {
+	t.Helper()
 	client, gate := private(1), private(2)
 	p := &pair{book: newBook(client), key: ledger.KeyOf(gate)}
 	one := func() uint64 { return 1 }
@@ -104,7 +107,11 @@ func newPair(pays bool) *pair {
 		cfg.Purse = p.book
 	}
 	p.payer = NewPayer(cfg)
-	p.gate = NewGate(GateConfig{Chain: chain, Key: gate, Till: p.book, Window: window, Epoch: one,
+	var err error
+	if p.archive, err = transcript.OpenArchive(t.TempDir(), 0); err != nil {
+		t.Fatal(err)
+	}
+	p.gate = NewGate(GateConfig{Chain: chain, Key: gate, Archive: p.archive, Till: p.book, Window: window, Epoch: one,
 		Member: func(ledger.Key, ledger.Hash) error { return nil },
 		Price:  func(ledger.Hash) ledger.Amount { return price },
 		Free:   func() uint64 { return 40 }, FreeAll: func() uint64 { return 100 }})
@@ -133,14 +140,20 @@ func (p *pair) answer(ctx context.Context, r prompt.Request, promptTokens, n int
 	}
 	var tokens []int32
 	for i := range n {
-		c := prompt.Chunk{PromptTokens: promptTokens, HasToken: true, Token: int32(i)}
+		c := prompt.Chunk{PromptTokens: promptTokens, HasToken: true, Token: int32(i), Trace: &prompt.Trace{Hidden: []float32{float32(i), 1, 2}, Routes: []uint16{uint16(i)}}}
+		if i == 0 {
+			c.Trace.Prompt = []int32{1}
+		}
 		if i == n-1 {
 			c.Finish = prompt.FinishLength
 		}
 		if err := tab.Cover(ctx, c); err != nil {
 			return len(tokens), bill, err
 		}
-		seal := tab.Seal(c)
+		seal, err := tab.Seal(c)
+		if err != nil {
+			return len(tokens), bill, err
+		}
 		tokens = append(tokens, c.Token)
 		if seal != nil {
 			if err := bill.Seal(seal, tokens); err != nil {
@@ -175,7 +188,7 @@ func (p *pair) taken() (sum ledger.Amount) {
 // TestPaidToTheUnit: over many answers of random length the gating node has
 // vouchers for what they cost, and one window at most ahead.
 func TestPaidToTheUnit(t *testing.T) {
-	p := newPair(true)
+	p := newPair(t, true)
 	random := rand.New(rand.NewPCG(3, 4))
 	var cost uint64
 	for range 60 {
@@ -191,6 +204,16 @@ func TestPaidToTheUnit(t *testing.T) {
 		cost += uint64(promptTokens + n + len(r.Prefix))
 		if paid := uint64(p.taken()); paid < cost*price || paid > (cost+16)*price || paid%price != 0 {
 			t.Fatalf("%d paid for %d tokens at %d", paid, cost, price)
+		}
+		// What was signed can be shown.
+		shown, err := p.archive.Get(transcript.Name{Client: ledger.KeyOf(p.book.client), Session: bill.id})
+		if err != nil || shown.Verify(chain) != nil || len(shown.Answer()) != n {
+			t.Fatalf("a transcript of %d tokens for %d: %v", len(shown.Answer()), n, err)
+		}
+		for i, c := range bill.seals.Signed() {
+			if shown.Parts[i].Chunk != c {
+				t.Fatalf("part %d is kept as another than the client has", i)
+			}
 		}
 		if len(bill.seals.Signed()) != (n+ledger.ChunkTokens-1)/ledger.ChunkTokens {
 			t.Errorf("%d parts signed of %d tokens", len(bill.seals.Signed()), n)
@@ -211,7 +234,7 @@ func TestPaidToTheUnit(t *testing.T) {
 // token after it, and after some such answers nothing.
 // TestTokensOfAVoucher: a voucher that says less tokens than it buys is refused.
 func TestTokensOfAVoucher(t *testing.T) {
-	p := newPair(true)
+	p := newPair(t, true)
 	r := prompt.Request{Model: expert.ModelID{3}}
 	tab, err := p.gate.Open(ledger.KeyOf(p.book.client), r)
 	if err != nil {
@@ -233,7 +256,7 @@ func TestTokensOfAVoucher(t *testing.T) {
 
 func TestUnpaid(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newPair(true)
+		p := newPair(t, true)
 		r := prompt.Request{Model: expert.ModelID{9}, Text: "x", MaxTokens: 200}
 		got, _, err := p.answer(t.Context(), r, 1, 200, func(int) bool { return true })
 		// One prompt token; 16 paid ahead, 16 on credit.
@@ -254,7 +277,7 @@ func TestUnpaid(t *testing.T) {
 
 // TestFreeQuota: who pays nothing has a quota, and all of them one together.
 func TestFreeQuota(t *testing.T) {
-	p := newPair(false)
+	p := newPair(t, false)
 	r := prompt.Request{Model: expert.ModelID{9}, Text: "x", MaxTokens: 200}
 	if got, _, err := p.answer(t.Context(), r, 10, 20, nil); err != nil || got != 20 {
 		t.Fatalf("%d, %v", got, err)
@@ -277,7 +300,7 @@ func TestFreeQuota(t *testing.T) {
 
 // TestLimit: the purse's limit ends the answer with its reason.
 func TestLimit(t *testing.T) {
-	p := newPair(true)
+	p := newPair(t, true)
 	p.book.limit = 50 * price
 	got, _, err := p.answer(t.Context(), prompt.Request{Model: expert.ModelID{9}, MaxTokens: 200}, 2, 200, nil)
 	if !errors.Is(err, prompt.ErrUnpaid) || !errors.Is(err, ledger.ErrCap) || got < 16 || got > 50 {
@@ -325,6 +348,38 @@ func TestSeals(t *testing.T) {
 	b[len(b)-1] ^= 1
 	if err := c.Take(b, tokens, 4); !errors.Is(err, ledger.ErrSignature) {
 		t.Errorf("a wrong signature: %v", err)
+	}
+}
+
+// TestNamesOnce: a client that gives one name to two answers gets one; both
+// signed would be proof against an honest gate.
+func TestNamesOnce(t *testing.T) {
+	p := newPair(t, false)
+	r := prompt.Request{Model: expert.ModelID{9}, Text: "x", MaxTokens: 2}
+	first := firstPayment(AnswerID{7}, nil)
+	for i := range 2 {
+		tab, err := p.gate.Open(ledger.Key{1}, r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = tab.Pay(first)
+		if (i == 0) != (err == nil) || i == 1 && !errors.Is(err, prompt.ErrBadRequest) {
+			t.Errorf("the %d. time: %v", i+1, err)
+		}
+		tab.Close()
+	}
+}
+
+// TestTokensAlone: an answer that nothing could check is not taken for one that
+// can be, unless the client let experts be left out.
+func TestTokensAlone(t *testing.T) {
+	gate := private(2)
+	s := Seals{Chain: chain, Gate: ledger.KeyOf(gate), Client: ledger.Key{1}, Model: ledger.Hash{9}, ID: AnswerID{5}}
+	c := s
+	c.Exact = true
+	tokens := []int32{1, 2, 3}
+	if err := c.Take(s.Sign(tokens, true, 4, gate), tokens, 4); !errors.Is(err, ledger.ErrSignature) {
+		t.Errorf("taken: %v", err)
 	}
 }
 

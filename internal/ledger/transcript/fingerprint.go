@@ -28,19 +28,59 @@ func bfloat(v float32) uint16 { return uint16((math.Float32bits(v) + 0x8000) >> 
 // Take makes the fingerprint of rows of hidden states. Equal magnitudes go to
 // the lower index; the values come in the order of their indices.
 func Take(rows []float32) Fingerprint {
-	order := make([]uint32, len(rows))
-	for i := range order {
-		order[i] = uint32(i)
+	var l largest
+	for i, v := range rows {
+		l.offer(uint32(i), math.Float32bits(v)&^(1<<31))
 	}
-	size := func(i uint32) float32 { return math.Float32frombits(math.Float32bits(rows[i]) &^ (1 << 31)) }
-	slices.SortFunc(order, func(a, b uint32) int { return cmp.Or(cmp.Compare(size(b), size(a)), cmp.Compare(a, b)) })
-	order = order[:min(Values, len(order))]
-	slices.Sort(order)
-	f := make(Fingerprint, len(order))
-	for i, at := range order {
-		f[i] = Value{at, bfloat(rows[at])}
+	slices.SortFunc(l, func(a, b sized) int { return cmp.Compare(a.index, b.index) })
+	f := make(Fingerprint, len(l))
+	for i, x := range l {
+		f[i] = Value{x.index, bfloat(rows[x.index])}
 	}
 	return f
+}
+
+// largest is a heap of the largest values so far, the least of them first.
+type largest []sized
+
+// sized is a value: its place and its magnitude, the bits of a positive float,
+// whose order is that of the numbers.
+type sized struct{ index, size uint32 }
+
+func (a sized) less(b sized) bool { return a.size < b.size || a.size == b.size && a.index > b.index }
+
+// offer takes in a value with a higher index than all before.
+func (l *largest) offer(index, size uint32) {
+	h := *l
+	if len(h) < Values {
+		*l = append(h, sized{index, size})
+		for i := len(h); i > 0; {
+			up := (i - 1) / 2
+			if !(*l)[i].less((*l)[up]) {
+				break
+			}
+			(*l)[i], (*l)[up] = (*l)[up], (*l)[i]
+			i = up
+		}
+		return
+	}
+	if size <= h[0].size {
+		return
+	}
+	h[0] = sized{index, size}
+	for i := 0; ; {
+		least := i
+		for c := 2*i + 1; c <= 2*i+2 && c < len(h); c++ {
+			if h[c].less(h[least]) {
+				least = c
+			}
+		}
+		if least == i {
+			return
+		}
+		h[i], h[least] = h[least], h[i]
+		i = least
+	}
 }
 
 // Difference is how a fingerprint compares with rows computed again.
@@ -77,7 +117,7 @@ func (f Fingerprint) Compare(rows []float32) Difference {
 	return d
 }
 
-// AppendBinary writes a count and the values.
+// append writes a count and the values.
 func (f Fingerprint) append(b []byte) []byte {
 	b = binary.BigEndian.AppendUint16(b, uint16(len(f)))
 	for _, v := range f {

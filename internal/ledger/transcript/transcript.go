@@ -41,19 +41,25 @@ func (t *Transcript) Answer() []int32 {
 	return all
 }
 
-// hashes are what a chunk says of its part. The prompt is in the first one's.
+// hashes are what a chunk says of its part. What was asked is in the first
+// one's routing, so that the tokens' hash is of what a client sees alone.
 func (t *Transcript) hashes(i int) (tokens, print, routing ledger.Hash) {
 	p := &t.Parts[i]
-	b := []byte{0}
-	if t.Greedy {
-		b[0] = 1
-	}
-	if i == 0 {
-		b = appendInts(b, t.Prompt)
-	}
-	tokens = ledger.Sum([]byte("transcript tokens"), appendInts(b, p.Tokens))
+	tokens = ledger.HashTokens(p.Tokens)
 	print = ledger.Sum([]byte("transcript print"), p.Print.append(nil))
-	return tokens, print, ledger.Sum([]byte("transcript routes"), appendRoutes(nil, p.Routes))
+	if i > 0 {
+		return tokens, print, ledger.Sum([]byte("transcript routes"), appendRoutes(nil, p.Routes))
+	}
+	return tokens, print, ledger.Sum([]byte("transcript begin"), appendRoutes(t.head(), p.Routes))
+}
+
+// head is the part of the encoding before the parts.
+func (t *Transcript) head() []byte {
+	b := []byte{1, 0}
+	if t.Greedy {
+		b[1] = 1
+	}
+	return appendInts(b, t.Prompt)
 }
 
 func appendInts(b []byte, v []int32) []byte {
@@ -106,52 +112,64 @@ func (t *Transcript) Verify(chain string) error {
 
 // Encode returns the transcript's bytes.
 func (t *Transcript) Encode() []byte {
-	b := []byte{1, 0}
-	if t.Greedy {
-		b[1] = 1
-	}
-	b = appendInts(b, t.Prompt)
-	b = binary.BigEndian.AppendUint32(b, uint32(len(t.Parts)))
+	b := t.head()
 	for i := range t.Parts {
-		p := &t.Parts[i]
-		c := ledger.Encode(&p.Chunk)
-		b = append(binary.BigEndian.AppendUint16(b, uint16(len(c))), c...)
-		b = appendRoutes(p.Print.append(appendInts(b, p.Tokens)), p.Routes)
+		b = t.Parts[i].append(b)
 	}
 	return b
 }
 
+func (p *Part) append(b []byte) []byte {
+	c := ledger.Encode(&p.Chunk)
+	b = append(binary.BigEndian.AppendUint16(b, uint16(len(c))), c...)
+	return appendRoutes(p.Print.append(appendInts(b, p.Tokens)), p.Routes)
+}
+
 // Decode reads a transcript. Its form is checked, not its truth.
 func Decode(b []byte) (*Transcript, error) {
-	if len(b) > MaxBytes || len(b) < 2 || b[0] != 1 || b[1] > 1 {
-		return nil, fmt.Errorf("%w: %d bytes are no transcript", ledger.ErrMalformed, len(b))
+	t, n, err := decode(b)
+	if err == nil && (n < len(b) || len(t.Parts) == 0) {
+		err = fmt.Errorf("%w: a transcript that ends early", ledger.ErrMalformed)
 	}
-	t, r := &Transcript{Greedy: b[1] == 1}, reader{b: b[2:]}
-	t.Prompt = r.ints(MaxTokens)
+	if err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+// decode reads as many whole parts as there are, and says how many bytes they
+// are.
+func decode(b []byte) (t *Transcript, whole int, err error) {
+	if len(b) > MaxBytes || len(b) < 2 || b[0] != 1 || b[1] > 1 {
+		return nil, 0, fmt.Errorf("%w: %d bytes are no transcript", ledger.ErrMalformed, len(b))
+	}
+	t = &Transcript{Greedy: b[1] == 1}
+	r := reader{b: b[2:]}
+	if t.Prompt = r.ints(MaxTokens); r.err != nil {
+		return nil, 0, r.err
+	}
 	tokens := len(t.Prompt)
-	for range r.count(MaxTokens, 1) {
+	for len(r.b) > 0 {
+		whole = len(b) - len(r.b)
 		var p Part
 		chunk := r.take(int(r.u16()))
-		if r.err == nil {
-			r.err = ledger.Decode(chunk, &p.Chunk)
-		}
 		p.Tokens = r.ints(ledger.ChunkTokens)
 		if r.err == nil {
 			p.Print, r.b, r.err = parseFingerprint(r.b)
 		}
 		p.Routes = r.routes()
 		if r.err != nil {
-			return nil, r.err
+			return t, whole, nil // the last part is not all there
+		}
+		if err := ledger.Decode(chunk, &p.Chunk); err != nil {
+			return nil, 0, err
 		}
 		t.Parts = append(t.Parts, p)
 		if tokens += len(p.Tokens); tokens > MaxTokens {
-			return nil, fmt.Errorf("%w: a transcript of more than %d tokens", ledger.ErrMalformed, MaxTokens)
+			return nil, 0, fmt.Errorf("%w: a transcript of more than %d tokens", ledger.ErrMalformed, MaxTokens)
 		}
 	}
-	if r.err == nil && len(r.b) > 0 {
-		r.err = fmt.Errorf("%w: %d bytes too many", ledger.ErrMalformed, len(r.b))
-	}
-	return t, r.err
+	return t, len(b), nil
 }
 
 // reader reads front to back; after an error it reads nothing.
@@ -161,7 +179,7 @@ type reader struct {
 }
 
 func (r *reader) take(n int) []byte {
-	if r.err == nil && n > len(r.b) {
+	if r.err == nil && (n > len(r.b) || n < 0) {
 		r.err = fmt.Errorf("%w: a transcript that ends early", ledger.ErrMalformed)
 	}
 	if r.err != nil {
