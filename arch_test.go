@@ -64,6 +64,7 @@ var arrows = map[string][]string{
 	"internal/ledger/credit": {"internal/ledger"},
 	"internal/ledger/teller": {"internal/ledger"},
 	// It runs answers again, so it sees the engine's parts.
+	"internal/ledger/court":      {"expert", "internal/ledger", "internal/ledger/jury"},
 	"internal/ledger/transcript": {"expert", "gating", "gating/trunk", "internal/ggml", "internal/ledger"},
 	"internal/economy":           {"internal/ledger"},
 	// Its lazy holders meet the real auditors' rate.
@@ -73,7 +74,7 @@ var arrows = map[string][]string{
 	// The composition: the one place besides cmd and bench where the engine
 	// and the network meet.
 	"internal/node": {"expert", "expert/content", "internal/transfer", "gating", "gating/chat", "gating/hot", "gating/engine", "gating/prompt", "gating/trunk", "internal/entry",
-		"internal/account", "internal/ggml", "internal/gguf", "internal/httpapi", "internal/ledger", "internal/ledger/credit", "internal/ledger/pay", "internal/ledger/transcript", "internal/owner", "internal/placement", "internal/tokenizer", "internal/toll", "routing", "routing/audit", "swarm"},
+		"internal/account", "internal/ggml", "internal/gguf", "internal/httpapi", "internal/ledger", "internal/ledger/court", "internal/ledger/credit", "internal/ledger/jury", "internal/ledger/pay", "internal/ledger/transcript", "internal/owner", "internal/placement", "internal/tokenizer", "internal/toll", "internal/tree", "routing", "routing/audit", "swarm"},
 	"internal/oracle":        {"expert", "expert/synth"},
 	"internal/demo/demotest": {"expert", "internal/demo"},
 }

@@ -98,12 +98,12 @@ func (w *round) accept(ctx context.Context, o outcome, calls []int, wasted int) 
 	for _, c := range calls {
 		w.calls[c].phase, w.calls[c].by = checking, o.flight
 	}
-	seen := Checked{Peer: o.ask.peer, In: w.in, Results: o.answer.Results, Calls: make([]expert.Call, len(o.ask.calls))}
+	seen := Checked{Peer: o.ask.peer, In: w.in, Results: o.answer.Results, Signed: o.answer.Signed, Calls: make([]expert.Call, len(o.ask.calls))}
 	for i, c := range o.ask.calls {
 		seen.Calls[i] = w.work.Calls[c]
 	}
 	if w.work.Sum {
-		seen.Results, seen.Sum = nil, &o.answer.Sum
+		seen.Results, seen.Sum, seen.Signed = nil, &o.answer.Sum, nil
 	}
 	w.flying++
 	go func() {

@@ -29,6 +29,17 @@ type Answer struct {
 	Waiting           int           // frames that waited at the holder when it answered
 	BytesOut, BytesIn int           // size of the two frames, as measured here
 	Half              bool          // it came in half precision, as was allowed
+
+	// Signed is what the peer signed of the answer, frame by frame; nil: nothing.
+	Signed []Signed
+}
+
+// Signed is a peer's word on one frame of an answer. This package does not read
+// it.
+type Signed struct {
+	First, Calls int  // which calls of the ask
+	Codes        bool // their rows went out as codes
+	Statement    []byte
 }
 
 // Load is what a holder says about its queue.
@@ -79,4 +90,5 @@ type Checked struct {
 	Calls   []expert.Call
 	Results []expert.Result // one per call, those that failed included; nil of a sum
 	Sum     *expert.Batch   // of a sum only, in the shape of In
+	Signed  []Signed        // as in Answer, by the order of Calls; nil: nothing
 }

@@ -2,6 +2,7 @@ package swarm
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -128,6 +129,12 @@ func (c *caller) link(ctx context.Context, to routing.Peer) (*link, error) {
 		return nil, fmt.Errorf("%w: %w", expert.ErrUnreachable, err)
 	}
 	l := newLink(c.host, to, id, &c.memory)
+	l.twice = c.cfg.Twice
+	if c.cfg.Signed {
+		var name [wire.SessionLen]byte
+		_, _ = rand.Read(name[:]) // never fails
+		l.out.put(outFrame{b: wire.AppendSession(c.memory.get(), name)})
+	}
 	c.mu.links[to] = l
 	running := c.mu.ctx
 	c.loops.Go(func() {
@@ -150,7 +157,7 @@ func (c *caller) unlink(l *link) {
 
 // send gives the frame b to the link to a peer and waits for what w awaits. A
 // link that was already dead is replaced: nothing of b has left this node.
-func (c *caller) send(ctx context.Context, l *link, w *awaited, b []byte) ([]byte, error) {
+func (c *caller) send(ctx context.Context, l *link, w *awaited, b []byte) (arrival, error) {
 	for try := 1; ; try++ {
 		err := l.begin(w, c.cfg.InFlight)
 		if err == nil {
@@ -158,11 +165,11 @@ func (c *caller) send(ctx context.Context, l *link, w *awaited, b []byte) ([]byt
 			return l.exchange(ctx, w, b)
 		}
 		if !errors.Is(err, errDead) || try == callTries {
-			return nil, err
+			return arrival{}, err
 		}
 		c.unlink(l)
 		if l, err = c.link(ctx, l.to); err != nil {
-			return nil, err
+			return arrival{}, err
 		}
 	}
 }
@@ -202,7 +209,7 @@ func (c *caller) callOnce(ctx context.Context, to routing.Peer, a routing.Ask) (
 	if err != nil {
 		return routing.Answer{}, err
 	}
-	b, err := c.encode(a)
+	b, codes, err := c.encode(a)
 	if err != nil {
 		return routing.Answer{}, err
 	}
@@ -211,20 +218,24 @@ func (c *caller) callOnce(ctx context.Context, to routing.Peer, a routing.Ask) (
 	if c.cfg.Half && !a.Sum {
 		w.or = wire.HalfReplySize(rows, a.In.Dim)
 	}
-	body, err := c.send(ctx, l, w, b)
+	got, err := c.send(ctx, l, w, b)
 	if err != nil {
 		return routing.Answer{}, fmt.Errorf("call to %s: %w", to, err)
 	}
-	answer, err := toAnswer(a, rows, body)
+	answer, err := toAnswer(a, rows, got.body)
 	if err != nil {
 		return routing.Answer{}, fmt.Errorf("call to %s: %w", to, err)
 	}
-	answer.BytesOut, answer.BytesIn = sent, wire.HeaderLen+len(body)
+	answer.BytesOut, answer.BytesIn = sent, wire.HeaderLen+len(got.body)
+	if len(got.word) > 0 {
+		answer.Signed = []routing.Signed{{Calls: len(a.Calls), Codes: codes, Statement: got.word}}
+		answer.BytesIn += wire.HeaderLen + len(got.word)
+	}
 	return answer, nil
 }
 
-// encode makes the frame of an ask.
-func (c *caller) encode(a routing.Ask) ([]byte, error) {
+// encode makes the frame of an ask, and says whether its rows go out as codes.
+func (c *caller) encode(a routing.Ask) (frame []byte, coded bool, err error) {
 	call := wire.Call{In: a.In, Calls: a.Calls, Sum: a.Sum, Half: c.cfg.Half && !a.Sum}
 	if c.cfg.Coder != nil {
 		codes, _ := c.codes.Get().(*expert.Codes)
@@ -233,10 +244,11 @@ func (c *caller) encode(a routing.Ask) ([]byte, error) {
 		}
 		defer c.codes.Put(codes)
 		if c.cfg.Coder.Encode(a.In, a.Calls, codes) {
-			call.Codes = *codes
+			call.Codes, coded = *codes, true
 		}
 	}
-	return wire.AppendCall(c.memory.get(), 0, call)
+	frame, err = wire.AppendCall(c.memory.get(), 0, call)
+	return frame, coded, err
 }
 
 // Probe has payload bytes sent to a peer and back; see [routing.Prober].
@@ -247,11 +259,11 @@ func (c *caller) Probe(ctx context.Context, to routing.Peer, payload int) (routi
 	}
 	payload = min(max(payload, 0), wire.MaxPing)
 	w := &awaited{kind: wire.KindPong, size: wire.PongSize(payload), done: make(chan arrival, 1)}
-	body, err := c.send(ctx, l, w, wire.AppendPing(c.memory.get(), 0, make([]byte, payload)))
+	got, err := c.send(ctx, l, w, wire.AppendPing(c.memory.get(), 0, make([]byte, payload)))
 	if err != nil {
 		return routing.Load{}, fmt.Errorf("probe of %s: %w", to, err)
 	}
-	pong, err := wire.ParsePong(body)
+	pong, err := wire.ParsePong(got.body)
 	if err != nil {
 		return routing.Load{}, fmt.Errorf("probe of %s: %w: %w", to, expert.ErrBadResult, err)
 	}

@@ -33,6 +33,10 @@ func joinAnswers(a routing.Ask, parts []routing.Answer) routing.Answer {
 		all.Sum = expert.NewBatch(a.In.Rows, a.In.Dim)
 	}
 	for _, p := range parts {
+		for _, s := range p.Signed {
+			s.First += len(all.Results)
+			all.Signed = append(all.Signed, s)
+		}
 		all.Results = append(all.Results, p.Results...)
 		for i, x := range p.Sum.Data {
 			all.Sum.Data[i] += x

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/moeswarm/moeswarm/expert"
+	"github.com/moeswarm/moeswarm/routing"
 	"github.com/moeswarm/moeswarm/swarm/wire"
 )
 
@@ -49,8 +50,10 @@ type callerConfig struct {
 	DialTimeout time.Duration
 	InFlight    int
 	Idle, Tick  time.Duration
-	Coder       RowCoder // nil: rows travel as floats
-	Half        bool     // answers in half precision will do
+	Coder       RowCoder                             // nil: rows travel as floats
+	Half        bool                                 // answers in half precision will do
+	Signed      bool                                 // peers are asked to sign their answers
+	Twice       func(from routing.Peer, a, b []byte) // hears of two words on one answer; nil: nobody
 }
 
 func (c callerConfig) withDefaults() callerConfig {

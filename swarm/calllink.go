@@ -1,6 +1,7 @@
 package swarm
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -33,6 +34,8 @@ type link struct {
 	to   routing.Peer
 	peer peer.ID // the same
 	out  *outbox
+	// twice hears when the peer signs two things about one answer; nil: nobody.
+	twice func(from routing.Peer, a, b []byte)
 
 	// Atomic.
 	read   atomic.Int64 // bytes read so far
@@ -57,6 +60,7 @@ type awaited struct {
 	size int // of the only body that fits, or anySize
 	or   int // of another that would fit; 0: none
 	done chan arrival
+	word []byte // what the peer signed about it; the reader's until done
 }
 
 // anySize: whatever the kind's limit allows.
@@ -65,6 +69,7 @@ const anySize = -1
 // arrival is the body that came, or why none will.
 type arrival struct {
 	body []byte
+	word []byte // what the peer signed about it; nil: nothing
 	err  error
 }
 
@@ -114,6 +119,12 @@ func (l *link) readAll(s io.Reader) error {
 		if err != nil && !errors.Is(err, wire.ErrKind) {
 			return err
 		}
+		if err == nil && h.Kind == wire.KindWord {
+			if err := l.takeWord(r, h.ID); err != nil {
+				return err
+			}
+			continue
+		}
 		w, known := l.arrived(h)
 		switch {
 		case w != nil:
@@ -150,8 +161,22 @@ func (l *link) answer(r *wire.Reader, h wire.Header, w *awaited) error {
 		w.done <- arrival{err: fmt.Errorf("%w: %w", expert.ErrUnreachable, err)}
 		return err
 	}
-	w.done <- arrival{body: body}
+	w.done <- arrival{body: body, word: w.word}
 	return nil
+}
+
+// takeWord keeps what the peer signed until the answer behind it is there.
+func (l *link) takeWord(r *wire.Reader, id uint64) error {
+	body, err := r.Body(nil)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if w := l.mu.awaited[id]; w != nil && err == nil {
+		if w.word != nil && l.twice != nil && !bytes.Equal(w.word, body) {
+			l.twice(l.to, w.word, body)
+		}
+		w.word = body
+	}
+	return err
 }
 
 // refused is the error that a refusal's body stands for.
@@ -202,11 +227,11 @@ func (l *link) begin(w *awaited, most int) error {
 // exchange sends the frame b and waits for what is awaited. When ctx ends
 // first, the frame is taken back, or the peer is told to stop, and exchange
 // returns at once.
-func (l *link) exchange(ctx context.Context, w *awaited, b []byte) ([]byte, error) {
+func (l *link) exchange(ctx context.Context, w *awaited, b []byte) (arrival, error) {
 	l.out.put(outFrame{b: b, id: w.id}) // if it is closed, fail follows
 	select {
 	case got := <-w.done:
-		return got.body, got.err
+		return got, got.err
 	case <-ctx.Done():
 	}
 	unsent := l.out.drop(w.id)
@@ -221,7 +246,7 @@ func (l *link) exchange(ctx context.Context, w *awaited, b []byte) ([]byte, erro
 	if tell {
 		l.out.put(outFrame{b: wire.AppendCancel(l.out.memory.get(), w.id), id: w.id})
 	}
-	return nil, context.Cause(ctx)
+	return arrival{}, context.Cause(ctx)
 }
 
 // fail ends the link: whoever waits learns it at once.

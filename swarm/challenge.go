@@ -92,15 +92,15 @@ func (c *caller) Challenge(ctx context.Context, to routing.Peer, in expert.Batch
 	}
 	w := &awaited{kind: wire.KindOpening, size: anySize, done: make(chan arrival, 1)}
 	sent := len(b)
-	body, err := c.send(ctx, l, w, b)
+	got, err := c.send(ctx, l, w, b)
 	if err != nil {
 		return routing.Opening{}, fmt.Errorf("challenge of %s: %w", to, err)
 	}
-	open, err := toOpening(to, in, calls, body)
+	open, err := toOpening(to, in, calls, got.body)
 	if err != nil {
 		return routing.Opening{}, fmt.Errorf("challenge of %s: %w", to, err)
 	}
-	open.BytesOut, open.BytesIn = sent, wire.HeaderLen+len(body)
+	open.BytesOut, open.BytesIn = sent, wire.HeaderLen+len(got.body)
 	return open, nil
 }
 

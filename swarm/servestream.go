@@ -28,6 +28,8 @@ type serveStream struct {
 	due  atomic.Int64 // when the frame being read must be here, since born; 0: none
 	came atomic.Int64 // when the last frame came or was done with, since born
 
+	session atomic.Pointer[[wire.SessionLen]byte] // under which answers are signed; nil: they are not
+
 	mu struct {
 		sync.Mutex
 		jobs map[uint64]*job // waiting or worked on, by call id
@@ -88,6 +90,8 @@ func (st *serveStream) readAll(work context.Context) error {
 			err = st.pong(r, h)
 		case wire.KindReceipt:
 			err = st.acknowledged(r)
+		case wire.KindSession:
+			err = st.takeSession(r)
 		default:
 			err = fmt.Errorf("%w: %v has no place here", wire.ErrFormat, h.Kind)
 		}
@@ -183,6 +187,19 @@ func (st *serveStream) pong(r *wire.Reader, h wire.Header) error {
 	if !st.out.put(outFrame{b: b, id: h.ID, cost: cost}) {
 		q.release(st.peer, 0, cost)
 	}
+	return nil
+}
+
+// takeSession begins to sign answers.
+func (st *serveStream) takeSession(r *wire.Reader) error {
+	body, err := r.Body(nil)
+	if err != nil {
+		return err
+	}
+	if len(body) != wire.SessionLen {
+		return fmt.Errorf("%w: a session of %d bytes", wire.ErrFormat, len(body))
+	}
+	st.session.Store((*[wire.SessionLen]byte)(body))
 	return nil
 }
 

@@ -139,10 +139,27 @@ func (s *server) compute(j *job, began time.Time, room *expert.Room) ([]byte, er
 	if c.Sum {
 		return wire.AppendSum(s.memory.get(), j.id, meter, weightedSum(c, results))
 	}
-	if c.Half {
-		return wire.AppendHalfReply(s.memory.get(), j.id, meter, results)
+	return s.reply(j, meter, results)
+}
+
+// reply encodes the answer to a call, behind what is signed of it.
+func (s *server) reply(j *job, meter wire.Meter, results []expert.Result) ([]byte, error) {
+	b := s.memory.get()
+	name := j.stream.session.Load()
+	signs := name != nil && s.cfg.Word != nil
+	if signs && j.call.Half {
+		results = wire.Halved(results) // what the asker gets is what is signed
 	}
-	return wire.AppendReply(s.memory.get(), j.id, meter, results)
+	if signs {
+		w := Work{Asker: j.stream.peer, Session: *name, Seq: j.id, In: j.call.In, Calls: j.call.Calls, Results: results}
+		if statement := s.cfg.Word(w); len(statement) > 0 {
+			b = wire.AppendWord(b, j.id, statement)
+		}
+	}
+	if j.call.Half {
+		return wire.AppendHalfReply(b, j.id, meter, results)
+	}
+	return wire.AppendReply(b, j.id, meter, results)
 }
 
 func (s *server) finish(m *wire.Meter, began time.Time) {

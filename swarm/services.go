@@ -15,16 +15,17 @@ type services struct {
 	server  *server       // nil: the node holds no experts
 	prompts *promptServer // nil: the node does not gate
 	blobs   *blobServer   // nil: the node sends no parts of models
+	proofs  *proofServer  // nil: the node keeps no evidence
 }
 
 func newServices(h host.Host, s settings, paused func() bool, answers promptTimes) *services {
-	v := &services{caller: newCaller(h, s.log, callerConfig{Coder: s.coder, Half: s.half})}
+	v := &services{caller: newCaller(h, s.log, callerConfig{Coder: s.coder, Half: s.half, Signed: s.signed, Twice: s.twice})}
 	if s.serve != nil {
 		v.server = newServer(h, serverConfig{
 			Apply: s.serve,
 			Holds: s.offers.holds,
 			Sign:  func(b []byte) []byte { return ed25519.Sign(s.key, b) },
-			Log:   s.log, Workers: s.threads, Paused: paused, Debts: s.debts,
+			Log:   s.log, Workers: s.threads, Paused: paused, Debts: s.debts, Word: s.word,
 		})
 	}
 	if s.completer != nil {
@@ -32,6 +33,9 @@ func newServices(h host.Host, s settings, paused func() bool, answers promptTime
 	}
 	if s.shelf != nil {
 		v.blobs = newBlobServer(h, s.log, s.shelf, s.maxUpload)
+	}
+	if s.evidence != nil {
+		v.proofs = &proofServer{host: h, log: s.log, evidence: s.evidence}
 	}
 	return v
 }
@@ -60,7 +64,7 @@ func (v *services) start(life context.Context) *serving {
 		*stop = cancel
 		all.Go(func() { _ = run(ctx) }) // they report through their log
 	}
-	idle := func(context.Context) error { return nil }
+	idle := func(ctx context.Context) error { <-ctx.Done(); return nil }
 	prompts, server, blobs := idle, idle, idle
 	if v.prompts != nil {
 		prompts = v.prompts.run
@@ -71,7 +75,12 @@ func (v *services) start(life context.Context) *serving {
 	if v.blobs != nil {
 		blobs = v.blobs.run
 	}
-	begin(&w.stopBlobs, &w.blobs, blobs)
+	begin(&w.stopBlobs, &w.blobs, func(ctx context.Context) error {
+		if v.proofs != nil {
+			defer v.proofs.start(ctx)()
+		}
+		return blobs(ctx)
+	})
 	begin(&w.stopCaller, &w.caller, v.caller.run)
 	begin(&w.stopServer, &w.server, server)
 	begin(&w.stopPrompts, &w.prompts, prompts)

@@ -145,12 +145,31 @@ func (k *Case) code(c *coder) {
 	}
 }
 
+// MaxDuties bounds the open cases of one account that the ledger lists for it.
+const MaxDuties = 32
+
+// Duties are the open cases in which somebody sits, accuses or is accused.
+type Duties struct{ Cases []Hash }
+
+func (d *Duties) code(c *coder) { list(c, &d.Cases, MaxDuties, 32, (*coder).hash) }
+
 // Panel is the jury that sits now: the second after an appeal.
 func (k *Case) Panel() *Panel {
 	if k.Appealed {
 		return &k.Second
 	}
 	return &k.First
+}
+
+// Find applies a tolerance: to twice of it nobody is punished.
+func Find(r Ruling, tolerance uint32) Finding {
+	switch {
+	case r.Error <= tolerance:
+		return Innocent
+	case uint64(r.Error) <= 2*uint64(tolerance):
+		return Inconclusive
+	}
+	return Guilty
 }
 
 // String is the phase's name.

@@ -123,5 +123,8 @@ func EpochOf(family string, key []byte) uint64 {
 // Prefix is the prefix of a family of keys.
 func Prefix(family string) []byte { return named(family + "/") }
 
+// KeyDuties holds an account's Duties.
+func KeyDuties(k Key) []byte { return named("duty/").bytes(k[:]) }
+
 // KeyCase holds Case.
 func KeyCase(id Hash) []byte { return named("case/").bytes(id[:]) }

@@ -14,6 +14,7 @@ type RegisterProvider struct {
 	Team  string
 	VRF   Key    // of a validator; zero: none
 	Gated []Hash // models it gates
+	Nets  []Net  // its public networks, as far as it says
 }
 
 // Heartbeat says that the signer is there in this epoch.
@@ -83,7 +84,7 @@ type Claim struct {
 type DisputeReceipt struct{ Receipt Receipt }
 
 // Equivocation shows two signed statements that cannot both be true: two
-// results of one call, or two chunks at one place.
+// results of one frame, or two chunks at one place.
 type Equivocation struct {
 	Results []Result // two, or none
 	Chunks  []Chunk  // two, or none
@@ -181,6 +182,7 @@ func (m *RegisterProvider) code(c *coder) {
 	c.text(&m.Team, MaxName)
 	c.key(&m.VRF)
 	list(c, &m.Gated, MaxGated, 32, (*coder).hash)
+	list(c, &m.Nets, MaxNets, 7, (*coder).net)
 }
 
 func (m *Heartbeat) code(c *coder)       { c.u64(&m.Epoch) }
@@ -218,7 +220,7 @@ func (m *Claim) code(c *coder) {
 func (m *DisputeReceipt) code(c *coder) { m.Receipt.code(c) }
 
 func resultsAndChunks(c *coder, results *[]Result, chunks *[]Chunk, n int) {
-	list(c, results, n, 296, func(c *coder, r *Result) { r.code(c) })
+	list(c, results, n, 294, func(c *coder, r *Result) { r.code(c) })
 	list(c, chunks, n, 320, func(c *coder, k *Chunk) { k.code(c) })
 	if len(*results)+len(*chunks) != n {
 		c.fail("%d results and %d chunks, want %d of one kind", len(*results), len(*chunks), n)

@@ -81,6 +81,7 @@ type Provider struct {
 	VRF       Key    // of a validator's beacon
 	VRFSince  uint64 // epoch from which VRF is in force
 	Gated     []Hash // models it gates
+	Nets      []Net  // public networks it is in, as far as it says
 	Bond      Amount
 	Unbonding []Unbonding
 	Counted   Amount // bond at the start of epoch CountedAt
@@ -124,6 +125,7 @@ func (p *Provider) code(c *coder) {
 	c.key(&p.VRF)
 	c.u64(&p.VRFSince)
 	list(c, &p.Gated, MaxGated, 32, (*coder).hash)
+	list(c, &p.Nets, MaxNets, 7, (*coder).net)
 	c.amount(&p.Bond)
 	list(c, &p.Unbonding, MaxUnbonding, 16, func(c *coder, u *Unbonding) { c.amount(&u.Amount); c.u64(&u.Epoch) })
 	c.amount(&p.Counted)

@@ -5,22 +5,21 @@ import (
 	"encoding/binary"
 )
 
-// Result is the header that a holder signs for the answer to one call. The
-// first fields name the call; two results of one call that differ below are
-// proof that the holder lied once.
+// Result is the header that a holder signs for the answer to one frame of calls,
+// of one layer. The first fields name the frame; two results of one frame that
+// differ below are proof that the holder lied once.
 type Result struct {
 	Holder  Key
 	Gate    Key // who asked
 	Model   Hash
 	Epoch   uint64
 	Session Session // of the stream of calls, drawn by the gate
-	Seq     uint64  // of the call in the session
+	Seq     uint64  // of the frame in the session
 	Layer   uint16
-	Expert  uint16
-	Rows    uint32
-	Input   Hash // of the rows
+	Rows    uint32 // of output: one for each row of each call
+	Input   Hash   // root over experts and rows, see package court
 
-	Output Hash // of the rows that came back
+	Output Hash // root over the rows that came back
 	Sketch Hash // SimHash-256 of the output; zero if the holder made none
 	Sig    Sig
 }
@@ -33,7 +32,6 @@ func (r *Result) call(c *coder) {
 	c.session(&r.Session)
 	c.u64(&r.Seq)
 	c.u16(&r.Layer)
-	c.u16(&r.Expert)
 	c.u32(&r.Rows)
 	c.hash(&r.Input)
 }
@@ -46,14 +44,14 @@ func (r *Result) body(c *coder) {
 
 func (r *Result) code(c *coder) { r.body(c); c.sig(&r.Sig) }
 
-// Call is the hash of what names the call.
+// Call is the hash of what names the frame.
 func (r Result) Call() Hash {
 	c := coder{buf: []byte("call")}
 	r.call(&c)
 	return Sum(c.buf)
 }
 
-// Contradicts says whether both are results of one call by one holder, and not
+// Contradicts says whether both are results of one frame by one holder, and not
 // the same. It does not verify signatures.
 func (r Result) Contradicts(o Result) bool {
 	return r.Call() == o.Call() && (r.Output != o.Output || r.Sketch != o.Sketch)

@@ -65,7 +65,7 @@ func TestBatchAgreesWithSingle(t *testing.T) {
 
 func TestContradictions(t *testing.T) {
 	holder := person(1)
-	a := ledger.Result{Holder: ledger.KeyOf(holder), Layer: 3, Expert: 4, Seq: 5, Input: ledger.Hash{1}, Output: ledger.Hash{2}}.Sign(chain, holder)
+	a := ledger.Result{Holder: ledger.KeyOf(holder), Layer: 3, Rows: 4, Seq: 5, Input: ledger.Hash{1}, Output: ledger.Hash{2}}.Sign(chain, holder)
 	b := a
 	if a.Contradicts(b) {
 		t.Error("a result contradicts itself")

@@ -80,6 +80,13 @@ func (v View) Case(ctx context.Context, id Hash) (k Case, err error) {
 	return k, v.must(ctx, fmt.Sprintf("case %v", id), KeyCase(id), &k)
 }
 
+// Duties are the open cases that concern somebody.
+func (v View) Duties(ctx context.Context, k Key) ([]Hash, error) {
+	var d Duties
+	_, err := v.read(ctx, KeyDuties(k), &d)
+	return d.Cases, err
+}
+
 // Work is what a gate settled for an epoch and model; a gate that settled
 // nothing has an empty one.
 func (v View) Work(ctx context.Context, epoch uint64, model Hash, gate Key) (w Work, err error) {

@@ -32,7 +32,7 @@ func (n *Node) newAudit(pool *ggml.Pool) (*audit.Inspector, error) {
 	if len(all) == 0 || n.cfg.Audit == "off" {
 		return nil, nil
 	}
-	return audit.New(audit.Config{
+	cfg := audit.Config{
 		Weights: func(m expert.ModelID) *expert.Set { return all[m] },
 		Piece: func(id expert.ID) (expert.Piece, bool) {
 			if m := manifests[id.Model]; m != nil {
@@ -45,7 +45,11 @@ func (n *Node) newAudit(pool *ggml.Pool) (*audit.Inspector, error) {
 		Condemn:  n.condemn,
 		Always:   n.cfg.Audit == "always",
 		Evidence: n.cfg.Evidence, Log: n.cfg.Log,
-	})
+	}
+	if e := n.economy; e != nil {
+		cfg.Vouch, cfg.Accuse, cfg.Verdict = e.vouch, e.accuse, e.audited
+	}
+	return audit.New(cfg)
 }
 
 // check is what the router has answers checked with, nil without audits.

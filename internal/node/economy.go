@@ -15,6 +15,7 @@ import (
 	"github.com/moeswarm/moeswarm/expert"
 	"github.com/moeswarm/moeswarm/gating/prompt"
 	"github.com/moeswarm/moeswarm/internal/ledger"
+	"github.com/moeswarm/moeswarm/internal/ledger/court"
 	"github.com/moeswarm/moeswarm/internal/ledger/pay"
 	"github.com/moeswarm/moeswarm/internal/ledger/transcript"
 	"github.com/moeswarm/moeswarm/internal/toll"
@@ -70,7 +71,12 @@ type economy struct {
 	cfg      Economy
 	node     *Node
 	self     ledger.Key
+	key      ed25519.PrivateKey
 	standing *standing
+	clerk    *court.Clerk
+	results  court.Results
+	tallies  *tallies
+	netsIn   uint64 // the last epoch in which networks were told; run's
 	payer    *toll.Payer
 	gate     *toll.Gate
 	credits  *toll.Credits
@@ -99,7 +105,7 @@ type backing struct {
 
 // newEconomy opens the books in cfg.Dir; close gives them back.
 func newEconomy(n *Node, cfg Economy, key ed25519.PrivateKey) (_ *economy, err error) {
-	e := &economy{cfg: cfg, node: n, self: ledger.KeyOf(key), standing: newStanding(cfg.Ledger, n.cfg.Log), backed: map[ledger.Key]backing{}}
+	e := &economy{cfg: cfg, node: n, self: ledger.KeyOf(key), key: key, tallies: newTallies(), standing: newStanding(cfg.Ledger, n.cfg.Log), backed: map[ledger.Key]backing{}}
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("the books of what is paid: %w", errors.Join(err, e.close()))
@@ -123,6 +129,9 @@ func newEconomy(n *Node, cfg Economy, key ed25519.PrivateKey) (_ *economy, err e
 		return nil, err
 	}
 	if e.archive, err = transcript.OpenArchive(filepath.Join(cfg.Dir, "transcripts"), cfg.MaxTranscripts); err != nil {
+		return nil, err
+	}
+	if err := e.newClerk(); err != nil {
 		return nil, err
 	}
 	window := func() uint64 {
@@ -300,6 +309,8 @@ type crediting struct {
 	*swarm.Node
 	credits *toll.Credits
 	keys    *keys
+	// signed is how many rows of an answer count; nil: all.
+	signed func(routing.Peer, routing.Ask, routing.Answer) int
 }
 
 // keys remembers the keys in peers' names, which take a while to read.
@@ -336,6 +347,9 @@ func (c crediting) Call(ctx context.Context, to routing.Peer, a routing.Ask) (ro
 			rows := 0
 			for _, call := range a.Calls {
 				rows += len(call.Rows)
+			}
+			if c.signed != nil && !a.Sum {
+				rows = c.signed(to, a, answer)
 			}
 			c.credits.Add(k, ledger.Hash(a.Calls[0].Expert.Model), rows)
 		}

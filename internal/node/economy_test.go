@@ -37,6 +37,8 @@ type paid struct {
 	stops  []func()
 	holder *Node
 	addrs  []string
+	// misbehave is given to nodes that start now.
+	misbehave func(expert.Applier) expert.Applier
 }
 
 const (
@@ -45,8 +47,8 @@ const (
 )
 
 // newPaid starts so many gating nodes, whose seats are all on the committee
-// unless change says otherwise.
-func newPaid(t testing.TB, gates int, change func(*state.Genesis)) *paid {
+// unless change says otherwise. Rich have money besides clients.
+func newPaid(t testing.TB, gates int, change func(*state.Genesis), rich ...ledger.Key) *paid {
 	t.Helper()
 	p := &paid{t: t, model: tiny(t)}
 	id := ledger.Hash(p.model.ID())
@@ -69,6 +71,9 @@ func newPaid(t testing.TB, gates int, change func(*state.Genesis)) *paid {
 	for c := byte(100); c < 110; c++ {
 		accounts[ledger.KeyOf(actor(c))] = 1000 * ledger.Neuro
 	}
+	for _, k := range rich {
+		accounts[k] = 1000 * ledger.Neuro
+	}
 	if p.ledger, err = mem.New(mem.Config{Chain: "node-test", Genesis: g, Accounts: accounts}); err != nil {
 		t.Fatal(err)
 	}
@@ -82,7 +87,7 @@ func newPaid(t testing.TB, gates int, change func(*state.Genesis)) *paid {
 // start runs a node of the swarm; a client has a model without a role.
 func (p *paid) start(key ed25519.PrivateKey, m Model, maxSpend ledger.Amount) *Node {
 	p.t.Helper()
-	cfg := Config{Key: key, Join: p.addrs, Routing: routing.Policy{MissingWait: 5 * time.Second}, Economy: &Economy{
+	cfg := Config{Key: key, Join: p.addrs, Misbehave: p.misbehave, Routing: routing.Policy{MissingWait: 5 * time.Second}, Economy: &Economy{
 		Ledger: p.ledger.As(ledger.KeyOf(key)), Chain: p.ledger.Chain(), Dir: p.t.TempDir(), MaxSpend: maxSpend, Price: testPrice}}
 	if m.Model != nil {
 		cfg.Models = []Model{m}
@@ -183,6 +188,20 @@ func (p *paid) nextEpoch() {
 			p.settled(n)
 		}
 	}
+}
+
+// ticksTo makes blocks until a case is in a phase.
+func (p *paid) ticksTo(what string, now func() ledger.Case, phase ledger.Phase) {
+	p.t.Helper()
+	for range 64 {
+		if now().Phase >= phase {
+			return
+		}
+		if err := p.ledger.Tick(); err != nil {
+			p.t.Fatal(err)
+		}
+	}
+	p.t.Fatalf("no end of waiting for %s: %v", what, now().Phase)
 }
 
 // answer completes a prompt at a node, and calls at for each token.

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/moeswarm/moeswarm/internal/account"
@@ -133,8 +135,10 @@ func (e *economy) duties(ctx context.Context) error {
 	if roles == 0 {
 		return nil
 	}
-	if unknown || own.Roles&roles != roles || !subset(gated, own.Gated) {
-		msg := &ledger.RegisterProvider{Roles: own.Roles | roles, Class: own.Class, Name: own.Name, Team: own.Team, VRF: own.VRF, Gated: gated}
+	nets := netsOf(e.node.Addrs())
+	if unknown || own.Roles&roles != roles || !subset(gated, own.Gated) || !subset(nets, own.Nets) && e.netsIn < epoch {
+		e.netsIn = epoch
+		msg := &ledger.RegisterProvider{Roles: own.Roles | roles, Class: own.Class, Name: own.Name, Team: own.Team, VRF: own.VRF, Gated: gated, Nets: nets}
 		if e.cfg.Name != "" {
 			msg.Name = e.cfg.Name
 		}
@@ -158,6 +162,9 @@ func (e *economy) duties(ctx context.Context) error {
 	}
 	if err := e.archive.Turn(epoch); err != nil {
 		return fmt.Errorf("forgetting old transcripts: %w", err)
+	}
+	if err := e.commitTallies(ctx, epoch); err != nil {
+		return err
 	}
 	e.mu.Lock()
 	e.settled = epoch
@@ -219,8 +226,26 @@ func (e *economy) roles() (roles ledger.Role, gated []ledger.Hash) {
 	return roles, gated
 }
 
-func subset(a, b []ledger.Hash) bool {
-	return !slices.ContainsFunc(a, func(h ledger.Hash) bool { return !slices.Contains(b, h) })
+// netsOf are the public networks that a node's addresses lie in.
+func netsOf(addrs []string) (nets []ledger.Net) {
+	for _, a := range addrs {
+		part := strings.Split(a, "/") // "", "ip4", the address, …
+		if len(part) < 3 || part[1] != "ip4" && part[1] != "ip6" {
+			continue
+		}
+		ip, err := netip.ParseAddr(part[2])
+		if err != nil {
+			continue
+		}
+		if n, ok := ledger.NetOf(ip); ok && !slices.Contains(nets, n) && len(nets) < ledger.MaxNets {
+			nets = append(nets, n)
+		}
+	}
+	return nets
+}
+
+func subset[T comparable](a, b []T) bool {
+	return !slices.ContainsFunc(a, func(h T) bool { return !slices.Contains(b, h) })
 }
 
 // EconomyView is this node's part in the economy.

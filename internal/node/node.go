@@ -36,6 +36,7 @@ type Node struct {
 	renderers []*chat.Renderer // of the models gated
 	net       *swarm.Node
 	router    *routing.Router
+	codes     *expert.Coder // of the models gated
 	pool      *ggml.Pool
 	keeper    *keeper
 	demand    *demandMeter
@@ -97,6 +98,7 @@ func New(cfg Config) (*Node, error) {
 			return nil, err
 		}
 	}
+	n.codes = n.coder()
 	if n.net, err = n.newNetwork(offers); err != nil {
 		return nil, err
 	}
@@ -204,6 +206,8 @@ func (n *Node) newNetwork(offers []swarm.Offer) (*swarm.Node, error) {
 	}
 	if n.economy != nil {
 		cfg.Toll, cfg.Debts, cfg.Pay = n.economy, n.economy, n.economy.pay
+		cfg.Word, cfg.Evidence = n.economy.word, n.economy.clerk
+		cfg.Signed, cfg.Twice = true, n.economy.twice
 	} else {
 		cfg.Debts = n.friends
 	}
@@ -216,7 +220,7 @@ func (n *Node) newNetwork(offers []swarm.Offer) (*swarm.Node, error) {
 		}
 	}
 	if slices.ContainsFunc(n.cfg.Models, Model.mayGate) {
-		cfg.Completer, cfg.Coder, cfg.HalfAnswers = n.gates, n.coder(), n.cfg.HalfAnswers
+		cfg.Completer, cfg.Coder, cfg.HalfAnswers = n.gates, n.codes, n.cfg.HalfAnswers
 	}
 	if len(n.cfg.Models) > 0 || n.cfg.Content != nil {
 		shelf := content.NewShelf(n.cfg.Content)
@@ -245,9 +249,9 @@ func (n *Node) coder() *expert.Coder {
 }
 
 func (n *Node) newRouter() (*routing.Router, error) {
-	caller := crediting{n.net, nil, new(keys)}
+	caller := crediting{Node: n.net, keys: new(keys)}
 	if n.economy != nil {
-		caller.credits = n.economy.credits
+		caller.credits, caller.signed = n.economy.credits, n.economy.signedRows
 	} else {
 		caller.credits = n.friends.credits
 	}
@@ -439,6 +443,7 @@ func (n *Node) Run(ctx context.Context) error {
 		run(&inside, inner, n.economy.credits.Run)
 		run(&inside, inner, n.economy.till.Run)
 		run(&inside, inner, n.economy.stub.Run)
+		run(&inside, inner, n.economy.clerk.Run)
 	} else {
 		run(&inside, inner, n.friends.credits.Run)
 	}

@@ -34,11 +34,14 @@ type Credits struct {
 	cfg CreditsConfig
 
 	mu   sync.Mutex
-	work map[creditKey]uint64 // units not yet in a receipt
+	work map[creditKey]amount // not yet in a receipt
 
 	flushing sync.Mutex         // before mu
 	unsent   map[creditKey]bool // receipts that were not due yet, or found no stream; guarded by flushing
 }
+
+// amount is units of work and audits of them that passed.
+type amount struct{ units, passed uint64 }
 
 type creditKey struct {
 	epoch  uint64
@@ -54,7 +57,7 @@ func NewCredits(cfg CreditsConfig) *Credits {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Credits{cfg: cfg, work: map[creditKey]uint64{}, unsent: map[creditKey]bool{}}
+	return &Credits{cfg: cfg, work: map[creditKey]amount{}, unsent: map[creditKey]bool{}}
 }
 
 // Add counts units of a holder's work: rows through experts.
@@ -62,10 +65,20 @@ func (c *Credits) Add(holder ledger.Key, model ledger.Hash, units int) {
 	if units <= 0 {
 		return
 	}
+	c.add(holder, model, amount{units: uint64(units)})
+}
+
+// Passed counts an audit of a holder's work that found it right.
+func (c *Credits) Passed(holder ledger.Key, model ledger.Hash) {
+	c.add(holder, model, amount{passed: 1})
+}
+
+func (c *Credits) add(holder ledger.Key, model ledger.Hash, n amount) {
 	k := creditKey{c.cfg.Period(model), holder, model}
 	c.mu.Lock()
-	c.work[k] += uint64(units)
-	c.mu.Unlock()
+	defer c.mu.Unlock()
+	w := c.work[k]
+	c.work[k] = amount{w.units + n.units, w.passed + n.passed}
 }
 
 // Run sends receipts until ctx ends, and the last ones then.
@@ -90,22 +103,22 @@ func (c *Credits) Flush() {
 	defer c.flushing.Unlock()
 	c.mu.Lock()
 	work := c.work
-	c.work = make(map[creditKey]uint64, len(work))
+	c.work = make(map[creditKey]amount, len(work))
 	c.mu.Unlock()
 	for k := range c.unsent {
 		if _, ok := work[k]; !ok {
-			work[k] = 0
+			work[k] = amount{}
 		}
 	}
 	clear(c.unsent)
-	for k, units := range work {
-		r, err := c.cfg.Till.Credit(k.epoch, k.holder, k.model, units, 0)
+	for k, n := range work {
+		r, err := c.cfg.Till.Credit(k.epoch, k.holder, k.model, n.units, n.passed)
 		if err != nil {
 			c.cfg.Log.Warn("a receipt could not be made", "holder", k.holder, "err", err)
 			continue
 		}
 		if r == nil || !c.cfg.Send(k.holder, ledger.Encode(r)) {
-			if r == nil || units > 0 { // a holder that is gone is told when it comes back
+			if r == nil || n != (amount{}) { // a holder that is gone is told when it comes back
 				c.unsent[k] = true
 			}
 		}

@@ -54,6 +54,9 @@ func (c *Case) keep() *Case {
 	own.Peer = c.Peer
 	var data []float32
 	var sum []float32
+	if len(c.answered()) == len(c.Calls) { // else they are about other calls
+		own.Signed = c.Signed
+	}
 	n := int32(0)
 	for _, i := range c.answered() {
 		call := c.Calls[i]
@@ -92,7 +95,7 @@ type pick struct{ call, k int }
 // name rows by any call that has them; all calls that name such a row come.
 func (c *Case) only(picks []pick) *Case {
 	cut := *c
-	cut.Earlier = nil
+	cut.Earlier, cut.Signed = nil, nil
 	if c.Sum != nil {
 		var rows []int32
 		for _, p := range picks {

@@ -32,6 +32,13 @@ type Config struct {
 	// Verdict hears how every audit ended. It must not block. May be nil.
 	Verdict func(Verdict)
 
+	// Vouch looks at what a peer signed of an answer that is audited. An error
+	// makes the answer as good as wrong: who signs badly cannot be held to it. May
+	// be nil.
+	Vouch func(routing.Checked) error
+	// Accuse takes what a liar signed of its lie. May be nil.
+	Accuse func(Accusation)
+
 	// Always audits every answer, also those of trusted peers.
 	Always bool
 	// Tolerances to judge by. The zero value: [DefaultTolerances].

@@ -218,6 +218,13 @@ func (i *Inspector) audit(ctx context.Context, c *Case, p panel) error {
 	v := Verdict{Peer: c.Peer, Model: c.model(), Layer: int(c.Calls[0].Expert.Layer), At: c.At, Class: c.Class}
 	var grades []Grade
 	v.Outcome = Undecided
+	if i.cfg.Vouch != nil {
+		if err := i.cfg.Vouch(c.Checked); err != nil {
+			v.Outcome = Unproven
+			v.Steps = append(v.Steps, Step{Auditor: "signature", Grade: Fail.String(), Why: err.Error()})
+			return i.conclude(c, v)
+		}
+	}
 	for k, a := range p {
 		began := i.cfg.now()
 		f, err := a.Audit(ctx, c)
@@ -288,6 +295,7 @@ func (i *Inspector) conclude(c *Case, v Verdict) error {
 		i.cfg.Condemn(v.Peer, v.String())
 		i.cfg.Log.Warn("a peer lies; it is asked no more", "peer", v.Peer, "verdict", v)
 		i.record(c, v)
+		i.accuse(c)
 		return errWrong(v)
 	case Unproven:
 		i.cfg.Log.Warn("a result is wrong, but nobody can confirm it; it is not used", "peer", v.Peer, "verdict", v)

@@ -22,6 +22,8 @@ const (
 	KindChallenge    Kind = 7
 	KindOpening      Kind = 8
 	KindReceipt      Kind = 9
+	KindSession      Kind = 10
+	KindWord         Kind = 11
 	KindPrompt       Kind = 16
 	KindChunk        Kind = 17
 	KindPromptEnd    Kind = 18
@@ -54,6 +56,10 @@ func (k Kind) String() string {
 		return "challenge reply"
 	case KindReceipt:
 		return "receipt"
+	case KindSession:
+		return "session"
+	case KindWord:
+		return "word"
 	case KindPrompt:
 		return "prompt"
 	case KindChunk:
@@ -77,7 +83,7 @@ func (k Kind) String() string {
 }
 
 func (k Kind) known() bool {
-	return k >= KindCall && k <= KindReceipt || k >= KindPrompt && k <= KindSeal || k == KindAnnouncement || k == KindWant || k == KindBlob
+	return k >= KindCall && k <= KindWord || k >= KindPrompt && k <= KindSeal || k == KindAnnouncement || k == KindWant || k == KindBlob
 }
 
 // Errors of the format itself.
@@ -170,4 +176,22 @@ func AppendSigned(b []byte, k Kind, statement []byte) []byte {
 		statement = nil
 	}
 	return append(appendHeader(b, k, 0, len(statement)), statement...)
+}
+
+// SessionLen is the length of the name of a session.
+const SessionLen = 16
+
+// AppendSession appends a frame that asks a holder to sign its answers on this
+// stream from now on, under this name.
+func AppendSession(b []byte, name [SessionLen]byte) []byte {
+	return append(appendHeader(b, KindSession, 0, SessionLen), name[:]...)
+}
+
+// AppendWord appends what a holder signs about its answer to call id, which
+// follows. It is as [AppendSigned] has it.
+func AppendWord(b []byte, id uint64, statement []byte) []byte {
+	start := len(b)
+	b = AppendSigned(b, KindWord, statement)
+	SetID(b[start:], id)
+	return b
 }

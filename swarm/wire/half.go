@@ -3,6 +3,8 @@ package wire
 import (
 	"encoding/binary"
 	"math"
+
+	"github.com/moeswarm/moeswarm/expert"
 )
 
 // mostHalf is the largest number of half precision (IEEE 754 binary16).
@@ -55,4 +57,22 @@ func halves(b []byte) []float32 {
 		v[i] = fromHalf(binary.LittleEndian.Uint16(b[2*i:]))
 	}
 	return v
+}
+
+// Halved rounds results to what a reply in half precision brings, or leaves them
+// where that has no room for them.
+func Halved(results []expert.Result) []expert.Result {
+	for _, r := range results {
+		if !fitsHalf(r.Out.Data) {
+			return results
+		}
+	}
+	out := make([]expert.Result, len(results))
+	for i, r := range results {
+		out[i] = expert.Result{Err: r.Err, Out: expert.Batch{Rows: r.Out.Rows, Dim: r.Out.Dim, Data: make([]float32, len(r.Out.Data))}}
+		for k, x := range r.Out.Data {
+			out[i].Out.Data[k] = fromHalf(toHalf(x))
+		}
+	}
+	return out
 }

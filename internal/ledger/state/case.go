@@ -33,6 +33,8 @@ func (m *Machine) openCase(signer ledger.Key, v *ledger.OpenCase) error {
 	p.OpenCases++
 	m.putProvider(k.Accused, p)
 	id := CaseID(deedID, k.Opened)
+	m.addDuty(id, k.Accused)
+	m.addDuty(id, signer)
 	m.toDraw(id, &k)
 	m.putCase(id, &k)
 	return nil
@@ -89,7 +91,7 @@ func (m *Machine) caseDue(key []byte) error {
 	case ledger.PhaseReveal:
 		err = m.endReveal(id, &k)
 	case ledger.PhaseAppeal:
-		err = m.finish(&k)
+		err = m.finish(id, &k)
 	}
 	if err != nil {
 		return err

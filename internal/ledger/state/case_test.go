@@ -29,7 +29,11 @@ func (c *court) accuse(seq uint64) {
 	c.evidence = &ledger.OpenCase{Results: []ledger.Result{r.Sign(chain, c.accused.private)}, Input: ledger.Hash{1}, Output: ledger.Hash{5}}
 	c.do(c.challenger, c.evidence)
 	call := r.Call()
-	c.id = state.CaseID(ledger.Sum([]byte("deed"), call[:]), c.l.Clock().Height)
+	c.id = caseID(call, c.l.Clock().Height)
+}
+
+func caseID(call ledger.Hash, height uint64) ledger.Hash {
+	return state.CaseID(ledger.Sum([]byte("deed"), call[:]), height)
 }
 
 func (c *court) now() ledger.Case {

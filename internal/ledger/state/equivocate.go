@@ -42,7 +42,10 @@ func (m *Machine) equivocation(signer ledger.Key, v *ledger.Equivocation) error 
 // useEvidence marks a proof as used up. Proofs are good while a bond that stood
 // behind the deed cannot have left.
 func (m *Machine) useEvidence(id ledger.Hash, epoch uint64) error {
-	if epoch > m.clock.Epoch || m.clock.Epoch-epoch > m.params.UnbondEpochs {
+	if epoch > m.clock.Epoch {
+		return fmt.Errorf("%w: evidence of epoch %d in epoch %d", ledger.ErrTooEarly, epoch, m.clock.Epoch)
+	}
+	if m.clock.Epoch-epoch > m.params.UnbondEpochs {
 		return fmt.Errorf("%w: evidence of epoch %d in epoch %d", ledger.ErrTooLate, epoch, m.clock.Epoch)
 	}
 	key := ledger.KeyEvidence(id)

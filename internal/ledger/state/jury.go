@@ -23,20 +23,25 @@ func (m *Machine) drawJury(id ledger.Hash, k *ledger.Case) error {
 	panel := k.Panel()
 	for _, c := range drawn {
 		panel.Jurors = append(panel.Jurors, ledger.Juror{Peer: c.Peer})
+		m.addDuty(id, c.Peer)
 		m.event(ledger.Event{Kind: ledger.EventJuror, Peer: c.Peer, ID: id})
 	}
 	m.enter(id, k, ledger.PhaseCommit, m.params.CommitBlocks)
 	return nil
 }
 
-// jurors are who may judge a case: bonded, present, in no bond with either
-// side, and for outputs, gates of the model.
+// jurors are who may judge a case: bonded, present, with time for it, in no team
+// and in no network with either side, and for outputs, gates of the model.
 func (m *Machine) jurors(k *ledger.Case) []ledger.Candidate {
 	sides := []ledger.Key{k.Accused, k.Challenger}
-	teams := map[string]bool{}
+	teams, nets := map[string]bool{}, map[ledger.Net]bool{}
 	for _, s := range sides {
-		if p, err := m.provider(s); err == nil && p.Team != "" {
+		p, err := m.provider(s)
+		if err == nil && p.Team != "" {
 			teams[p.Team] = true
+		}
+		for _, n := range p.Nets {
+			nets[n] = true
 		}
 	}
 	now := m.clock.Epoch
@@ -48,7 +53,8 @@ func (m *Machine) jurors(k *ledger.Case) []ledger.Candidate {
 		sat := slices.ContainsFunc(k.First.Jurors, func(j ledger.Juror) bool { return j.Peer == peer })
 		able := p.Roles&(ledger.RoleGate|ledger.RoleHolder) != 0 && (k.Kind == ledger.CaseResult || p.Gates(k.Model))
 		present := p.BeatIn(now) || now > 0 && p.BeatIn(now-1)
-		if able && present && !sat && !teams[p.Team] && !slices.Contains(sides, peer) &&
+		near := teams[p.Team] || slices.ContainsFunc(p.Nets, func(n ledger.Net) bool { return nets[n] })
+		if able && present && !sat && !near && !slices.Contains(sides, peer) && m.hasTime(peer) &&
 			p.Jailed <= now && p.BondAt(now) >= ledger.Amount(m.params.MinHolderBond) {
 			bonds = append(bonds, ledger.Candidate{Peer: peer, Weight: uint64(p.BondAt(now))})
 		}
@@ -118,7 +124,7 @@ func (m *Machine) endReveal(id ledger.Hash, k *ledger.Case) error {
 	m.get(ledger.KeyModel(k.Model), &model)
 	if ruling, ok := Agreed(panel.Jurors, quorum, size); ok {
 		panel.Ruling = ruling
-		panel.Finding = Find(ruling, model.Tolerance(k.Kind, k.Class))
+		panel.Finding = ledger.Find(ruling, model.Tolerance(k.Kind, k.Class))
 	}
 	return m.ruled(id, k)
 }
@@ -129,7 +135,7 @@ func (m *Machine) ruled(id ledger.Hash, k *ledger.Case) error {
 		m.enter(id, k, ledger.PhaseAppeal, m.params.AppealBlocks)
 		return nil
 	}
-	return m.finish(k)
+	return m.finish(id, k)
 }
 
 // Agreed is the ruling that enough jurors gave, word for word: quorum of size,
@@ -146,15 +152,4 @@ func Agreed(jurors []ledger.Juror, quorum, size uint64) (ledger.Ruling, bool) {
 		}
 	}
 	return ledger.Ruling{}, false
-}
-
-// Find applies a tolerance: to twice of it nobody is punished.
-func Find(r ledger.Ruling, tolerance uint32) ledger.Finding {
-	switch {
-	case r.Error <= tolerance:
-		return ledger.Innocent
-	case uint64(r.Error) <= 2*uint64(tolerance):
-		return ledger.Inconclusive
-	}
-	return ledger.Guilty
 }

@@ -19,6 +19,11 @@ func (m *Machine) register(signer ledger.Key, v *ledger.RegisterProvider) error 
 			return fmt.Errorf("%w: model %v twice", ledger.ErrMalformed, id)
 		}
 	}
+	for i, n := range v.Nets {
+		if !n.Valid() || slices.Contains(v.Nets[:i], n) {
+			return fmt.Errorf("%w: %v twice, or none", ledger.ErrMalformed, n)
+		}
+	}
 	p, err := m.provider(signer)
 	if err != nil {
 		p = ledger.Provider{Rep: uint16(m.params.StartRep), Counted: 0, CountedAt: m.clock.Epoch}
@@ -31,7 +36,7 @@ func (m *Machine) register(signer ledger.Key, v *ledger.RegisterProvider) error 
 		// by what it would give.
 		p.VRF, p.VRFSince = v.VRF, m.clock.Epoch+2
 	}
-	p.Roles, p.Class, p.Name, p.Team, p.Gated = v.Roles, v.Class, v.Name, v.Team, v.Gated
+	p.Roles, p.Class, p.Name, p.Team, p.Gated, p.Nets = v.Roles, v.Class, v.Name, v.Team, v.Gated, v.Nets
 	m.putProvider(signer, p)
 	return nil
 }

@@ -7,8 +7,9 @@ const jailEpochs = 24
 
 // finish ends a case: the last finding stands, and who pays whom follows from
 // it. All money of the case leaves its pot.
-func (m *Machine) finish(k *ledger.Case) error {
+func (m *Machine) finish(id ledger.Hash, k *ledger.Case) error {
 	k.Phase = ledger.PhaseFinal
+	m.dropDuties(id, k)
 	final := k.First
 	if k.Appealed && k.Second.Finding != ledger.NoFinding {
 		final = k.Second

@@ -1,0 +1,122 @@
+package node
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/moeswarm/moeswarm/internal/ledger"
+	"github.com/moeswarm/moeswarm/routing"
+	"github.com/moeswarm/moeswarm/routing/audit"
+	"github.com/moeswarm/moeswarm/swarm"
+)
+
+// tallies is what this node saw of holders, by epoch and model. A crash loses
+// those of an epoch: nobody's reputation hangs on one gating node's.
+type tallies struct {
+	mu   sync.Mutex
+	rows map[tallyKey]*ledger.TallyRow
+	late map[routing.Peer]int // stragglers of a peer that were told of
+	done map[ledger.Hash]uint64
+}
+
+type tallyKey struct {
+	epoch uint64
+	model ledger.Hash
+	peer  ledger.Key
+}
+
+// maxTallies bounds the rows that are kept: two epochs of full tallies of many
+// models.
+const maxTallies = 16 * ledger.MaxTally
+
+func newTallies() *tallies {
+	return &tallies{rows: map[tallyKey]*ledger.TallyRow{}, late: map[routing.Peer]int{}, done: map[ledger.Hash]uint64{}}
+}
+
+// row finds or makes a row; nil when there are too many.
+func (t *tallies) rowLocked(k tallyKey) *ledger.TallyRow {
+	r := t.rows[k]
+	if r == nil && len(t.rows) < maxTallies {
+		r = &ledger.TallyRow{Peer: k.peer}
+		t.rows[k] = r
+	}
+	return r
+}
+
+// saw counts an audit.
+func (t *tallies) saw(epoch uint64, model ledger.Hash, peer ledger.Key, o audit.Outcome) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	r := t.rowLocked(tallyKey{epoch, model, peer})
+	switch {
+	case r == nil:
+	case o == audit.Cleared:
+		r.Pass++
+	case o == audit.Guilty || o == audit.Unproven:
+		r.Fail++
+	}
+}
+
+// take gives the rows of an epoch and model, by peer, with what routing thinks of
+// each, and how many of its answers came too late since the last time. Rows of
+// epochs before are dropped.
+func (t *tallies) take(epoch uint64, model ledger.Hash, stats map[ledger.Key]routing.PeerStats) (rows []ledger.TallyRow) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for k, r := range t.rows {
+		if k.epoch < epoch {
+			delete(t.rows, k)
+		}
+		if k.epoch != epoch || k.model != model {
+			continue
+		}
+		row := *r
+		if s, ok := stats[k.peer]; ok {
+			if s.Excluded == "" {
+				row.Score = uint16(min(ledger.BpsOne, max(0, s.Reputation.Score()*ledger.BpsOne)))
+			}
+			late := s.Failures[routing.Straggled]
+			row.Late = uint32(max(0, late-t.late[s.Peer]))
+			t.late[s.Peer] = late
+		}
+		rows = append(rows, row)
+	}
+	slices.SortFunc(rows, func(a, b ledger.TallyRow) int { return bytes.Compare(a.Peer[:], b.Peer[:]) })
+	return rows[:min(len(rows), ledger.MaxTally)]
+}
+
+// commitTallies tells the ledger what this node saw in the epoch before, for the
+// models on whose committee it sat.
+func (e *economy) commitTallies(ctx context.Context, epoch uint64) error {
+	if epoch == 0 || e.node.router == nil {
+		return nil
+	}
+	stats := map[ledger.Key]routing.PeerStats{}
+	for _, p := range e.node.router.Peers() {
+		if k, err := swarm.KeyOf(p.Peer); err == nil {
+			stats[k] = p
+		}
+	}
+	var errs []error
+	for _, m := range e.node.cfg.Models {
+		id := ledger.Hash(m.Model.ID())
+		seats, _, known := e.standing.known(epoch-1, id)
+		if !m.mayGate() || !known || e.tallies.done[id] >= epoch || !slices.ContainsFunc(seats, func(s ledger.Seat) bool { return s.Peer == e.self }) {
+			continue
+		}
+		rows := e.tallies.take(epoch-1, id, stats)
+		if len(rows) > 0 {
+			_, err := e.cfg.Ledger.Submit(ctx, &ledger.CommitTally{Model: id, Epoch: epoch - 1, Rows: rows})
+			if err != nil && !errors.Is(err, ledger.ErrTooLate) {
+				errs = append(errs, fmt.Errorf("what was seen of holders of %s in epoch %d: %w", m.Name, epoch-1, err))
+				continue
+			}
+		}
+		e.tallies.done[id] = epoch
+	}
+	return errors.Join(errs...)
+}
