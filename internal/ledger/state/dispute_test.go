@@ -130,7 +130,7 @@ func TestEquivocation(t *testing.T) {
 	old.Epoch = 99
 	older := b
 	older.Epoch = 99
-	w.refuse(finder, two(old, older, h), ledger.ErrTooLate)
+	w.refuse(finder, two(old, older, h), ledger.ErrTooEarly)
 
 	g := w.gates[0]
 	c := ledger.Chunk{Gate: g.key, Client: w.clients[0].key, Model: w.model, Epoch: 1, Index: 3, Tokens: ledger.Hash{1}}
