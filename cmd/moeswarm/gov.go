@@ -9,7 +9,6 @@ import (
 	"strings"
 	"text/tabwriter"
 
-	"github.com/moeswarm/moeswarm/internal/account"
 	"github.com/moeswarm/moeswarm/internal/ledger"
 	"github.com/moeswarm/moeswarm/internal/ledger/light"
 )
@@ -296,13 +295,9 @@ func proposed(ops []string, model ledger.Model) (light.Message, error) {
 		model.Name = ops[1]
 		return light.ByGovernance(&ledger.SetModel{ID: id, Model: model})
 	case kind == "grant" && len(ops) == 2:
-		to, err := account.Parse(ops[0])
+		to, err := parseAddress(ops[0])
 		if err != nil {
-			k, kerr := parseAccount(ops[0])
-			if kerr != nil {
-				return light.Message{}, usageError{err}
-			}
-			to = account.Of(k)
+			return light.Message{}, err
 		}
 		n, err := parseAmount(ops[1])
 		if err != nil {

@@ -29,6 +29,7 @@ type ledgerFlags struct {
 	maxSpend   amount
 	free       uint64
 	name, team string
+	feesFrom   string
 }
 
 func (f *ledgerFlags) define(fs *flag.FlagSet) {
@@ -36,6 +37,7 @@ func (f *ledgerFlags) define(fs *flag.FlagSet) {
 	fs.Var(&f.prices, "price", "`amount` that a token costs here, prompt and answer, for prompts of other nodes, or MODEL=AMOUNT for one model; may be repeated; with --ledger and --gate (default: nothing)")
 	fs.Var(&f.maxSpend, "max-spend", "`amount` that this node may promise to gating nodes in all, with this data directory; with --ledger (default: nothing; free quotas must do)")
 	fs.Uint64Var(&f.free, "free-tokens", 0, "`tokens` an epoch that clients who pay nothing may have of this gating node, all together (default: 64 times what the ledger gives one)")
+	fs.StringVar(&f.feesFrom, "fees-from", "", feesFromUsage)
 	fs.StringVar(&f.name, "name", "", "`name` of this node in lists of who did how much")
 	fs.StringVar(&f.team, "team", "", "`team` that it is counted for there")
 }
@@ -47,13 +49,16 @@ func (f ledgerFlags) join(cfg *node.Config, data string) (end func() error, err 
 		if len(f.prices) > 0 || f.maxSpend > 0 || f.free > 0 {
 			return none, usagef("--price, --max-spend and --free-tokens need a --ledger")
 		}
+		if f.feesFrom != "" {
+			return none, usagef("--fees-from needs a --ledger: without one there are no fees")
+		}
 		return none, nil
 	}
 	if data == "" {
 		return none, usagef("--ledger needs a data directory, where it is kept what was promised; leave --ephemeral out")
 	}
 	dir := filepath.Join(data, "ledger")
-	l, end, err := openLedger(f.ticket, cfg.Key, dir)
+	l, end, err := openLedger(f.ticket, cfg.Key, dir, f.feesFrom)
 	if err != nil {
 		return none, err
 	}
@@ -94,16 +99,25 @@ func (f ledgerFlags) setPrices(e *node.Economy, models []node.Model) error {
 }
 
 // openLedger makes a client of the ledger that a ticket names.
-func openLedger(text string, key ed25519.PrivateKey, dir string) (*light.Client, func() error, error) {
+func openLedger(text string, key ed25519.PrivateKey, dir, feesFrom string) (*light.Client, func() error, error) {
 	t, err := light.ParseTicket(text)
 	if err != nil {
 		return nil, nil, usagef("--ledger: %w; \"moeswarm-ledger devnet\" prints one", err)
+	}
+	cfg := light.Config{Ticket: t, Key: key, Dir: dir}
+	if feesFrom != "" {
+		a, err := parseAddress(feesFrom)
+		if err != nil {
+			return nil, nil, err
+		}
+		cfg.FeesFrom = &a
 	}
 	out, err := swarm.NewOutside(light.Protocol)
 	if err != nil {
 		return nil, nil, err
 	}
-	l, err := light.New(light.Config{Ticket: t, Open: out, Key: key, Dir: dir})
+	cfg.Open = out
+	l, err := light.New(cfg)
 	if err != nil {
 		return nil, nil, errors.Join(err, out.Close())
 	}
@@ -113,12 +127,15 @@ func openLedger(text string, key ed25519.PrivateKey, dir string) (*light.Client,
 // clientFlags are what commands take that talk to a ledger.
 type clientFlags struct {
 	walletFlags
-	ticket string
+	ticket, feesFrom string
 }
+
+const feesFromUsage = "`account` that pays the fees of this one's transactions, as it granted with \"moeswarm wallet grant\" (default: this one)"
 
 func (f *clientFlags) define(fs *flag.FlagSet, p program) {
 	f.walletFlags.define(fs)
 	fs.StringVar(&f.ticket, "ledger", p.getenv(ledgerVariable), "`ticket` (led1…) of the ledger (default: $"+ledgerVariable+")")
+	fs.StringVar(&f.feesFrom, "fees-from", "", feesFromUsage)
 }
 
 // open opens the ledger as the account of the node's key.
@@ -135,7 +152,7 @@ func (p program) open(f clientFlags) (*light.Client, ledger.Key, func() error, e
 	if err != nil {
 		return nil, self, nil, err
 	}
-	l, end, err := openLedger(f.ticket, key, filepath.Join(dir, "ledger"))
+	l, end, err := openLedger(f.ticket, key, filepath.Join(dir, "ledger"), f.feesFrom)
 	return l, ledger.KeyOf(key), end, err
 }
 
@@ -154,6 +171,23 @@ func parseAccount(s string) (ledger.Key, error) {
 	return ledger.Key{}, usagef("%.80q is no account: give a peer id (12D3KooW…) or a public key in hex", s)
 }
 
+// parseAddress reads the address of an account, or what it follows from: a peer
+// id or a public key in hex. A mistyped address is told from a right one.
+func parseAddress(s string) (account.Address, error) {
+	a, err := account.Parse(s)
+	if err == nil {
+		return a, nil
+	}
+	if strings.HasPrefix(strings.ToLower(s), account.Prefix+"1") {
+		return a, usageError{err}
+	}
+	k, err := parseAccount(s)
+	if err != nil {
+		return a, usagef("%.80q is no account: give an address (neuro1…), a peer id (12D3KooW…) or a public key in hex", s)
+	}
+	return account.Of(k), nil
+}
+
 // parseModel reads a model's id.
 func parseModel(s string) (ledger.Hash, error) {
 	id, err := expert.ParseModelID(s)
@@ -164,17 +198,24 @@ func parseModel(s string) (ledger.Hash, error) {
 }
 
 // submit sends one message and says that it is in a block.
-func (p program) submit(ctx context.Context, f clientFlags, what string, msg func(l *light.Client, self ledger.Key) (ledger.Msg, error)) (err error) {
+func (p program) submit(ctx context.Context, f clientFlags, what string, msg func(l *light.Client, self ledger.Key) (ledger.Msg, error)) error {
+	return p.execute(ctx, f, what, func(l *light.Client, self ledger.Key) (ledger.TxID, error) {
+		m, err := msg(l, self)
+		if err != nil {
+			return ledger.TxID{}, err
+		}
+		return l.Submit(ctx, m)
+	})
+}
+
+// execute has something done on the ledger and says that it is in a block.
+func (p program) execute(ctx context.Context, f clientFlags, what string, do func(l *light.Client, self ledger.Key) (ledger.TxID, error)) (err error) {
 	l, self, end, err := p.open(f)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, end()) }()
-	m, err := msg(l, self)
-	if err != nil {
-		return err
-	}
-	id, err := l.Submit(ctx, m)
+	id, err := do(l, self)
 	if err == nil {
 		fmt.Fprintf(p.stdout, "%s; transaction %s\n", what, id)
 	}

@@ -23,9 +23,10 @@ type walletCommand struct {
 
 func walletCommands() []walletCommand {
 	return []walletCommand{
-		{"address", "", "show the account of the node's key", program.walletAddress},
+		{"address", "[ACCOUNT]", "show the account of the node's key, or another, in all the forms in which it is named", program.walletAddress},
 		{"balance", "[ACCOUNT]", "show what an account has, and its bond and escrows", program.walletBalance},
 		{"send", "ACCOUNT AMOUNT", "give money to another account", program.walletSend},
+		{"grant", "ACCOUNT AMOUNT", "pay the fees of another account, up to an amount", program.walletGrant},
 		{"bond", "AMOUNT", "put money behind what this node signs as gating node or holder", program.walletBond},
 		{"unbond", "AMOUNT", "take it back, after the unbonding time", program.walletUnbond},
 		{"deposit", "MODEL AMOUNT", "set money aside to pay for answers of a model", program.walletDeposit},
@@ -113,21 +114,32 @@ func publicOf(key ed25519.PrivateKey) [32]byte { return [32]byte(key.Public().(e
 
 func (p program) walletAddress(_ context.Context, args []string) error {
 	var f walletFlags
-	fs := p.flags("wallet address", "wallet address [FLAGS]", `
+	fs := p.flags("wallet address", "wallet address [FLAGS] [ACCOUNT]", `
   moeswarm wallet address
       the account in the three forms in which it is named; makes a key if there is none
   moeswarm wallet address --data /var/lib/moeswarm --json
+  moeswarm wallet address 12D3KooW…
+      the address and key of a peer; from an address alone neither can be told
 `)
 	f.define(fs)
 	asJSON := fs.Bool("json", false, "print one JSON object")
-	if _, err := parse(fs, args, 0, 0); err != nil {
-		return err
-	}
-	key, err := p.load(f, true)
+	ops, err := parse(fs, args, 0, 1)
 	if err != nil {
 		return err
 	}
-	v, err := viewOf(publicOf(key))
+	var public [32]byte
+	if len(ops) == 1 {
+		if public, err = parseAccount(ops[0]); err != nil {
+			return err
+		}
+	} else {
+		key, err := p.load(f, true)
+		if err != nil {
+			return err
+		}
+		public = publicOf(key)
+	}
+	v, err := viewOf(public)
 	if err != nil {
 		return err
 	}

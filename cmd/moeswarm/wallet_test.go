@@ -37,9 +37,23 @@ func TestWallet(t *testing.T) {
 		{"wallet export --data " + data + " --out " + sealed, "never written over"},
 		{"wallet export --data " + t.TempDir() + " --out " + filepath.Join(dir, "x"), "--data"},
 		{"wallet spend", "no command"},
+		{"wallet address neuro1vvxu62txcsekdygj23ythvjmfl6p9fyucltzth", "cannot be told"},
+		{"wallet address bob", "is no account"},
+		{"wallet send neuro1vvxu62txcsekdygj23ythvjmfl6p9fyucltztq 1", "a character is wrong"},
+		{"wallet send bob 1", "an address (neuro1…), a peer id"},
+		{"wallet send neuro1vvxu62txcsekdygj23ythvjmfl6p9fyucltzth much", "is no amount"},
+		{"wallet grant neuro1vvxu62txcsekdygj23ythvjmfl6p9fyucltzth 1", "name the ledger"},
+		{"wallet grant --for -1h neuro1vvxu62txcsekdygj23ythvjmfl6p9fyucltzth 1", "want a time"},
+		{"node --fees-from bob", "needs a --ledger"},
 	} {
 		if _, stderr, err := runBinary(t, strings.Fields(tt.args)...); err == nil || !strings.Contains(stderr, tt.want) {
 			t.Errorf("%s: %v, %q; want %q", tt.args, err, stderr, tt.want)
+		}
+	}
+
+	for _, form := range []int{3, 6} { // of its peer id, of its public key
+		if of, stderr, err := runBinary(t, "wallet", "address", strings.Fields(address)[form]); err != nil || of != address {
+			t.Errorf("%q, want %q: %v %s", of, address, err, stderr)
 		}
 	}
 

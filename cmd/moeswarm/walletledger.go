@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
+	"github.com/moeswarm/moeswarm/internal/account"
 	"github.com/moeswarm/moeswarm/internal/ledger"
 	"github.com/moeswarm/moeswarm/internal/ledger/light"
 )
@@ -33,6 +35,8 @@ func (p program) walletBalance(ctx context.Context, args []string) (err error) {
   moeswarm wallet balance --ledger led1…
   moeswarm wallet balance --model 3f9c… 12D3KooW…
       what another node has, and what it set aside for a model
+  moeswarm wallet balance neuro1…
+      of an address alone the ledger tells the balance; bond and escrows go by key
 `)
 	f.define(fs, p)
 	var models list
@@ -48,6 +52,9 @@ func (p program) walletBalance(ctx context.Context, args []string) (err error) {
 	}
 	defer func() { err = errors.Join(err, end()) }()
 	if len(ops) == 1 {
+		if a, err := account.Parse(ops[0]); err == nil {
+			return p.showBalanceOf(ctx, l, a, *asJSON)
+		}
 		if k, err = parseAccount(ops[0]); err != nil {
 			return err
 		}
@@ -69,6 +76,22 @@ func (p program) walletBalance(ctx context.Context, args []string) (err error) {
 	for m, e := range v.Escrows {
 		fmt.Fprintf(p.stdout, "escrow   %v for model %.12s, %v of it may be spent in this epoch\n", e.Balance, m, e.Budget)
 	}
+	return nil
+}
+
+// showBalanceOf shows what an address has, all that can be told of one.
+func (p program) showBalanceOf(ctx context.Context, l *light.Client, a account.Address, asJSON bool) error {
+	n, err := l.BalanceOf(ctx, a)
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		return json.NewEncoder(p.stdout).Encode(struct {
+			Address string        `json:"address"`
+			Balance ledger.Amount `json:"balance_nneuro"`
+		}{a.String(), n})
+	}
+	fmt.Fprintf(p.stdout, "address  %s\nbalance  %v\n", a, n)
 	return nil
 }
 
@@ -111,14 +134,16 @@ func (p program) walletSend(ctx context.Context, args []string) error {
 	var f clientFlags
 	fs := p.flags("wallet send", "wallet send [FLAGS] ACCOUNT AMOUNT", `
   moeswarm wallet send 12D3KooW… 2.5
-      2.5 NEURO to another node
+      2.5 NEURO to another node, by its peer id
+  moeswarm wallet send neuro1… 2500nneuro
+      to an address; one that is mistyped is refused
 `)
 	f.define(fs, p)
 	ops, err := parse(fs, args, 2, 2)
 	if err != nil {
 		return err
 	}
-	to, err := parseAccount(ops[0])
+	to, err := parseAddress(ops[0])
 	if err != nil {
 		return err
 	}
@@ -126,8 +151,58 @@ func (p program) walletSend(ctx context.Context, args []string) error {
 	if err != nil {
 		return usageError{err}
 	}
-	return p.submit(ctx, f, fmt.Sprintf("sent %v to %s", n, ops[0]), func(*light.Client, ledger.Key) (ledger.Msg, error) {
-		return &ledger.Send{To: to, Amount: n}, nil
+	return p.execute(ctx, f, fmt.Sprintf("sent %v to %s", n, ops[0]), func(l *light.Client, self ledger.Key) (ledger.TxID, error) {
+		if k, err := parseAccount(ops[0]); err == nil {
+			return l.Submit(ctx, &ledger.Send{To: k, Amount: n})
+		}
+		return l.Execute(ctx, light.Transfer(account.Of(self), to, n))
+	})
+}
+
+func (p program) walletGrant(ctx context.Context, args []string) error {
+	var f clientFlags
+	fs := p.flags("wallet grant", "wallet grant [FLAGS] ACCOUNT AMOUNT", `
+  moeswarm wallet grant 12D3KooW… 0.5
+      somebody without money may send transactions, of which this account pays the fees, 0.5 NEURO at most;
+      there: moeswarm wallet bond --fees-from ACCOUNT …, moeswarm node --fees-from ACCOUNT …
+  moeswarm wallet grant --for 720h neuro1… 0.5
+      for a month
+  moeswarm wallet grant 12D3KooW… 0
+      no more
+`)
+	f.define(fs, p)
+	long := fs.Duration("for", 0, "how `long` it may be used (default: until it is spent)")
+	ops, err := parse(fs, args, 2, 2)
+	if err != nil {
+		return err
+	}
+	to, err := parseAddress(ops[0])
+	if err != nil {
+		return err
+	}
+	n, err := parseAmount(ops[1])
+	if err != nil {
+		return usageError{err}
+	}
+	if *long < 0 {
+		return usagef("--for %v: want a time, such as 720h", *long)
+	}
+	a := light.Allowance{Left: n}
+	if *long > 0 {
+		a.Until = time.Now().Add(*long)
+	}
+	what := fmt.Sprintf("pays fees of %s, up to %v", ops[0], n)
+	if n == 0 {
+		what = fmt.Sprintf("pays no fees of %s any more", ops[0])
+	}
+	return p.execute(ctx, f, what, func(l *light.Client, self ledger.Key) (ledger.TxID, error) {
+		switch {
+		case to == account.Of(self):
+			return ledger.TxID{}, usagef("%s is this account itself, which pays its own fees", ops[0])
+		case n == 0:
+			return l.RevokeFees(ctx, to)
+		}
+		return l.GrantFees(ctx, to, a)
 	})
 }
 

@@ -7,6 +7,8 @@ import (
 	"io"
 	"testing"
 
+	ics23 "github.com/cosmos/ics23/go"
+
 	"github.com/moeswarm/moeswarm/internal/ledger"
 	"github.com/moeswarm/moeswarm/internal/ledger/light"
 	"github.com/moeswarm/moeswarm/ledger/devnet"
@@ -79,10 +81,15 @@ func TestLightClientRefusesLies(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, change := range map[string]func(ask byte, answer []byte) []byte{
-		"another value":           record(func(r *light.Record) { r.Value = bytes.Clone(r.Value); r.Value[len(r.Value)-1] ^= 1 }),
-		"a value cut":             record(func(r *light.Record) { r.Value = r.Value[:len(r.Value)-1] }),
-		"no value":                record(func(r *light.Record) { r.Value = nil }),
-		"of another":              record(func(r *light.Record) { *r = other }),
+		"another value": record(func(r *light.Record) { r.Value = bytes.Clone(r.Value); r.Value[len(r.Value)-1] ^= 1 }),
+		"a value cut":   record(func(r *light.Record) { r.Value = r.Value[:len(r.Value)-1] }),
+		"no value":      record(func(r *light.Record) { r.Value = nil }),
+		"of another":    record(func(r *light.Record) { *r = other }),
+		"an empty store": record(func(r *light.Record) {
+			nothing := ics23.CommitmentProof{Proof: &ics23.CommitmentProof_Nonexist{Nonexist: &ics23.NonExistenceProof{Key: []byte("params")}}}
+			r.Value = nil
+			r.InStore, _ = nothing.Marshal()
+		}),
 		"no proof":                record(func(r *light.Record) { r.InStore, r.InState = nil, nil }),
 		"proofs turned":           record(func(r *light.Record) { r.InStore, r.InState = r.InState, r.InStore }),
 		"of a block that is none": record(func(r *light.Record) { r.Height = 1 << 40 }),

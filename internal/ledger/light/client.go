@@ -22,6 +22,9 @@ type Config struct {
 	Key ed25519.PrivateKey
 	// Dir keeps what was verified from one run to the next; empty: nothing is.
 	Dir string
+	// FeesFrom is the account that pays for messages, see GrantFees; nil: the
+	// client's own.
+	FeesFrom *account.Address
 	// MaxFee is the most a message may cost. Default 0.01 NEURO.
 	MaxFee ledger.Amount
 	// Now is the clock; nil: the machine's.
@@ -207,7 +210,7 @@ func (c *Client) accountNumber(ctx context.Context) (uint64, error) {
 		return 0, err
 	}
 	if value == nil {
-		return 0, fmt.Errorf("%w: account %s is not on the ledger; it begins when somebody sends it money", ledger.ErrFunds, a)
+		return 0, fmt.Errorf("%w: account %s is not on the ledger; it begins when somebody sends it money or pays its fees (moeswarm wallet send, grant)", ledger.ErrFunds, a)
 	}
 	n, ok := parseAccount(value)
 	if !ok {

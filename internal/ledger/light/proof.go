@@ -1,6 +1,7 @@
 package light
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 
@@ -16,11 +17,17 @@ const maxDepth = 96
 // verify checks a record against the hash of the state that holds it. The error
 // wraps ErrProof.
 func (r Record) verify(state []byte, store string, key []byte) error {
-	inStore, err := proofOf(r.InStore)
+	inState, err := proofOf(r.InState)
 	if err != nil {
 		return err
 	}
-	inState, err := proofOf(r.InState)
+	if r.Value == nil && provesNothing(r.InStore) {
+		if root := sha256.Sum256(nil); !ics23.VerifyMembership(ics23.TendermintSpec, state, inState, []byte(store), root[:]) {
+			return fmt.Errorf("%w: that store %s is empty", ErrProof, store)
+		}
+		return nil
+	}
+	inStore, err := proofOf(r.InStore)
 	if err != nil {
 		return err
 	}
@@ -41,6 +48,17 @@ func (r Record) verify(state []byte, store string, key []byte) error {
 		return fmt.Errorf("%w: of a record", ErrProof)
 	}
 	return nil
+}
+
+// provesNothing says whether a proof has no neighbours of a missing record: it is
+// of a store without any, whose root is the hash of nothing.
+func provesNothing(b []byte) bool {
+	p := &ics23.CommitmentProof{}
+	if p.Unmarshal(b) != nil {
+		return false
+	}
+	v, ok := p.Proof.(*ics23.CommitmentProof_Nonexist)
+	return ok && v.Nonexist != nil && v.Nonexist.Left == nil && v.Nonexist.Right == nil
 }
 
 // proofOf reads a proof, which is of one record and of a sane depth.

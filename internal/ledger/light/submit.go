@@ -34,7 +34,7 @@ func (c *Client) Execute(ctx context.Context, messages ...Message) (ledger.TxID,
 	if err != nil {
 		return ledger.TxID{}, err
 	}
-	o := order{chain: c.Chain(), account: number, until: c.until(), gas: baseGas}
+	o := order{chain: c.Chain(), account: number, until: c.until(), gas: baseGas, feesFrom: c.cfg.FeesFrom}
 	for _, m := range messages {
 		o.gas += gasPerByte * uint64(len(m.Value))
 	}

@@ -52,6 +52,8 @@ type order struct {
 	until   time.Time // when the transaction is void; unique among the account's
 	gas     uint64
 	fee     uint64 // nneuro
+
+	feesFrom *account.Address // who pays it; nil: the signer
 }
 
 // signDirect is SIGN_MODE_DIRECT.
@@ -87,7 +89,11 @@ func fee(o order) []byte {
 	if o.fee > 0 {
 		b = field(1, coin(o.fee), nil)
 	}
-	return number(2, o.gas, b)
+	b = number(2, o.gas, b)
+	if o.feesFrom != nil && o.fee > 0 {
+		b = field(4, []byte(o.feesFrom.String()), b)
+	}
+	return b
 }
 
 func coin(amount uint64) []byte {
