@@ -72,6 +72,8 @@ type Config struct {
 	// Pay gives the payer of an answer that a peer is asked for; nil, or a nil
 	// Payer: nothing is paid.
 	Pay func(to routing.Peer, r prompt.Request) (Payer, error)
+	// Transcripts replies to peers that ask about answers; nil: nobody does.
+	Transcripts Transcripts
 	// Shelf is what this node sends of models to peers that ask; nil: nothing.
 	Shelf Shelf
 	// MaxUpload bounds what goes out from the Shelf, in bytes a second; 0: no
@@ -132,35 +134,36 @@ type settings struct {
 	key      ed25519.PrivateKey
 	listenAt []multiaddr.Multiaddr
 	// announceAt replaces what the host would say of itself; nil: it says it.
-	announceAt []multiaddr.Multiaddr
-	joinAt     []peer.AddrInfo
-	mdns       bool
-	reach      Reach
-	meetName   string
-	meetVia    []peer.AddrInfo
-	serve      expert.Applier
-	threads    int
-	linger     <-chan struct{}
-	coder      RowCoder
-	half       bool
-	completer  prompt.Completer
-	toll       Toll
-	debts      Debts
-	pay        func(to routing.Peer, r prompt.Request) (Payer, error)
-	shelf      Shelf
-	word       func(Work) []byte
-	signed     bool
-	twice      func(from routing.Peer, a, b []byte)
-	evidence   Evidence
-	maxUpload  int64
-	offers     *offered
-	log        *slog.Logger
+	announceAt  []multiaddr.Multiaddr
+	joinAt      []peer.AddrInfo
+	mdns        bool
+	reach       Reach
+	meetName    string
+	meetVia     []peer.AddrInfo
+	serve       expert.Applier
+	threads     int
+	linger      <-chan struct{}
+	coder       RowCoder
+	half        bool
+	completer   prompt.Completer
+	toll        Toll
+	debts       Debts
+	pay         func(to routing.Peer, r prompt.Request) (Payer, error)
+	shelf       Shelf
+	word        func(Work) []byte
+	signed      bool
+	twice       func(from routing.Peer, a, b []byte)
+	evidence    Evidence
+	transcripts Transcripts
+	maxUpload   int64
+	offers      *offered
+	log         *slog.Logger
 }
 
 // validate checks c and fills in defaults. It leaves c alone.
 func (c Config) validate() (settings, error) {
 	s := settings{mdns: c.MDNS, reach: c.Reach, serve: c.Serve, threads: c.Threads, coder: c.Coder, half: c.HalfAnswers,
-		completer: c.Completer, toll: c.Toll, debts: c.Debts, pay: c.Pay, shelf: c.Shelf, word: c.Word, signed: c.Signed, twice: c.Twice, evidence: c.Evidence, maxUpload: max(0, c.MaxUpload), linger: c.Linger, log: c.Log}
+		completer: c.Completer, toll: c.Toll, debts: c.Debts, pay: c.Pay, shelf: c.Shelf, word: c.Word, signed: c.Signed, twice: c.Twice, evidence: c.Evidence, transcripts: c.Transcripts, maxUpload: max(0, c.MaxUpload), linger: c.Linger, log: c.Log}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}

@@ -16,6 +16,8 @@ type services struct {
 	prompts *promptServer // nil: the node does not gate
 	blobs   *blobServer   // nil: the node sends no parts of models
 	proofs  *proofServer  // nil: the node keeps no evidence
+
+	transcripts *transcriptServer // nil: the node is asked about no answers
 }
 
 func newServices(h host.Host, s settings, paused func() bool, answers promptTimes) *services {
@@ -37,6 +39,9 @@ func newServices(h host.Host, s settings, paused func() bool, answers promptTime
 	if s.evidence != nil {
 		v.proofs = &proofServer{host: h, log: s.log, evidence: s.evidence}
 	}
+	if s.transcripts != nil {
+		v.transcripts = newTranscriptServer(h, s.log, s.transcripts)
+	}
 	return v
 }
 
@@ -54,6 +59,7 @@ func (v *services) waiting() int {
 type serving struct {
 	stopPrompts, stopServer, stopBlobs, stopCaller func()
 	prompts, server, blobs, caller                 sync.WaitGroup
+	transcripts                                    sync.WaitGroup // until life ends
 }
 
 // start puts the services to work; none outlives life by more than its grace.
@@ -81,6 +87,9 @@ func (v *services) start(life context.Context) *serving {
 		}
 		return blobs(ctx)
 	})
+	if v.transcripts != nil {
+		w.transcripts.Go(func() { _ = v.transcripts.run(life) })
+	}
 	begin(&w.stopCaller, &w.caller, v.caller.run)
 	begin(&w.stopServer, &w.server, server)
 	begin(&w.stopPrompts, &w.prompts, prompts)
@@ -124,4 +133,5 @@ func (w *serving) wait() {
 	w.server.Wait()
 	w.blobs.Wait()
 	w.caller.Wait()
+	w.transcripts.Wait()
 }

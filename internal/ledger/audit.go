@@ -82,19 +82,18 @@ type AskKind uint8
 
 // The kinds of requests.
 const (
-	AskLook     AskKind = iota + 1 // a client to an auditor: look at the answer with this chunk
-	AskShow                        // an auditor or juror to a gate: the transcript up to this chunk
-	AskEvidence                    // a juror to a challenger: the chunk of a case, and the transcript if there is one
+	AskLook AskKind = iota + 1 // a client to an auditor: look at the answer with this chunk
+	AskShow                    // an auditor or juror to whoever has it: the transcript up to this chunk
 )
 
 // Ask is such a request.
 type Ask struct {
 	Kind  AskKind
-	Chunk Chunk // AskLook, AskShow
+	Chunk Chunk
 	// Complaint, if its client is not zero, says that the client wants the answer
 	// looked at, drawn or not.
 	Complaint Complaint
-	Case      Hash // AskEvidence, and AskShow of a juror
+	Case      Hash // of a juror; else zero
 }
 
 // MaxAsk bounds an encoded Ask.
@@ -102,7 +101,7 @@ const MaxAsk = 1024
 
 func (m *Ask) code(c *coder) {
 	c.u8((*uint8)(&m.Kind))
-	if m.Kind < AskLook || m.Kind > AskEvidence {
+	if m.Kind < AskLook || m.Kind > AskShow {
 		c.fail("a request of kind %d", m.Kind)
 	}
 	m.Chunk.code(c)

@@ -145,6 +145,14 @@ func (k *Case) code(c *coder) {
 	}
 }
 
+// ID names the case.
+func (k *Case) ID() Hash { return CaseID(k.Evidence, k.Opened) }
+
+// CaseID names the case that was opened about a deed at a height.
+func CaseID(evidence Hash, height uint64) Hash {
+	return Sum([]byte("case"), evidence[:], Encode(&Count{N: height}))
+}
+
 // MaxDuties bounds the open cases of one account that the ledger lists for it.
 const MaxDuties = 32
 

@@ -113,7 +113,7 @@ func records() []ledger.Record {
 	return []ledger.Record{
 		new(ledger.Voucher), new(ledger.Receipt), new(ledger.Result), new(ledger.Chunk), new(ledger.Escrow), new(ledger.Params),
 		new(ledger.Clock), new(ledger.Model), new(ledger.Provider), new(ledger.Committee), new(ledger.Work), new(ledger.Claimed),
-		new(ledger.Settled), new(ledger.Case), new(ledger.Revenue), new(ledger.Tally), new(ledger.Word), new(ledger.Count), new(ledger.Proof),
+		new(ledger.Settled), new(ledger.Case), new(ledger.Revenue), new(ledger.Tally), new(ledger.Word), new(ledger.Count), new(ledger.Proof), new(ledger.Ask), new(ledger.Complaint),
 	}
 }
 
@@ -183,6 +183,12 @@ func TestSizes(t *testing.T) {
 	}
 	if n := len(ledger.Encode(new(ledger.Receipt))); n != ledger.ReceiptSize {
 		t.Errorf("a receipt has %d bytes, said %d", n, ledger.ReceiptSize)
+	}
+	if n := len(ledger.Encode(new(ledger.Chunk))); n != ledger.ChunkSize {
+		t.Errorf("a chunk has %d bytes, said %d", n, ledger.ChunkSize)
+	}
+	if n := len(ledger.Encode(&ledger.Ask{Kind: ledger.AskShow})); n > ledger.MaxAsk {
+		t.Errorf("a request about an answer has %d bytes, %d allowed", n, ledger.MaxAsk)
 	}
 	full := &ledger.SettleEpoch{Tickets: make([]ledger.Ticket, ledger.MaxTickets), Close: true, Leaves: make([]ledger.Leaf, ledger.MaxLeaves)}
 	if _, err := ledger.EncodeMsg(full); err != nil {

@@ -35,8 +35,9 @@ func (e *economy) newClerk() (err error) {
 			}
 			return e.node.net.FetchEvidence(ctx, p, hash)
 		},
-		Judges: map[ledger.CaseKind]court.Judge{ledger.CaseResult: e.results},
+		Judges: map[ledger.CaseKind]court.Judge{ledger.CaseResult: e.results, ledger.CaseOutput: e.outputs},
 	})
+	e.outputs.accuse = func(m *ledger.OpenCase, evidence []byte) error { return e.clerk.Accuse(m, evidence) }
 	return err
 }
 

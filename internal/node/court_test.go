@@ -25,9 +25,12 @@ func (l liar) Apply(ctx context.Context, in expert.Batch, calls []expert.Call) [
 	return results
 }
 
+// testCommit is how many blocks jurors have to commit themselves.
+const testCommit = 8
+
 // courtParams are short terms and juries.
 func courtParams(p *ledger.Params) {
-	p.CommitBlocks, p.RevealBlocks, p.AppealBlocks = 8, 8, 4
+	p.CommitBlocks, p.RevealBlocks, p.AppealBlocks = testCommit, 8, 4
 	p.JurorAbsentBps = 20
 }
 

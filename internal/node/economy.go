@@ -44,6 +44,9 @@ type Economy struct {
 	// audits, in bytes; 0: 4 GiB. When it is full nobody is answered until older
 	// ones are past their audits.
 	MaxTranscripts int64
+	// lookPause is the time between two tries to have a transcript shown; 0: half
+	// a minute. Tests have less.
+	lookPause time.Duration
 	// Name and Team are shown where work is listed.
 	Name, Team string
 }
@@ -54,6 +57,13 @@ func (c Economy) price(model expert.ModelID) ledger.Amount {
 		return p
 	}
 	return c.Price
+}
+
+func (c Economy) showPause() time.Duration {
+	if c.lookPause > 0 {
+		return c.lookPause
+	}
+	return showPause
 }
 
 const (
@@ -85,6 +95,7 @@ type economy struct {
 	till     *pay.Till
 	stub     *pay.Stub
 	archive  *transcript.Archive
+	outputs  *outputs
 	keys     keys
 	closing  sync.Once
 	board    board
@@ -131,6 +142,11 @@ func newEconomy(n *Node, cfg Economy, key ed25519.PrivateKey) (_ *economy, err e
 	if e.archive, err = transcript.OpenArchive(filepath.Join(cfg.Dir, "transcripts"), cfg.MaxTranscripts); err != nil {
 		return nil, err
 	}
+	proofs, err := transcript.OpenProofs(filepath.Join(cfg.Dir, "answers"))
+	if err != nil {
+		return nil, err
+	}
+	e.outputs = newOutputs(e, proofs)
 	if err := e.newClerk(); err != nil {
 		return nil, err
 	}
@@ -141,7 +157,7 @@ func newEconomy(n *Node, cfg Economy, key ed25519.PrivateKey) (_ *economy, err e
 		return e.standing.param(func(p *ledger.Params) uint64 { return p.FreeTokens }, defaultFree)
 	}
 	e.payer = toll.NewPayer(toll.PayerConfig{
-		Chain: cfg.Chain, Self: e.self, Purse: purse, Window: window, Epoch: e.standing.epoch.Load,
+		Chain: cfg.Chain, Self: e.self, Purse: purse, Window: window, Epoch: e.standing.epoch.Load, Keep: e.outputs.keep,
 		Period: func(gate ledger.Key, model ledger.Hash) uint64 { return e.standing.period(gate, e.self, model) },
 		Price: func(gate ledger.Key, model ledger.Hash) ledger.Amount {
 			p, err := swarm.PeerOf(gate)

@@ -88,7 +88,7 @@ func newPaid(t testing.TB, gates int, change func(*state.Genesis), rich ...ledge
 func (p *paid) start(key ed25519.PrivateKey, m Model, maxSpend ledger.Amount) *Node {
 	p.t.Helper()
 	cfg := Config{Key: key, Join: p.addrs, Misbehave: p.misbehave, Routing: routing.Policy{MissingWait: 5 * time.Second}, Economy: &Economy{
-		Ledger: p.ledger.As(ledger.KeyOf(key)), Chain: p.ledger.Chain(), Dir: p.t.TempDir(), MaxSpend: maxSpend, Price: testPrice}}
+		Ledger: p.ledger.As(ledger.KeyOf(key)), Chain: p.ledger.Chain(), Dir: p.t.TempDir(), MaxSpend: maxSpend, Price: testPrice, lookPause: 20 * time.Millisecond}}
 	if m.Model != nil {
 		cfg.Models = []Model{m}
 	}

@@ -71,6 +71,9 @@ func (e *economy) turn(ctx context.Context) {
 		err = e.watch(ctx)
 	}
 	if err == nil {
+		err = e.outputs.turn(e.standing.epoch.Load())
+	}
+	if err == nil {
 		err = e.duties(ctx)
 	}
 	if err != nil && ctx.Err() == nil {
@@ -159,9 +162,6 @@ func (e *economy) duties(ctx context.Context) error {
 	}
 	if err := e.settle(ctx, epoch); err != nil {
 		return err
-	}
-	if err := e.archive.Turn(epoch); err != nil {
-		return fmt.Errorf("forgetting old transcripts: %w", err)
 	}
 	if err := e.commitTallies(ctx, epoch); err != nil {
 		return err
@@ -264,6 +264,7 @@ type EconomyView struct {
 	Bought   uint64        `json:"tokens_bought"`      // prompt and answer, of other gating nodes
 	Sold     uint64        `json:"tokens_gated_for_others"`
 	Seats    []SeatView    `json:"seats"`
+	Audits   OutputsView   `json:"audits_of_answers"`
 	Trouble  string        `json:"trouble,omitempty"`
 }
 
@@ -284,6 +285,7 @@ func (e *economy) view() *EconomyView {
 	v := &EconomyView{Chain: e.cfg.Chain, Account: account.Of(e.self).String(), Key: e.self.String(), Epoch: epoch, Price: e.cfg.Price, Seats: []SeatView{}}
 	v.Promised, v.Bought = e.payer.Spent()
 	v.Earned, v.Sold = e.gate.Earned()
+	v.Audits = e.outputs.view()
 	e.mu.Lock()
 	v.Balance, v.Bond, v.Income, v.Trouble = e.balance, e.own.Bond, e.own.Earned, e.trouble
 	e.mu.Unlock()

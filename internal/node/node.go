@@ -206,7 +206,7 @@ func (n *Node) newNetwork(offers []swarm.Offer) (*swarm.Node, error) {
 	}
 	if n.economy != nil {
 		cfg.Toll, cfg.Debts, cfg.Pay = n.economy, n.economy, n.economy.pay
-		cfg.Word, cfg.Evidence = n.economy.word, n.economy.clerk
+		cfg.Word, cfg.Evidence, cfg.Transcripts = n.economy.word, n.economy.clerk, n.economy.outputs
 		cfg.Signed, cfg.Twice = true, n.economy.twice
 	} else {
 		cfg.Debts = n.friends
@@ -444,6 +444,7 @@ func (n *Node) Run(ctx context.Context) error {
 		run(&inside, inner, n.economy.till.Run)
 		run(&inside, inner, n.economy.stub.Run)
 		run(&inside, inner, n.economy.clerk.Run)
+		run(&inside, inner, n.economy.outputs.run)
 	} else {
 		run(&inside, inner, n.friends.credits.Run)
 	}

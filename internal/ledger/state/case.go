@@ -41,10 +41,7 @@ func (m *Machine) openCase(signer ledger.Key, v *ledger.OpenCase) error {
 }
 
 // CaseID names the case that was opened about a deed at a height.
-func CaseID(evidence ledger.Hash, height uint64) ledger.Hash {
-	h := ledger.Encode(&ledger.Count{N: height})
-	return ledger.Sum([]byte("case"), evidence[:], h)
-}
+func CaseID(evidence ledger.Hash, height uint64) ledger.Hash { return ledger.CaseID(evidence, height) }
 
 // accusation reads who is accused of what from a signed statement.
 func (m *Machine) accusation(v *ledger.OpenCase) (k ledger.Case, deed ledger.Hash, err error) {

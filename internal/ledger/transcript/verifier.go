@@ -182,9 +182,10 @@ func (v *Verifier) fits(t *Transcript) error {
 		if len(p.Tokens) == 0 || len(p.Routes) != rows*v.mixer.perRow() {
 			return fmt.Errorf("%w: part %d has %d tokens and %d experts", ledger.ErrMalformed, i, len(p.Tokens), len(p.Routes))
 		}
-		for _, e := range p.Routes {
-			if int(e) >= shape.Experts {
-				return fmt.Errorf("%w: expert %d of %d", ledger.ErrMalformed, e, shape.Experts)
+		k := min(v.mixer.rule.TopK, shape.Experts)
+		for at, e := range p.Routes {
+			if int(e) >= shape.Experts || slices.Contains(p.Routes[at-at%k:at], e) {
+				return fmt.Errorf("%w: expert %d of %d, or twice in a row", ledger.ErrMalformed, e, shape.Experts)
 			}
 		}
 		n += rows

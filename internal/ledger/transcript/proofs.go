@@ -1,0 +1,126 @@
+package transcript
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+
+	"github.com/moeswarm/moeswarm/internal/ledger"
+)
+
+// proofEpochs is for how many epochs a client keeps what gates signed: until
+// audits of it are over.
+const proofEpochs = ledger.AuditDelay + ledger.AuditEpochs
+
+// maxProofs bounds the answers of one epoch that are remembered; later ones are
+// not audited.
+const maxProofs = 1 << 16
+
+// Proofs keeps what a client holds of its answers: of each the last chunk that
+// its gate signed, which stands for all before it. They lie in a file for each
+// epoch, one record behind another; what a torn write left is not read.
+type Proofs struct {
+	dir string
+
+	mu     sync.Mutex
+	epochs map[uint64][]ledger.Chunk
+}
+
+// OpenProofs reads what lies in a folder, which it makes if need be.
+func OpenProofs(dir string) (*Proofs, error) {
+	p := &Proofs{dir: dir, epochs: map[uint64][]ledger.Chunk{}}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	files, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range files {
+		epoch, err := strconv.ParseUint(f.Name(), 10, 64)
+		if err != nil {
+			continue // not ours
+		}
+		b, err := os.ReadFile(filepath.Join(dir, f.Name()))
+		if err != nil {
+			return nil, err
+		}
+		for ; len(b) >= ledger.ChunkSize && len(p.epochs[epoch]) < maxProofs; b = b[ledger.ChunkSize:] {
+			var c ledger.Chunk
+			if ledger.Decode(b[:ledger.ChunkSize], &c) == nil && c.Epoch == epoch {
+				p.epochs[epoch] = append(p.epochs[epoch], c)
+			}
+		}
+		if len(b) > 0 { // so that records stay where they belong
+			if err := os.Truncate(filepath.Join(dir, f.Name()), int64(len(p.epochs[epoch]))*ledger.ChunkSize); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return p, nil
+}
+
+// Keep remembers the last chunk of an answer.
+func (p *Proofs) Keep(c ledger.Chunk) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if n := len(p.epochs[c.Epoch]); n >= maxProofs {
+		return fmt.Errorf("%w: %d answers in epoch %d", ledger.ErrCap, n, c.Epoch)
+	}
+	f, err := os.OpenFile(p.path(c.Epoch), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(ledger.Encode(&c))
+	if err := errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	p.epochs[c.Epoch] = append(p.epochs[c.Epoch], c)
+	return nil
+}
+
+func (p *Proofs) path(epoch uint64) string {
+	return filepath.Join(p.dir, strconv.FormatUint(epoch, 10))
+}
+
+// Of lists the answers that ended in an epoch.
+func (p *Proofs) Of(epoch uint64) []ledger.Chunk {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return append([]ledger.Chunk(nil), p.epochs[epoch]...)
+}
+
+// Find is the answer of a session.
+func (p *Proofs) Find(s ledger.Session) (ledger.Chunk, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, all := range p.epochs {
+		for _, c := range all {
+			if c.Session == s {
+				return c, true
+			}
+		}
+	}
+	return ledger.Chunk{}, false
+}
+
+// Turn forgets what no audit is about any more in this epoch.
+func (p *Proofs) Turn(epoch uint64) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var errs []error
+	for e := range p.epochs {
+		if e+proofEpochs >= epoch {
+			continue
+		}
+		if err := os.Remove(p.path(e)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, err)
+		}
+		delete(p.epochs, e)
+	}
+	return errors.Join(errs...)
+}

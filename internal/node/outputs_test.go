@@ -1,0 +1,263 @@
+package node
+
+import (
+	"context"
+	"slices"
+	"testing"
+
+	"github.com/moeswarm/moeswarm/expert"
+	"github.com/moeswarm/moeswarm/gating/prompt"
+	"github.com/moeswarm/moeswarm/internal/ledger"
+	"github.com/moeswarm/moeswarm/internal/ledger/state"
+)
+
+// newAudited is a swarm in which every answer is looked at.
+func newAudited(t *testing.T, gates int) *paid {
+	var rich []ledger.Key
+	for i := range gates {
+		rich = append(rich, ledger.KeyOf(actor(byte(i))))
+	}
+	return newPaid(t, gates, func(g *state.Genesis) {
+		courtParams(&g.Params)
+		g.Params.AuditBps = ledger.BpsOne
+		g.Params.EpochBlocks = 60 // a whole trial, in which nobody gives a heartbeat
+	}, rich...)
+}
+
+// sum adds up what came of audits at all gating nodes.
+func (p *paid) sum(of func(OutputsView) int) (n int) {
+	for _, g := range p.gates {
+		n += of(g.economy.outputs.view())
+	}
+	return n
+}
+
+// toAudits turns epochs until answers of the present one are looked at.
+func (p *paid) toAudits(client *Node) {
+	p.t.Helper()
+	for range ledger.AuditDelay {
+		p.nextEpoch()
+	}
+	p.settled(client)
+}
+
+// TestHonestAnswersHold: what gating nodes give to several askers at once, drafts
+// and kept beginnings among it, is signed, shown to those whom the ledger draws
+// alone, and holds when they run it again.
+func TestHonestAnswersHold(t *testing.T) {
+	p := newAudited(t, 3)
+	client := p.client(actor(100), deposit)
+	var requests []prompt.Request
+	for i := range 4 {
+		r := p.request(20 + 15*i)
+		r.Text += " func main() { return }"[:1+5*i]
+		if i == 3 {
+			r.Sampling = prompt.Sampling{Temperature: 0.8, Seed: 5}
+		}
+		requests = append(requests, r)
+	}
+	answers := make(chan error, len(requests))
+	for _, r := range requests {
+		go func() {
+			_, _, _, err := answerOf(t.Context(), client, r, nil)
+			answers <- err
+		}()
+	}
+	for range requests {
+		if err := <-answers; err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, _, _, err := answerOf(t.Context(), client, requests[2], nil); err != nil { // its beginning is kept
+		t.Fatal(err)
+	}
+	epoch := p.ledger.Clock().Epoch
+	all := len(requests) + 1
+	p.until("what was signed", func() bool { return len(client.economy.outputs.proofs.Of(epoch)) == all })
+	c := client.economy.outputs.proofs.Of(epoch)[0]
+
+	// Nobody is shown anything before the draw, nor whoever was not drawn after it.
+	refused := func(n *Node) {
+		t.Helper()
+		if b, err := n.economy.outputs.ask(t.Context(), c.Gate, ledger.Ask{Kind: ledger.AskShow, Chunk: c}); err == nil {
+			t.Errorf("%d bytes of an answer are shown", len(b))
+		}
+	}
+	for _, g := range p.gates {
+		if g.economy.self != c.Gate {
+			refused(g)
+		}
+	}
+	p.toAudits(client)
+	refused(client)
+	refused(p.holder)
+	p.until("audits", func() bool { return p.sum(func(v OutputsView) int { return v.Passed }) == all })
+	if v := client.economy.outputs.view(); v.Handed != all {
+		t.Errorf("%d answers handed in of %d", v.Handed, all)
+	}
+	if n := p.sum(func(v OutputsView) int { return v.Failed + v.Missing }); n != 0 {
+		t.Errorf("%d honest answers fail", n)
+	}
+	if got := p.sum(func(v OutputsView) int { return v.Shown }); got != all {
+		t.Errorf("%d transcripts shown for %d audits", got, all)
+	}
+}
+
+// lacking leaves the experts of one layer out, as who saves work does.
+type lacking struct {
+	expert.Applier
+	layer uint16
+}
+
+func (l lacking) Apply(ctx context.Context, in expert.Batch, calls []expert.Call) []expert.Result {
+	results := l.Applier.Apply(ctx, in, calls)
+	for i, c := range calls {
+		if c.Expert.Layer == l.layer {
+			results[i].Out = expert.NewBatch(len(c.Rows), in.Dim)
+		}
+	}
+	return results
+}
+
+// cheating has a gating node answer without a layer's experts.
+func (p *paid) cheating(n *Node) {
+	p.t.Helper()
+	m := n.cfg.Models[0]
+	renderer, err := newRenderer(m.Model.File(), n.cfg)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	sparse := m.Model.Shape().SparseLayers
+	e, err := newEngine(m, lacking{n.demand, uint16(sparse[len(sparse)/2])}, renderer, n.pool, nil, n.router.Away, n.cfg)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- e.Run(ctx) }()
+	p.t.Cleanup(func() { cancel(); <-done })
+	n.gates.add(m.Model.ID(), e)
+}
+
+// TestCheatingGatesLoseTheirBonds: one that leaves experts out, and one that has
+// no transcript of what it signed. Each is found by who the ledger draws, tried
+// by a jury of gating nodes, and its bond is a tenth less.
+func TestCheatingGatesLoseTheirBonds(t *testing.T) {
+	for name, spoil := range map[string]func(p *paid, gate *Node){
+		"without a layer's experts": nil,
+		"without a transcript": func(p *paid, gate *Node) {
+			p.until("the transcript to be gone", func() bool { // once the answer has ended
+				if err := gate.economy.archive.Turn(1000); err != nil {
+					p.t.Fatal(err)
+				}
+				_, n := gate.economy.archive.Bytes()
+				return n == 0
+			})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newAudited(t, 6)
+			client := p.client(actor(100), deposit)
+			var gate *Node
+			ask := func() {
+				t.Helper()
+				_, _, gates, err := answerOf(t.Context(), client, p.request(70), nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				gate = p.gates[slices.IndexFunc(p.gates, func(g *Node) bool { return g.ID() == gates[0] })]
+			}
+			ask()
+			if spoil == nil { // from now on
+				bad := gate
+				p.cheating(bad)
+				for gate = nil; gate != bad; ask() {
+				}
+			}
+			p.until("the transcripts to be whole", func() bool {
+				_, n := gate.economy.archive.Bytes()
+				return n > 0 && len(client.economy.outputs.proofs.Of(p.ledger.Clock().Epoch)) >= n
+			})
+			if spoil != nil {
+				spoil(p, gate)
+			}
+			p.toAudits(client)
+			view := ledger.View{Getter: p.holder.cfg.Economy.Ledger}
+			var ids []ledger.Hash
+			p.until("a case", func() bool {
+				var err error
+				ids, err = view.Duties(t.Context(), gate.economy.self)
+				return err == nil && len(ids) > 0
+			})
+			now := func() ledger.Case {
+				k, err := view.Case(t.Context(), ids[0])
+				if err != nil {
+					t.Fatal(err)
+				}
+				return k
+			}
+			states := func(least ledger.JurorState) func() bool {
+				return func() bool {
+					k := now()
+					return len(k.First.Jurors) >= 3 && !slices.ContainsFunc(k.First.Jurors, func(j ledger.Juror) bool { return j.State < least })
+				}
+			}
+			p.ticksTo("the jury", now, ledger.PhaseCommit)
+			if spoil != nil { // jurors wait for it to be shown
+				for h := now().Deadline - p.ledger.Clock().Height; h > testCommit/2; h-- {
+					if err := p.ledger.Tick(); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			p.until("commitments", states(ledger.JurorCommitted))
+			p.ticksTo("the end of the commitments", now, ledger.PhaseReveal)
+			p.until("revelations", states(ledger.JurorRevealed))
+			p.ticksTo("a finding", now, ledger.PhaseAppeal)
+			if k := now(); k.Kind != ledger.CaseOutput || k.First.Finding != ledger.Guilty || k.First.Ruling.Error != 1_000_000 {
+				t.Errorf("finding %v, %+v", k.First.Finding, k.First.Ruling)
+			}
+			p.ticksTo("the end", now, ledger.PhaseFinal)
+			for _, g := range p.gates {
+				v, err := view.Provider(t.Context(), g.economy.self)
+				want := 1000 * ledger.Neuro
+				if g == gate {
+					want = 900 * ledger.Neuro
+				}
+				if err != nil || v.Bond != want {
+					t.Errorf("a bond of %v, want %v (%v)", v.Bond, want, err)
+				}
+			}
+			if err := p.ledger.Audit(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// TestComplaint: an answer that was not drawn is looked at if its client wants
+// it, and not if somebody else does.
+func TestComplaint(t *testing.T) {
+	p := newPaid(t, 3, func(g *state.Genesis) { g.Params.AuditBps = 0 })
+	client := p.client(actor(100), deposit)
+	if _, _, _, err := answerOf(t.Context(), client, p.request(40), nil); err != nil {
+		t.Fatal(err)
+	}
+	epoch := p.ledger.Clock().Epoch
+	p.until("what was signed", func() bool { return len(client.economy.outputs.proofs.Of(epoch)) == 1 })
+	c := client.economy.outputs.proofs.Of(epoch)[0]
+	if err := client.economy.outputs.Complain(ledger.Session{1}); err == nil {
+		t.Error("a complaint about nothing")
+	}
+	if err := client.economy.outputs.Complain(c.Session); err != nil {
+		t.Fatal(err)
+	}
+	p.toAudits(client)
+	p.until("the audit", func() bool { return p.sum(func(v OutputsView) int { return v.Passed }) == 1 })
+	forged := ledger.Ask{Kind: ledger.AskLook, Chunk: c, Complaint: ledger.Complaint{Client: c.Client, Chunk: c.ID()}.Sign(p.ledger.Chain(), p.gates[0].economy.key)}
+	for _, g := range p.gates {
+		if _, err := client.economy.outputs.ask(t.Context(), g.economy.self, forged); err == nil {
+			t.Error("a forged complaint is heard")
+		}
+	}
+}
