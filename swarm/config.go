@@ -76,6 +76,8 @@ type Config struct {
 	Transcripts Transcripts
 	// Shelf is what this node sends of models to peers that ask; nil: nothing.
 	Shelf Shelf
+	// Credit answers peers that ask who did how much; nil: this node does not say.
+	Credit Credit
 	// MaxUpload bounds what goes out from the Shelf, in bytes a second; 0: no
 	// bound.
 	MaxUpload int64
@@ -154,6 +156,7 @@ type settings struct {
 	signed      bool
 	twice       func(from routing.Peer, a, b []byte)
 	evidence    Evidence
+	credit      Credit
 	transcripts Transcripts
 	maxUpload   int64
 	offers      *offered
@@ -163,7 +166,7 @@ type settings struct {
 // validate checks c and fills in defaults. It leaves c alone.
 func (c Config) validate() (settings, error) {
 	s := settings{mdns: c.MDNS, reach: c.Reach, serve: c.Serve, threads: c.Threads, coder: c.Coder, half: c.HalfAnswers,
-		completer: c.Completer, toll: c.Toll, debts: c.Debts, pay: c.Pay, shelf: c.Shelf, word: c.Word, signed: c.Signed, twice: c.Twice, evidence: c.Evidence, transcripts: c.Transcripts, maxUpload: max(0, c.MaxUpload), linger: c.Linger, log: c.Log}
+		completer: c.Completer, toll: c.Toll, debts: c.Debts, pay: c.Pay, shelf: c.Shelf, word: c.Word, signed: c.Signed, twice: c.Twice, evidence: c.Evidence, credit: c.Credit, transcripts: c.Transcripts, maxUpload: max(0, c.MaxUpload), linger: c.Linger, log: c.Log}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}

@@ -16,6 +16,7 @@ type services struct {
 	prompts *promptServer // nil: the node does not gate
 	blobs   *blobServer   // nil: the node sends no parts of models
 	proofs  *proofServer  // nil: the node keeps no evidence
+	credit  *creditServer // nil: the node counts nobody's work
 
 	transcripts *transcriptServer // nil: the node is asked about no answers
 }
@@ -41,6 +42,9 @@ func newServices(h host.Host, s settings, paused func() bool, answers promptTime
 	}
 	if s.transcripts != nil {
 		v.transcripts = newTranscriptServer(h, s.log, s.transcripts)
+	}
+	if s.credit != nil {
+		v.credit = newCreditServer(h, s.log, s.credit)
 	}
 	return v
 }
@@ -84,6 +88,9 @@ func (v *services) start(life context.Context) *serving {
 	begin(&w.stopBlobs, &w.blobs, func(ctx context.Context) error {
 		if v.proofs != nil {
 			defer v.proofs.start(ctx)()
+		}
+		if v.credit != nil {
+			defer v.credit.start(ctx)()
 		}
 		return blobs(ctx)
 	})

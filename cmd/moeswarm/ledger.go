@@ -13,6 +13,7 @@ import (
 	"github.com/moeswarm/moeswarm/expert"
 	"github.com/moeswarm/moeswarm/internal/account"
 	"github.com/moeswarm/moeswarm/internal/ledger"
+	"github.com/moeswarm/moeswarm/internal/ledger/credit"
 	"github.com/moeswarm/moeswarm/internal/ledger/light"
 	"github.com/moeswarm/moeswarm/internal/node"
 	"github.com/moeswarm/moeswarm/routing"
@@ -45,6 +46,9 @@ func (f *ledgerFlags) define(fs *flag.FlagSet) {
 // join opens the ledger of a node, if it has one. end closes it.
 func (f ledgerFlags) join(cfg *node.Config, data string) (end func() error, err error) {
 	none := func() error { return nil }
+	if err := credit.CheckNames(f.name, f.team); err != nil {
+		return none, usagef("--name and --team: %w", err)
+	}
 	if f.ticket == "off" {
 		if len(f.prices) > 0 || f.maxSpend > 0 || f.free > 0 {
 			return none, usagef("--price, --max-spend and --free-tokens need a --ledger")
@@ -52,6 +56,7 @@ func (f ledgerFlags) join(cfg *node.Config, data string) (end func() error, err 
 		if f.feesFrom != "" {
 			return none, usagef("--fees-from needs a --ledger: without one there are no fees")
 		}
+		cfg.Name, cfg.Team = f.name, f.team
 		return none, nil
 	}
 	if data == "" {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/moeswarm/moeswarm/expert"
 	"github.com/moeswarm/moeswarm/expert/content"
+	"github.com/moeswarm/moeswarm/internal/ledger/credit"
 	"github.com/moeswarm/moeswarm/routing"
 	"github.com/moeswarm/moeswarm/swarm"
 )
@@ -87,6 +88,9 @@ type Config struct {
 	// is paid, and who says that it gates is a gating node.
 	Economy *Economy
 
+	// Name and Team are shown in lists of who did how much, without a ledger.
+	Name, Team string
+
 	// Owner is what the machine's owner allows; the zero value: everything.
 	Owner Owner
 
@@ -144,6 +148,9 @@ func (c Config) validate() (Config, error) {
 	}
 	if e := c.Economy; e != nil && (c.Key == nil || e.Ledger == nil || e.Chain == "" || e.Dir == "") {
 		return c, errors.New("node: an economy needs the node's key, a ledger with its name, and a directory")
+	}
+	if err := credit.CheckNames(c.Name, c.Team); err != nil {
+		return c, fmt.Errorf("name or team of this node: %w", err)
 	}
 	for _, m := range c.Models {
 		if m.Model == nil {

@@ -90,7 +90,7 @@ func New(cfg Config) (*Node, error) {
 			return nil, err
 		}
 	} else {
-		n.friends = newFriends(n, cfg.Key)
+		n.friends = newFriends(n, cfg)
 	}
 	offers := make([]swarm.Offer, len(cfg.Models))
 	for i, m := range cfg.Models {
@@ -209,7 +209,7 @@ func (n *Node) newNetwork(offers []swarm.Offer) (*swarm.Node, error) {
 		cfg.Word, cfg.Evidence, cfg.Transcripts = n.economy.word, n.economy.clerk, n.economy.outputs
 		cfg.Signed, cfg.Twice = true, n.economy.twice
 	} else {
-		cfg.Debts = n.friends
+		cfg.Debts, cfg.Credit = n.friends, n.friends
 	}
 	// Interfaces stay nil unless there is something behind them: nil is how
 	// the swarm knows that this node serves none.
@@ -447,6 +447,7 @@ func (n *Node) Run(ctx context.Context) error {
 		run(&inside, inner, n.economy.outputs.run)
 	} else {
 		run(&inside, inner, n.friends.credits.Run)
+		run(&inside, inner, n.friends.run)
 	}
 	if n.audit != nil {
 		run(&inside, inner, n.audit.Run)

@@ -28,6 +28,7 @@ type keptFile struct {
 	path string
 	load func(io.Reader) error
 	save func(io.Writer) error
+	due  func() bool // whether to write it now, unless the node stops; nil: yes
 }
 
 // keptFiles lists what the node remembers of its peers, and of what its models
@@ -36,12 +37,15 @@ func (n *Node) keptFiles() []keptFile {
 	if n.cfg.Reputations == "" {
 		return nil
 	}
-	files := []keptFile{{n.cfg.Reputations, n.router.LoadReputations, n.router.SaveReputations}}
+	files := []keptFile{{n.cfg.Reputations, n.router.LoadReputations, n.router.SaveReputations, nil}}
 	if n.audit != nil {
-		files = append(files, keptFile{n.beside("standings.json"), n.audit.LoadStandings, n.audit.SaveStandings})
+		files = append(files, keptFile{n.beside("standings.json"), n.audit.LoadStandings, n.audit.SaveStandings, nil})
+	}
+	if n.friends != nil {
+		files = append(files, keptFile{n.beside("credit"), n.friends.load, n.friends.book.Save, n.friends.due})
 	}
 	for id, h := range n.hots {
-		files = append(files, keptFile{n.beside("hot-" + id.Short() + ".json"), h.counts.Load, h.counts.Save})
+		files = append(files, keptFile{n.beside("hot-" + id.Short() + ".json"), h.counts.Load, h.counts.Save, nil})
 	}
 	return files
 }
@@ -140,6 +144,9 @@ func (n *Node) keepReputations(ctx context.Context) error {
 		case <-tick.C:
 		}
 		for _, f := range n.keptFiles() {
+			if f.due != nil && ctx.Err() == nil && !f.due() {
+				continue
+			}
 			if err := replaceFile(f.path, f.save); err != nil {
 				n.cfg.Log.Warn("what was seen is not kept", "file", f.path, "err", err)
 			}

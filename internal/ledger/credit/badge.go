@@ -49,9 +49,11 @@ func (b Badge) appendBody(to []byte) []byte {
 	return to
 }
 
-// check refuses names that would spoil a list on somebody's terminal.
-func (b Badge) check() error {
-	for _, s := range []string{b.Name, b.Team} {
+func (b Badge) check() error { return CheckNames(b.Name, b.Team) }
+
+// CheckNames refuses names that would spoil a list on somebody's terminal.
+func CheckNames(names ...string) error {
+	for _, s := range names {
 		if len(s) > ledger.MaxName || !utf8.ValidString(s) {
 			return fmt.Errorf("%w: a name of %d bytes, want UTF-8 of at most %d", ledger.ErrMalformed, len(s), ledger.MaxName)
 		}

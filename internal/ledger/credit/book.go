@@ -46,6 +46,8 @@ type Book struct {
 	receipts map[place]ledger.Receipt
 	perGate  map[ledger.Key]int
 	badges   map[ledger.Key]Badge
+	sums     map[uint64]uint64 // of each epoch's receipts, see Digest
+	badgeSum uint64
 }
 
 // New makes an empty book.
@@ -56,7 +58,7 @@ func New(cfg Config) *Book {
 	if cfg.Gates == nil {
 		cfg.Gates = func(ledger.Key) bool { return true }
 	}
-	return &Book{cfg: cfg, receipts: map[place]ledger.Receipt{}, perGate: map[ledger.Key]int{}, badges: map[ledger.Key]Badge{}}
+	return &Book{cfg: cfg, receipts: map[place]ledger.Receipt{}, perGate: map[ledger.Key]int{}, badges: map[ledger.Key]Badge{}, sums: map[uint64]uint64{}}
 }
 
 // Turn tells which epoch runs. What fell out of the window is forgotten.
@@ -78,9 +80,15 @@ func (b *Book) Turn(epoch uint64) {
 			delete(b.perGate, at.gate)
 		}
 	}
-	for k := range b.badges {
+	for k, badge := range b.badges {
 		if !held[k] {
+			b.badgeSum -= b.markBadge(badge)
 			delete(b.badges, k)
+		}
+	}
+	for e := range b.sums {
+		if !b.open(e) {
+			delete(b.sums, e)
 		}
 	}
 }
@@ -136,13 +144,17 @@ func (b *Book) keep(r ledger.Receipt) (bool, error) {
 		return false, nil
 	}
 	at := placeOf(r)
-	if _, have := b.receipts[at]; !have {
+	old, have := b.receipts[at]
+	if !have {
 		if len(b.receipts) >= MaxReceipts || b.perGate[r.Gate] >= MaxPerGate {
 			return false, fmt.Errorf("%w: %d receipts, %d of gate %v", ErrFull, len(b.receipts), b.perGate[r.Gate], r.Gate)
 		}
 		b.perGate[r.Gate]++
+	} else {
+		b.sums[r.Epoch] -= b.markReceipt(old)
 	}
 	b.receipts[at] = r
+	b.sums[r.Epoch] += b.markReceipt(r)
 	return true, nil
 }
 
@@ -157,24 +169,49 @@ func (b *Book) Wear(badge Badge) error {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if old, have := b.badges[badge.Holder]; have && old.Issued >= badge.Issued {
+	old, have := b.badges[badge.Holder]
+	if have && old.Issued >= badge.Issued {
 		return nil
 	}
 	for at := range b.receipts {
 		if at.holder == badge.Holder {
+			if have {
+				b.badgeSum -= b.markBadge(old)
+			}
 			b.badges[badge.Holder] = badge
+			b.badgeSum += b.markBadge(badge)
 			return nil
 		}
 	}
 	return fmt.Errorf("%w: no receipts of %v, whose badge it is", ledger.ErrUnknown, badge.Holder)
 }
 
-// Lines adds up what the book has, a line for each holder, in no order.
-func (b *Book) Lines() []Line {
+// Units is what the receipt says that stands where r would; 0: none does.
+func (b *Book) Units(r ledger.Receipt) uint64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	return b.receipts[placeOf(r)].Units
+}
+
+// Given is how many units each gate signed for a holder, in the whole window.
+func (b *Book) Given(holder ledger.Key) map[ledger.Key]uint64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	all := map[ledger.Key]uint64{}
+	for at, r := range b.receipts {
+		if at.holder == holder {
+			all[at.gate] = add(all[at.gate], r.Units)
+		}
+	}
+	return all
+}
+
+// Lines adds up what the book has, a line for each holder, in no order, as a node
+// with these eyes sees it.
+func (b *Book) Lines(eyes Eyes) []Line {
+	b.mu.Lock()
 	lines := map[ledger.Key]*Line{}
-	byGate := map[[2]ledger.Key]uint64{}
+	units := map[pair]uint64{}
 	for at, r := range b.receipts {
 		l := lines[at.holder]
 		if l == nil {
@@ -184,12 +221,16 @@ func (b *Book) Lines() []Line {
 		}
 		l.Units = add(l.Units, r.Units)
 		l.Passed = add(l.Passed, r.Passed)
-		pair := [2]ledger.Key{at.holder, at.gate}
-		if _, seen := byGate[pair]; !seen {
-			l.Gates++
-		}
-		byGate[pair] = add(byGate[pair], r.Units)
-		l.Largest = max(l.Largest, byGate[pair])
+		p := pair{at.gate, at.holder}
+		units[p] = add(units[p], r.Units)
+	}
+	b.mu.Unlock()
+	known := confirm(eyes, units)
+	for p, n := range units {
+		l := lines[p.holder]
+		l.Gates++
+		l.Largest = max(l.Largest, n)
+		l.Confirmed = add(l.Confirmed, known.confirmed(p))
 	}
 	all := make([]Line, 0, len(lines))
 	for _, l := range lines {

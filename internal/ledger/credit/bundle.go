@@ -5,8 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
+	"io"
 	"slices"
 
 	"github.com/moeswarm/moeswarm/internal/ledger"
@@ -133,8 +132,8 @@ func (b *Book) merge(bundle []byte) (fresh int, err error) {
 	return fresh, err
 }
 
-// Save writes the book to a file, which is whole at every moment.
-func (b *Book) Save(path string) error {
+// Save writes the book down.
+func (b *Book) Save(w io.Writer) error {
 	b.mu.Lock()
 	out := []byte(bundleHead)
 	for _, r := range b.receipts {
@@ -144,39 +143,20 @@ func (b *Book) Save(path string) error {
 		out = appendBadge(out, badge)
 	}
 	b.mu.Unlock()
-	f, err := os.CreateTemp(filepath.Dir(path), ".credit-*")
-	if err != nil {
-		return fmt.Errorf("save the book of receipts: %w", err)
-	}
-	defer os.Remove(f.Name()) // after the renaming there is nothing to remove
-	_, err = f.Write(out)
-	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return fmt.Errorf("save the book of receipts: %w", err)
-	}
-	return nil
+	_, err := w.Write(out)
+	return err
 }
 
-// Load takes in a saved book; tell the epoch (Turn) before. A file that is not
-// there is an empty book. Signatures are verified again.
-func (b *Book) Load(path string) error {
-	info, err := os.Stat(path)
+// Load takes in a saved book; tell the epoch (Turn) before. Signatures are
+// verified again; what comes before a fault is kept.
+func (b *Book) Load(r io.Reader) error {
+	data, err := io.ReadAll(io.LimitReader(r, maxFile+1))
 	switch {
-	case errors.Is(err, os.ErrNotExist):
-		return nil
 	case err != nil:
-		return fmt.Errorf("load the book of receipts: %w", err)
-	case info.Size() > maxFile:
-		return fmt.Errorf("load the book of receipts: %s has %d bytes, at most %d are a book", path, info.Size(), int64(maxFile))
+		return err
+	case len(data) > maxFile:
+		return fmt.Errorf("%w: more than the %d bytes of a book of receipts", ledger.ErrMalformed, maxFile)
 	}
-	data, err := os.ReadFile(path)
-	if err == nil {
-		_, err = b.merge(data)
-	}
-	if err != nil {
-		return fmt.Errorf("load the book of receipts from %s (what came before the fault is kept): %w", path, err)
-	}
-	return nil
+	_, err = b.merge(data)
+	return err
 }
