@@ -19,6 +19,7 @@ func (p program) gov(ctx context.Context, args []string) error {
 		{"list", "", "list proposals, the newest first", program.govList},
 		{"show", "NUMBER", "show a proposal: what it changes, and how it stands", program.govShow},
 		{"propose", "param|model|grant …", "propose a change of rules, a model, or money from the treasury", program.govPropose},
+		{"self-test", "FILE", "what a model's self-test gives, for a proposal", program.govSelfTest},
 		{"vote", "NUMBER yes|no|abstain|veto", "vote with the stake that the account delegated", program.govVote},
 	}
 	if len(args) > 0 {
@@ -105,7 +106,11 @@ func changeLine(m light.Message) string {
 		if !v.Model.Active {
 			verb = "retire"
 		}
-		return fmt.Sprintf("%s model %s (%s), a token costs %v at least", verb, oneLine(v.Model.Name), v.ID, v.Model.Floor)
+		tested := ""
+		if len(v.Model.SelfTest) > 0 {
+			tested = ", gating nodes pass a self-test"
+		}
+		return fmt.Sprintf("%s model %s (%s), a token costs %v at least%s", verb, oneLine(v.Model.Name), v.ID, v.Model.Floor, tested)
 	}
 	return fmt.Sprintf("%T", msg)
 }
@@ -230,6 +235,7 @@ func (p program) govPropose(ctx context.Context, args []string) (err error) {
 	fs := p.flags("gov propose", "gov propose [FLAGS] param NAME=VALUE… | model ID NAME | grant ACCOUNT AMOUNT", `
   moeswarm gov propose --title "Shorter epochs" param epoch_blocks=360
   moeswarm gov propose --title "Admit OLMoE" --floor 250nneuro --units 128 model 3f9c… olmoe-1b-7b
+  moeswarm gov propose --title "Test OLMoE" --self-test "$(moeswarm gov self-test olmoe.gguf)" model 3f9c… olmoe-1b-7b
   moeswarm gov propose --title "No more demo" --retire model 3f9c… demo
   moeswarm gov propose --title "A grant for the documentation" grant neuro1… 500
 `)
@@ -242,11 +248,16 @@ func (p program) govPropose(ctx context.Context, args []string) (err error) {
 	fs.Var(&floor, "floor", "least `amount` that a token of the model costs")
 	units := fs.Uint64("units", 0, "`experts` that a token row of the model goes through: sparse layers times experts of each; bounds what a gating node can report (0: no bound)")
 	retire := fs.Bool("retire", false, "take the model off the list instead")
+	test := fs.String("self-test", "", "`text` that \"moeswarm gov self-test FILE\" prints for the model: gating nodes whose own comes out otherwise have no seat (default: none is asked for)")
 	ops, err := parse(fs, args, 1, -1)
 	if err != nil {
 		return err
 	}
-	message, err := proposed(ops, ledger.Model{Active: !*retire, Floor: ledger.Amount(floor), UnitsPerRow: *units})
+	tested, err := parseSelfTest(*test)
+	if err != nil {
+		return err
+	}
+	message, err := proposed(ops, ledger.Model{Active: !*retire, Floor: ledger.Amount(floor), UnitsPerRow: *units}, tested)
 	if err != nil {
 		return err
 	}
@@ -269,7 +280,7 @@ func (p program) govPropose(ctx context.Context, args []string) (err error) {
 }
 
 // proposed is the message that a proposal is about.
-func proposed(ops []string, model ledger.Model) (light.Message, error) {
+func proposed(ops []string, model ledger.Model, tested ledger.SelfTest) (light.Message, error) {
 	kind, ops := ops[0], ops[1:]
 	switch {
 	case kind == "param" && len(ops) > 0:
@@ -292,7 +303,10 @@ func proposed(ops []string, model ledger.Model) (light.Message, error) {
 		if err != nil {
 			return light.Message{}, err
 		}
-		model.Name = ops[1]
+		if len(tested.Marks) > 0 && tested.Model != id {
+			return light.Message{}, usagef("the self-test is of model %v, not of %v", tested.Model, id)
+		}
+		model.Name, model.SelfTest = ops[1], tested.Marks
 		return light.ByGovernance(&ledger.SetModel{ID: id, Model: model})
 	case kind == "grant" && len(ops) == 2:
 		to, err := parseAddress(ops[0])

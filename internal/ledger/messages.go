@@ -17,8 +17,12 @@ type RegisterProvider struct {
 	Nets  []Net  // its public networks, as far as it says
 }
 
-// Heartbeat says that the signer is there in this epoch.
-type Heartbeat struct{ Epoch uint64 }
+// Heartbeat says that the signer is there in this epoch, and that it runs the
+// models that it gates as others do.
+type Heartbeat struct {
+	Epoch uint64
+	Tests []SelfTest // of models that have one
+}
 
 // Bond adds to the signer's bond.
 type Bond struct{ Amount Amount }
@@ -185,7 +189,11 @@ func (m *RegisterProvider) code(c *coder) {
 	list(c, &m.Nets, MaxNets, 7, (*coder).net)
 }
 
-func (m *Heartbeat) code(c *coder)       { c.u64(&m.Epoch) }
+func (m *Heartbeat) code(c *coder) {
+	c.u64(&m.Epoch)
+	list(c, &m.Tests, MaxGated, 36, func(c *coder, t *SelfTest) { t.code(c) })
+}
+
 func (m *Bond) code(c *coder)            { c.amount(&m.Amount) }
 func (m *Unbond) code(c *coder)          { c.amount(&m.Amount) }
 func (m *Deposit) code(c *coder)         { c.hash(&m.Model); c.amount(&m.Amount) }

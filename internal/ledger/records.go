@@ -1,5 +1,7 @@
 package ledger
 
+import "slices"
+
 // Values of the state that more than the state machine reads. Their keys are in
 // keys.go.
 
@@ -37,6 +39,8 @@ type Model struct {
 	Tau          [classes]uint32 // tolerance of results per numeric class, in millionths; 0: the usual one
 	TauOutput    uint32          // share of an answer's checks that may fail, in millionths; 0: the usual one
 	AdmittedFrom uint64          // epoch
+	SelfTest     []Mark          // what the public prompt gives, which gates have to show; none: nothing is tested
+	TestedFrom   uint64          // epoch whose seats are the first to ask for it
 }
 
 // Tolerance is up to what error a ruling acquits.
@@ -64,6 +68,8 @@ func (m *Model) code(c *coder) {
 	}
 	c.u32(&m.TauOutput)
 	c.u64(&m.AdmittedFrom)
+	marks(c, &m.SelfTest)
+	c.u64(&m.TestedFrom)
 }
 
 // MaxUnbonding bounds how many parts of a bond may be on their way out at once.
@@ -87,7 +93,8 @@ type Provider struct {
 	Counted   Amount // bond at the start of epoch CountedAt
 	CountedAt uint64
 
-	Beat, BeatBefore Beat // the last two heartbeats
+	Beat, BeatBefore Beat   // the last two heartbeats
+	Tested           []Hash // models whose self-test the last one passed
 
 	Rep         uint16 // basis points
 	Strikes     uint8
@@ -132,6 +139,7 @@ func (p *Provider) code(c *coder) {
 	c.u64(&p.CountedAt)
 	p.Beat.code(c)
 	p.BeatBefore.code(c)
+	list(c, &p.Tested, MaxGated, 32, (*coder).hash)
 	c.u16(&p.Rep)
 	c.u8(&p.Strikes)
 	c.u64(&p.StrikeEpoch)
@@ -164,6 +172,12 @@ func (p Provider) Stake() Amount {
 // last two.
 func (p Provider) BeatIn(epoch uint64) bool {
 	return p.Beat == Beat{true, epoch} || p.BeatBefore == Beat{true, epoch}
+}
+
+// PassedIn says whether the provider's heartbeat in an epoch came with a self-test
+// of a model that passed.
+func (p Provider) PassedIn(epoch uint64, model Hash) bool {
+	return p.Beat == Beat{true, epoch} && slices.Contains(p.Tested, model)
 }
 
 // Gates says whether the provider gates a model.

@@ -96,6 +96,7 @@ type economy struct {
 	stub     *pay.Stub
 	archive  *transcript.Archive
 	outputs  *outputs
+	tested   map[ledger.Hash]uint64 // models whose self-test was looked at, by epoch + 1; of duties alone
 	keys     keys
 	closing  sync.Once
 	board    board
@@ -116,7 +117,7 @@ type backing struct {
 
 // newEconomy opens the books in cfg.Dir; close gives them back.
 func newEconomy(n *Node, cfg Economy, key ed25519.PrivateKey) (_ *economy, err error) {
-	e := &economy{cfg: cfg, node: n, self: ledger.KeyOf(key), key: key, tallies: newTallies(), standing: newStanding(cfg.Ledger, n.cfg.Log), backed: map[ledger.Key]backing{}}
+	e := &economy{cfg: cfg, node: n, self: ledger.KeyOf(key), key: key, tallies: newTallies(), standing: newStanding(cfg.Ledger, n.cfg.Log), backed: map[ledger.Key]backing{}, tested: map[ledger.Hash]uint64{}}
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("the books of what is paid: %w", errors.Join(err, e.close()))

@@ -152,8 +152,8 @@ func (e *economy) duties(ctx context.Context) error {
 			return fmt.Errorf("registering as a provider: %w", err)
 		}
 	}
-	if own.Beat != (ledger.Beat{Any: true, Epoch: epoch}) {
-		if _, err := e.cfg.Ledger.Submit(ctx, &ledger.Heartbeat{Epoch: epoch}); err != nil && !errors.Is(err, ledger.ErrTooLate) {
+	if tests := e.selfTests(ctx, epoch, own, gated); len(tests) > 0 || own.Beat != (ledger.Beat{Any: true, Epoch: epoch}) {
+		if _, err := e.cfg.Ledger.Submit(ctx, &ledger.Heartbeat{Epoch: epoch, Tests: tests}); err != nil && !errors.Is(err, ledger.ErrTooLate) {
 			return fmt.Errorf("heartbeat: %w", err)
 		}
 	}

@@ -7,8 +7,10 @@ import (
 
 	"github.com/moeswarm/moeswarm/expert"
 	"github.com/moeswarm/moeswarm/gating/prompt"
+	"github.com/moeswarm/moeswarm/internal/ggml"
 	"github.com/moeswarm/moeswarm/internal/ledger"
 	"github.com/moeswarm/moeswarm/internal/ledger/state"
+	"github.com/moeswarm/moeswarm/internal/ledger/transcript"
 )
 
 // newAudited is a swarm in which every answer is looked at.
@@ -259,5 +261,65 @@ func TestComplaint(t *testing.T) {
 		if _, err := client.economy.outputs.ask(t.Context(), g.economy.self, forged); err == nil {
 			t.Error("a forged complaint is heard")
 		}
+	}
+}
+
+// TestSelfTest: gating nodes show the ledger what they make of the public prompt
+// with their heartbeats, through holders of the swarm, and one that makes
+// something else of it loses its seat.
+func TestSelfTest(t *testing.T) {
+	p := newPaid(t, 3, nil)
+	id := ledger.Hash(p.model.ID())
+	set, err := expert.NewSet(p.model, p.model.Manifest().IDs(), ggml.NewPool(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	marks, err := transcript.SelfTest(t.Context(), transcript.Config{Model: p.model, Applier: set, Pool: ggml.NewPool(1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	seats := func() int {
+		s, err := p.holder.cfg.Economy.Ledger.Committee(t.Context(), p.ledger.Clock().Epoch, id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(s)
+	}
+	passed := func(n int) func() bool {
+		return func() bool {
+			epoch, all := p.ledger.Clock().Epoch, 0
+			for _, g := range p.gates {
+				v, err := g.cfg.Economy.Ledger.Provider(t.Context(), g.economy.self)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if v.PassedIn(epoch, id) {
+					all++
+				}
+			}
+			return all == n
+		}
+	}
+	model := ledger.Model{Active: true, Name: "tiny", SelfTest: marks}
+	if err := p.ledger.Govern(&ledger.SetModel{ID: id, Model: model}); err != nil {
+		t.Fatal(err)
+	}
+	p.nextEpoch() // whose nodes know of it from the start
+	p.until("the self-tests", passed(3))
+	p.nextEpoch()
+	if n := seats(); n != 3 {
+		t.Fatalf("%d seats of 3", n)
+	}
+	model.SelfTest = slices.Clone(marks)
+	for i := range model.SelfTest {
+		model.SelfTest[i].Bits ^= 1 << 8 // what another model might give
+	}
+	if err := p.ledger.Govern(&ledger.SetModel{ID: id, Model: model}); err != nil {
+		t.Fatal(err)
+	}
+	p.nextEpoch()
+	p.nextEpoch()
+	if n := seats(); n != 0 {
+		t.Errorf("%d seats for nodes that fail", n)
 	}
 }

@@ -66,6 +66,13 @@ func (m *Machine) endEpoch() error {
 func (m *Machine) elect(epoch uint64) {
 	var seed ledger.Word
 	m.get(ledger.KeySeed(epoch), &seed)
+	models, tested := map[ledger.Hash]ledger.Model{}, map[ledger.Hash]bool{}
+	for _, key := range m.keys(ledger.Prefix("model")) {
+		var model ledger.Model
+		id := ledger.Hash(key[len(key)-32:])
+		m.get(key, &model)
+		models[id], tested[id] = model, len(model.SelfTest) > 0 && epoch > 0 && epoch >= model.TestedFrom // at genesis nobody could have been
+	}
 	candidates := map[ledger.Hash][]ledger.Candidate{}
 	for _, key := range m.keys(ledger.Prefix("prov")) {
 		var p ledger.Provider
@@ -75,14 +82,14 @@ func (m *Machine) elect(epoch uint64) {
 		}
 		c := ledger.Candidate{Peer: ledger.Key(key[len(key)-32:]), Weight: uint64(p.BondAt(m.clock.Epoch))}
 		for _, id := range p.Gated {
-			candidates[id] = append(candidates[id], c)
+			if !tested[id] || p.PassedIn(m.clock.Epoch, id) {
+				candidates[id] = append(candidates[id], c)
+			}
 		}
 	}
 	for _, key := range m.keys(ledger.Prefix("model")) {
-		var model ledger.Model
 		id := ledger.Hash(key[len(key)-32:])
-		m.get(key, &model)
-		if !model.Active {
+		if !models[id].Active {
 			continue
 		}
 		var sitting ledger.Committee

@@ -2,6 +2,7 @@ package state
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/moeswarm/moeswarm/internal/ledger"
 )
@@ -52,6 +53,11 @@ func (m *Machine) setModel(v *ledger.SetModel) error {
 		model.AdmittedFrom = before.AdmittedFrom
 	} else if len(m.keys(ledger.Prefix("model"))) >= maxModels {
 		return fmt.Errorf("%w: %d models", ledger.ErrCap, maxModels)
+	}
+	// Gates have a whole epoch to hear of another self-test.
+	model.TestedFrom = before.TestedFrom
+	if !slices.Equal(model.SelfTest, before.SelfTest) {
+		model.TestedFrom = m.clock.Epoch + 2
 	}
 	m.set(ledger.KeyModel(v.ID), &model)
 	return nil

@@ -50,9 +50,16 @@ func (m *Machine) heartbeat(signer ledger.Key, v *ledger.Heartbeat) error {
 		return err
 	}
 	if beat := (ledger.Beat{Any: true, Epoch: v.Epoch}); p.Beat != beat {
-		p.Beat, p.BeatBefore = beat, p.Beat
-		m.putProvider(signer, p)
+		p.Beat, p.BeatBefore, p.Tested = beat, p.Beat, nil
 	}
+	for _, t := range v.Tests {
+		var model ledger.Model
+		if m.get(ledger.KeyModel(t.Model), &model) && ledger.SameMarks(model.SelfTest, t.Marks) &&
+			!slices.Contains(p.Tested, t.Model) && len(p.Tested) < ledger.MaxGated {
+			p.Tested = append(p.Tested, t.Model)
+		}
+	}
+	m.putProvider(signer, p)
 	return nil
 }
 

@@ -11,17 +11,14 @@ import (
 )
 
 // Values is how many values a fingerprint has, if the rows have as many.
-const Values = 128
+const Values = ledger.MaxMarks
 
 // Fingerprint is the largest values, by magnitude, of some rows of hidden
 // states, as bfloat16: 6 bytes each.
 type Fingerprint []Value
 
-// Value is one of them.
-type Value struct {
-	Index uint32 // row·dim + column
-	Bits  uint16 // of the bfloat16
-}
+// Value is one of them; its index is row·dim + column.
+type Value = ledger.Mark
 
 func bfloat(v float32) uint16 { return uint16((math.Float32bits(v) + 0x8000) >> 16) }
 
@@ -35,7 +32,7 @@ func Take(rows []float32) Fingerprint {
 	slices.SortFunc(l, func(a, b sized) int { return cmp.Compare(a.index, b.index) })
 	f := make(Fingerprint, len(l))
 	for i, x := range l {
-		f[i] = Value{x.index, bfloat(rows[x.index])}
+		f[i] = Value{Index: x.index, Bits: bfloat(rows[x.index])}
 	}
 	return f
 }
@@ -138,7 +135,7 @@ func parseFingerprint(b []byte) (f Fingerprint, rest []byte, err error) {
 		return nil, nil, fmt.Errorf("%w: a fingerprint of %d values in %d bytes", ledger.ErrMalformed, n, len(b))
 	}
 	for i := range n {
-		v := Value{binary.BigEndian.Uint32(b[6*i:]), binary.BigEndian.Uint16(b[6*i+4:])}
+		v := Value{Index: binary.BigEndian.Uint32(b[6*i:]), Bits: binary.BigEndian.Uint16(b[6*i+4:])}
 		if i > 0 && v.Index <= f[i-1].Index {
 			return nil, nil, fmt.Errorf("%w: a fingerprint out of order", ledger.ErrMalformed)
 		}
