@@ -61,6 +61,7 @@ type awaited struct {
 	or   int // of another that would fit; 0: none
 	done chan arrival
 	word []byte // what the peer signed about it; the reader's until done
+	told bool   // that it signed something else, too; the reader's
 }
 
 // anySize: whatever the kind's limit allows.
@@ -171,10 +172,12 @@ func (l *link) takeWord(r *wire.Reader, id uint64) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if w := l.mu.awaited[id]; w != nil && err == nil {
-		if w.word != nil && l.twice != nil && !bytes.Equal(w.word, body) {
+		if w.word == nil {
+			w.word = body
+		} else if !w.told && l.twice != nil && !bytes.Equal(w.word, body) {
+			w.told = true
 			l.twice(l.to, w.word, body)
 		}
-		w.word = body
 	}
 	return err
 }

@@ -74,12 +74,13 @@ func TestTwoWords(t *testing.T) {
 	b := wire.AppendWord(nil, w.id, []byte("one"))
 	b = wire.AppendWord(b, w.id, []byte("one")) // the same again says nothing
 	b = wire.AppendWord(b, w.id, []byte("another"))
+	b = wire.AppendWord(b, w.id, []byte("a third"))
 	b = wire.AppendWord(b, w.id+1, []byte("of nothing"))
 	b = wire.AppendPong(b, w.id, wire.Pong{})
 	if err := l.readAll(bytes.NewReader(b)); err != io.EOF {
 		t.Fatal(err)
 	}
-	if got := <-w.done; got.err != nil || string(got.word) != "another" {
+	if got := <-w.done; got.err != nil || string(got.word) != "one" {
 		t.Errorf("%q, %v", got.word, got.err)
 	}
 	if len(told) != 2 || string(told[0]) != "one" || string(told[1]) != "another" {

@@ -184,16 +184,27 @@ func (e *economy) audited(v audit.Verdict) {
 	e.tallies.saw(e.standing.seated(e.self, ledger.Hash(v.Model)), ledger.Hash(v.Model), k, v.Outcome)
 }
 
-// twice shows the ledger two things that a holder signed about one answer.
+// twice shows the ledger two things that a holder signed about one answer, and
+// asks that holder nothing more.
 func (e *economy) twice(from routing.Peer, a, b []byte) {
 	var x, y ledger.Result
 	if ledger.Decode(a, &x) != nil || ledger.Decode(b, &y) != nil || !x.Contradicts(y) ||
 		ledger.Verify(e.cfg.Chain, x) != nil || ledger.Verify(e.cfg.Chain, y) != nil {
 		return
 	}
-	go func() { // it is written to the disk
-		if err := e.clerk.Accuse(&ledger.Equivocation{Results: []ledger.Result{x, y}}); err != nil {
-			e.node.cfg.Log.Warn("two results for one call are not shown to the ledger", "peer", from, "err", err)
-		}
-	}()
+	e.node.condemn(from, "it signed two answers to one call")
+	e.show(&ledger.Equivocation{Results: []ledger.Result{x, y}})
+}
+
+// twiceSealed shows the ledger two parts of an answer that a gating node signed for
+// one place.
+func (e *economy) twiceSealed(a, b ledger.Chunk) {
+	e.show(&ledger.Equivocation{Chunks: []ledger.Chunk{a, b}})
+}
+
+// show has the clerk bring a contradiction to the ledger.
+func (e *economy) show(m *ledger.Equivocation) {
+	if err := e.clerk.Accuse(m); err != nil {
+		e.node.cfg.Log.Warn("a contradiction is not shown to the ledger", "err", err)
+	}
 }

@@ -39,6 +39,8 @@ type paid struct {
 	addrs  []string
 	// misbehave is given to nodes that start now.
 	misbehave func(expert.Applier) expert.Applier
+	// wrap is what nodes that start now see of the ledger; nil: all.
+	wrap func(ledger.Ledger) ledger.Ledger
 }
 
 const (
@@ -89,6 +91,9 @@ func (p *paid) start(key ed25519.PrivateKey, m Model, maxSpend ledger.Amount) *N
 	p.t.Helper()
 	cfg := Config{Key: key, Join: p.addrs, Misbehave: p.misbehave, Routing: routing.Policy{MissingWait: 5 * time.Second}, Economy: &Economy{
 		Ledger: p.ledger.As(ledger.KeyOf(key)), Chain: p.ledger.Chain(), Dir: p.t.TempDir(), MaxSpend: maxSpend, Price: testPrice, lookPause: 20 * time.Millisecond}}
+	if p.wrap != nil {
+		cfg.Economy.Ledger = p.wrap(cfg.Economy.Ledger)
+	}
 	if m.Model != nil {
 		cfg.Models = []Model{m}
 	}
@@ -166,7 +171,19 @@ func (p *paid) client(key ed25519.PrivateKey, maxSpend ledger.Amount) *Node {
 	return n
 }
 
-// nextEpoch has everybody give a heartbeat and turns the epoch.
+// dutiful waits until a node has done what it owes the ledger in this epoch.
+func (p *paid) dutiful(n *Node) {
+	p.t.Helper()
+	epoch := p.ledger.Clock().Epoch
+	p.until("the duties of the epoch", func() bool {
+		n.economy.mu.Lock()
+		defer n.economy.mu.Unlock()
+		return n.economy.settled == epoch
+	})
+}
+
+// nextEpoch has everybody give a heartbeat, gating nodes settle what is due, and
+// turns the epoch.
 func (p *paid) nextEpoch() {
 	p.t.Helper()
 	epoch := p.ledger.Clock().Epoch
@@ -179,6 +196,7 @@ func (p *paid) nextEpoch() {
 			v, err := n.cfg.Economy.Ledger.Provider(p.t.Context(), k)
 			return err == nil && v.BeatIn(epoch)
 		})
+		p.dutiful(n)
 	}
 	if err := p.ledger.NextEpoch(); err != nil {
 		p.t.Fatal(err)

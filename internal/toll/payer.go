@@ -27,6 +27,9 @@ type PayerConfig struct {
 	Period func(gate ledger.Key, model ledger.Hash) uint64
 	// Keep takes what gating nodes signed of an answer that is over; nil: nobody.
 	Keep func([]ledger.Chunk)
+	// Twice hears of a gating node that signed two things for one place in an
+	// answer. It must not block; nil: nobody.
+	Twice func(a, b ledger.Chunk)
 }
 
 // Payer pays gating nodes for answers.
@@ -74,7 +77,7 @@ func (p *Payer) Spent() (ledger.Amount, uint64) {
 func (p *Payer) Open(gate ledger.Key, r prompt.Request) *Bill {
 	b := &Bill{payer: p, gate: gate, model: ledger.Hash(r.Model), load: Load(r), prefix: len(r.Prefix)}
 	b.id = newID()
-	b.seals = Seals{Chain: p.cfg.Chain, Gate: gate, Client: p.cfg.Self, Model: b.model, ID: b.id, Exact: r.BestEffort == 0 && r.Task == prompt.TaskComplete}
+	b.seals = Seals{Chain: p.cfg.Chain, Gate: gate, Client: p.cfg.Self, Model: b.model, ID: b.id, Exact: r.BestEffort == 0 && r.Task == prompt.TaskComplete, Twice: p.cfg.Twice}
 	b.count = b.load
 	price := ledger.Amount(0)
 	if p.cfg.Purse != nil {

@@ -17,6 +17,9 @@ type Seals struct {
 	// Exact says that the answer leaves no expert out, so that its parts must
 	// stand for what they can be checked by, too.
 	Exact bool
+	// Twice hears of two parts that the gating node signed for one place; nil:
+	// nobody.
+	Twice func(a, b ledger.Chunk)
 
 	tokens int // covered
 	signed []ledger.Chunk
@@ -56,6 +59,7 @@ func (s *Seals) Take(statement []byte, tokens []int32, epoch uint64) error {
 	if err := ledger.Decode(statement, &c); err != nil {
 		return fmt.Errorf("a part of the answer is signed wrongly: %w", err)
 	}
+	s.compare(c)
 	if len(tokens) <= s.tokens || c.Epoch+1 < epoch || c.Epoch > epoch+1 {
 		return fmt.Errorf("%w: a part of the answer is signed for epoch %d and no tokens", ledger.ErrSignature, c.Epoch)
 	}
@@ -72,4 +76,13 @@ func (s *Seals) Take(statement []byte, tokens []int32, epoch uint64) error {
 	}
 	s.signed, s.tokens = append(s.signed, c), len(tokens)
 	return nil
+}
+
+// compare looks for a part that this one contradicts.
+func (s *Seals) compare(c ledger.Chunk) {
+	for _, old := range s.signed {
+		if s.Twice != nil && old.Contradicts(c) && ledger.Verify(s.Chain, c) == nil {
+			s.Twice(old, c)
+		}
+	}
 }

@@ -89,7 +89,7 @@ func New(c Config) (*App, error) {
 	a := &App{vrf: c.VRF}
 	var builder *sdkruntime.AppBuilder
 	var grants feegrantkeeper.Keeper
-	err := depinject.Inject(depinject.Configs(modules(), depinject.Supply(c.Log, mintkeeper.MintFn(noInflation)), depinject.Provide(neuro.ActSigner)),
+	err := depinject.Inject(depinject.Configs(modules(), depinject.Supply(c.Log, mintkeeper.MintFn(noInflation), govkeeper.CalculateVoteResultsAndVotingPowerFn(a.tally)), depinject.Provide(neuro.ActSigner)),
 		&builder, &a.Codec, &a.Tx, &a.Account, &a.Bank, &a.Staking, &a.Distr, &a.Gov, &grants)
 	if err != nil {
 		return nil, fmt.Errorf("putting the modules together: %w", err)

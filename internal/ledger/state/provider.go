@@ -103,6 +103,16 @@ func (m *Machine) unbond(signer ledger.Key, v *ledger.Unbond) error {
 	return nil
 }
 
+// Bonds visits the providers that have a bond, in the order of their keys.
+func (m *Machine) Bonds(f func(ledger.Key, ledger.Amount)) {
+	for _, key := range m.keys(ledger.Prefix("prov")) {
+		var p ledger.Provider
+		if m.get(key, &p); p.Bond > 0 {
+			f(ledger.Key(key[len(key)-32:]), p.Bond)
+		}
+	}
+}
+
 // releaseBonds pays out what has unbonded by the start of an epoch. While a case
 // is open the rest stays, and is looked at again an epoch later.
 func (m *Machine) releaseBonds(epoch uint64) error {

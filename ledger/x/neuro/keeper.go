@@ -106,6 +106,11 @@ func (k *Keeper) Govern(c context.Context, m *types.MsgGovern) (*types.MsgGovern
 	return &types.MsgGovernResponse{}, nil
 }
 
+// Bonds visits the providers that have a bond, in the order of their keys.
+func (k *Keeper) Bonds(ctx sdk.Context, f func(ledger.Key, ledger.Amount)) {
+	k.Machine(ctx).Bonds(f)
+}
+
 // BeginBlock does what a block does before its messages. beacon is the output
 // of the proposer's VRF, empty if it has no key.
 func (k *Keeper) BeginBlock(ctx sdk.Context, beacon []byte) error {
