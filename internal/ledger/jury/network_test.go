@@ -15,7 +15,8 @@ import (
 
 // types are all that the package widens.
 var types = []gguf.Type{gguf.F32, gguf.F16, gguf.BF16, gguf.Q4_0, gguf.Q4_1, gguf.Q5_0, gguf.Q5_1, gguf.Q8_0,
-	gguf.Q2_K, gguf.Q3_K, gguf.Q4_K, gguf.Q5_K, gguf.Q6_K, gguf.IQ4NL, gguf.IQ4XS, gguf.MXFP4, gguf.TQ1_0, gguf.TQ2_0}
+	gguf.Q2_K, gguf.Q3_K, gguf.Q4_K, gguf.Q5_K, gguf.Q6_K, gguf.IQ4NL, gguf.IQ4XS, gguf.MXFP4, gguf.TQ1_0, gguf.TQ2_0,
+	gguf.IQ1S, gguf.IQ1M, gguf.IQ2XXS, gguf.IQ2XS, gguf.IQ2S, gguf.IQ3XXS, gguf.IQ3S}
 
 // randomBlocks are n blocks of random codes with scales of a sensible size.
 func randomBlocks(r *rand.Rand, t gguf.Type, n int) []byte {
@@ -41,6 +42,8 @@ func randomBlocks(r *rand.Rand, t gguf.Type, n int) []byte {
 			put(b[82:])
 		case gguf.Q3_K, gguf.Q6_K, gguf.TQ1_0, gguf.TQ2_0:
 			put(b[size-2:])
+		case gguf.IQ1M: // the scale is in the top of four words; this sets its exponent
+			b[55] = b[55]&0x0f | 2<<4
 		case gguf.Q4_1, gguf.Q5_1, gguf.Q4_K, gguf.Q5_K:
 			put(b)
 			put(b[2:])
@@ -86,7 +89,7 @@ func network(t testing.TB, r *rand.Rand, a, b gguf.Type, dim, ff, rows int, act 
 func TestGolden(t *testing.T) {
 	ctx := context.Background()
 	r := rand.New(rand.NewPCG(7, 7))
-	const want = "405713176a13043b"
+	const want = "5804a5d9510f7e89"
 	var all []byte
 	for i, typ := range types {
 		n, x := network(t, r, typ, types[(i+5)%len(types)], 256, 512, 2, Activation(i%2))
@@ -208,7 +211,7 @@ func TestBadCases(t *testing.T) {
 	if _, err := Judge(gone, n, x, x); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: %v", err)
 	}
-	for _, typ := range []gguf.Type{gguf.IQ2XXS, gguf.IQ3S, gguf.Q8_K, gguf.I32, 99} {
+	for _, typ := range []gguf.Type{gguf.Q8_1, gguf.I8, gguf.Q8_K, gguf.I32, 99} {
 		if _, err := NewStored(typ, 256, 1, make([]byte, max(typ.TypeSize(), 1))); !errors.Is(err, ErrBadCase) {
 			t.Errorf("%v: %v", typ, err)
 		}

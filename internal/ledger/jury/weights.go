@@ -21,8 +21,7 @@ type Stored struct {
 	bytes   int // of a block
 }
 
-// NewStored views data as a matrix of out rows of in values. It refuses types
-// whose weights are looked up in large tables (IQ1, IQ2, IQ3).
+// NewStored views data as a matrix of out rows of in values.
 func NewStored(t gguf.Type, in, out int, data []byte) (*Stored, error) {
 	widen := wideners()[t]
 	switch {

@@ -30,6 +30,14 @@ func wideners() map[gguf.Type]func(b []byte, y []float64) {
 		gguf.MXFP4: widenMXFP4,
 		gguf.TQ1_0: widenTQ10,
 		gguf.TQ2_0: widenTQ20,
+
+		gguf.IQ1S:   widenIQ1S,
+		gguf.IQ1M:   widenIQ1M,
+		gguf.IQ2XXS: widenIQ2XXS,
+		gguf.IQ2XS:  widenIQ2XS,
+		gguf.IQ2S:   widenIQ2S,
+		gguf.IQ3XXS: widenIQ3XXS,
+		gguf.IQ3S:   widenIQ3S,
 	}
 }
 
