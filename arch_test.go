@@ -68,7 +68,8 @@ var arrows = map[string][]string{
 	"internal/ledger/transcript": {"expert", "gating", "gating/trunk", "internal/ggml", "internal/ledger"},
 	"internal/economy":           {"internal/ledger"},
 	// Its lazy holders meet the real auditors' rate.
-	"internal/economy/attacks": {"internal/ledger", "internal/ledger/mem", "internal/ledger/state", "routing/audit"},
+	// The honest side of them is the node's own books.
+	"internal/economy/attacks": {"expert", "gating/prompt", "internal/ledger", "internal/ledger/mem", "internal/ledger/pay", "internal/ledger/state", "internal/toll", "routing/audit"},
 
 	"internal/ledger/light": {"internal/account", "internal/ledger"},
 	// The composition: the one place besides cmd and bench where the engine

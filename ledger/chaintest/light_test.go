@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/moeswarm/moeswarm/internal/ledger"
 	"github.com/moeswarm/moeswarm/internal/ledger/light"
@@ -82,5 +83,24 @@ func TestLightClientWithoutAccount(t *testing.T) {
 	}
 	if _, err := c.Submit(ctx, &ledger.Heartbeat{}); !errors.Is(err, light.ErrReadOnly) {
 		t.Fatalf("error %v", err)
+	}
+}
+
+// TestExpiredTrust: a client that comes back after 5 days believes no validators
+// of that time, whose stake may have left, and says what to do; after 4 days it
+// goes on. So who sells old keys sells nothing.
+func TestExpiredTrust(t *testing.T) {
+	n := New(t, devnet.Config{Validators: 1})
+	ctx, cancel := context.WithTimeout(context.Background(), Patience)
+	defer cancel()
+	for days, want := range map[int]error{4: nil, 5: light.ErrExpired} {
+		late := func() time.Time { return time.Now().Add(time.Duration(days) * 24 * time.Hour) }
+		c, err := light.New(light.Config{Ticket: n.Ticket(), Open: n.Dialer(), Now: late})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Params(ctx); !errors.Is(err, want) {
+			t.Errorf("after %d days: %v, want %v", days, err, want)
+		}
 	}
 }

@@ -22,8 +22,9 @@ type Attack struct {
 // All lists the attacks.
 func All() []Attack {
 	return []Attack{
-		doubleSpend(), replay(), withdrawEarly(), wash(), friend(), stiff(), equivocate(),
-		lazyHolder(), frame(), copyJuror(), bribe(), withhold(), capture(), sybil(), tallies(), selfSlash(),
+		doubleSpend(), replay(), withdrawEarly(), unpaid(), halted(), wash(), friend(), washFriend(), stiff(), equivocate(),
+		lazyHolder(), quorum(), falseOutput(), frame(), copyJuror(), bribe(), withhold(), capture(), sybil(), manyKeys(),
+		tallies(), selfSlash(), spam(),
 	}
 }
 

@@ -14,11 +14,16 @@ func withdrawEarly() Attack {
 		s.do(c, &ledger.RequestWithdraw{Model: s.model, Amount: deposit})
 		gates, _ := s.assigned(c)
 		epoch := s.epoch()
-		v := s.voucher(c, gates[0], epoch, 1, owed)
-		s.epochs(2) // the last in which it may settle
-		before := s.worth(c)
-		s.do(gates[0], s.settlement(gates[0], epoch, v))
-		got := before - s.worth(c)
+		var got float64
+		s.withBooks(func(b *books) {
+			till := b.till(gates[0])
+			_, err := till.Accept(s.ctx(), b.due(b.purse(c, deposit), gates[0], epoch, 1, owed))
+			check(err)
+			s.epochs(2) // the last in which it may settle
+			before := s.worth(c)
+			check(till.Settle(s.ctx(), epoch))
+			got = before - s.worth(c)
+		})
 		s.epochs(int(s.p.WithdrawEpochs))
 		return Outcome{Gain: neuro(owed) - got, Bound: 0, Numbers: map[string]float64{"owed_neuro": neuro(owed), "paid_neuro": got}}
 	}}

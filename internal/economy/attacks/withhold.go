@@ -2,6 +2,8 @@ package attacks
 
 import (
 	"encoding/binary"
+	"fmt"
+	"math/bits"
 
 	"github.com/moeswarm/moeswarm/internal/ledger"
 )
@@ -25,30 +27,41 @@ func seatsOf(seed ledger.Hash, share int) int {
 	return n
 }
 
-// withhold: who proposes the last block before the seed looks at the committee
-// that its block would give, and withholds the block when the other is better.
+// withhold: who proposes the last blocks before the seed looks at the committees
+// that they would give, and withholds some of them when another is better. Each
+// block of a row at the end is one choice more.
 func withhold() Attack {
-	return Attack{"withhold", "the proposer before the seed withholds its block for a better committee; one choice of two", func() Outcome {
-		const rounds, share = 300, 20
-		plain, chosen := 0, 0
+	return Attack{"withhold", "the proposer before the seed withholds its block for a better committee; one bit for each block at the end that is its own", func() Outcome {
+		const rounds, share, row = 100, 20, 3
+		var best [row + 1]float64 // seats, with the choice of 2^i committees
 		for i := range rounds {
-			seed := func(b byte) ledger.Hash {
-				return ledger.Sum([]byte("withhold"), binary.BigEndian.AppendUint64(nil, uint64(i)), []byte{b})
+			most := 0
+			for c := range 1 << row {
+				seed := ledger.Sum([]byte("withhold"), binary.BigEndian.AppendUint64(nil, uint64(i)), []byte{byte(c)})
+				most = max(most, seatsOf(seed, share))
+				if bits := bits.Len(uint(c + 1)); c+1 == 1<<(bits-1) {
+					best[bits-1] += float64(most) / rounds
+				}
 			}
-			a, b := seatsOf(seed(0), share), seatsOf(seed(1), share)
-			plain += a
-			chosen += max(a, b)
 		}
-		seats := float64(ledger.DefaultParams().Seats)
-		before, after := float64(plain)/rounds, float64(chosen)/rounds
-		// In money: an extra seat's part of what gates earn in an epoch at the
-		// target of emission, for the term of a seat, when it is the proposer's
-		// turn, which is a fifth of the time.
 		p := ledger.DefaultParams()
+		seats := float64(p.Seats)
+		numbers := map[string]float64{"seats": seats, "seats_by_share": best[0]}
+		// In money: an extra seat's part of what gates earn in an epoch at the
+		// target of emission. So many blocks at the end are its own, and no more,
+		// with the chances of its share of the stake.
 		gates := neuro(ledger.Bps(ledger.Amount(p.EmissionTarget), p.GateBps))
-		gain := (after - before) / seats * gates * share / 100
-		return Outcome{Gain: gain, Bound: 0.1 * gates * share / 100, Numbers: map[string]float64{
-			"seats_by_share": before, "seats_by_choice_of_two": after, "seats": seats,
-		}}
+		gain, chance := 0.0, 1.0
+		for own := 1; own <= row; own++ {
+			chance *= share / 100.0
+			exactly := chance * (1 - share/100.0)
+			if own == row {
+				exactly = chance
+			}
+			gain += exactly * (best[own] - best[0]) / seats * gates
+			numbers[fmt.Sprintf("seats_by_choice_of_%d", 1<<own)] = best[own]
+			numbers[fmt.Sprintf("chance_of_%d_in_a_row_pct", own)] = 100 * chance
+		}
+		return Outcome{Gain: gain, Bound: 0.1 * gates * share / 100, Numbers: numbers}
 	}}
 }

@@ -81,6 +81,9 @@ func (h *headers) try(ctx context.Context, height int64) (*types.LightBlock, err
 		return nil, ErrFork
 	case err != nil:
 		return nil, fmt.Errorf("verifying block %d of the ledger: %w", height, err)
+	case light.HeaderExpired(b.SignedHeader, trustPeriod, h.now()):
+		// Of a block that was trusted before, CometBFT does not ask how old it is.
+		return nil, ErrExpired
 	}
 	return b, nil
 }

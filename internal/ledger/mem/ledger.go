@@ -149,6 +149,16 @@ func (l *Ledger) Supply() (supply, accounts ledger.Amount) {
 	return l.store.supply, accounts
 }
 
+// Size is how many records there are, and their bytes, keys included.
+func (l *Ledger) Size() (records, bytes int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for k, v := range l.store.records {
+		bytes += len(k) + len(v)
+	}
+	return len(l.store.records), bytes
+}
+
 // Govern applies a message that governance decided.
 func (l *Ledger) Govern(msg ledger.Msg) error {
 	l.mu.Lock()
