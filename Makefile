@@ -8,7 +8,7 @@ export CGO_CXXFLAGS = -O3 -march=$(ARCH)
 
 PROMPT ?= func main() {
 
-.PHONY: build ledger ledger-proto run test race check fuzz bench oracle clients install release clean
+.PHONY: build ledger ledger-proto run test test-devnet race check fuzz bench oracle clients install release clean
 
 build: ## bin/moeswarm
 	@mkdir -p bin
@@ -29,9 +29,14 @@ run: build ## complete a prompt on a local swarm of real processes
 
 # One package at a time: several start whole swarms, which would compete for
 # the same processors.
-test: check ## everything that CI runs
+test: check ## what CI runs, but for test-devnet
 	go test -p 1 -timeout 20m ./...
 	cd ledger && go test -p 1 -timeout 20m ./...
+
+# Four validators and up to ten nodes on a ledger, killed and started again: it
+# takes minutes, most of which blocks take.
+test-devnet: ledger ## a swarm on a development ledger, all in real processes
+	MOESWARM_LEDGER_BINARY=$(CURDIR)/bin/moeswarm-ledger go test ./cmd/moeswarm -run '^TestDevnet' -count 1 -timeout 30m
 
 race: ## the tests under the race detector
 	go test -race -timeout 60m ./...

@@ -4,7 +4,9 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,186 +17,372 @@ import (
 
 	"github.com/moeswarm/moeswarm/internal/client"
 	"github.com/moeswarm/moeswarm/internal/demo/demotest"
+	"github.com/moeswarm/moeswarm/internal/keyfile"
 	"github.com/moeswarm/moeswarm/internal/ledger"
+	"github.com/moeswarm/moeswarm/internal/ledger/light"
 	"github.com/moeswarm/moeswarm/internal/node"
+	"github.com/moeswarm/moeswarm/swarm"
 )
 
-// devnet is a development ledger of real processes.
+// devnet is a development ledger of real processes: validators, each of which
+// the test may kill and start again, and nodes of a swarm that use the ledger.
+// An account of the ledger is the data directory of a node.
 type devnet struct {
-	home, ticket string
-	cmd          *exec.Cmd
+	t          *testing.T // of the scene that runs
+	whole      *testing.T
+	binary     string
+	home       string
+	ticket     string
+	model      string // the demo model's id
+	validators []*daemon
+	reader     *light.Client // proves what it reads
+	open       light.Opener
+	join       string // a node's address, by which the others meet
 }
 
-// startDevnet starts "moeswarm-ledger devnet". Its binary is another module's
-// and named in MOESWARM_LEDGER_BINARY; without it the test is skipped.
+// startDevnet makes a ledger and starts its four validators. Its binary is
+// another module's and named in MOESWARM_LEDGER_BINARY; without it the test is
+// skipped. args are flags of "moeswarm-ledger devnet"; as usual there are ten
+// accounts, and epochs of 20 short blocks.
 func startDevnet(t *testing.T, args ...string) *devnet {
 	t.Helper()
-	binary := os.Getenv("MOESWARM_LEDGER_BINARY")
-	if binary == "" {
-		t.Skip("set MOESWARM_LEDGER_BINARY to a moeswarm-ledger (cd ledger && go build ./cmd/moeswarm-ledger)")
+	d := &devnet{t: t, whole: t, binary: os.Getenv("MOESWARM_LEDGER_BINARY"), home: t.TempDir(), model: demotest.Model(t, "Q4_K_M").ID().String()}
+	if d.binary == "" {
+		t.Skip("set MOESWARM_LEDGER_BINARY to a moeswarm-ledger, as make test-devnet does")
 	}
-	d := &devnet{home: t.TempDir()}
-	d.cmd = exec.Command(binary, append([]string{"devnet", "--home", d.home}, args...)...)
-	log := &safeBuffer{}
-	d.cmd.Stderr = log
-	out, err := d.cmd.StdoutPipe()
-	if err == nil {
-		err = d.cmd.Start()
+	args = append([]string{"devnet", "--home", d.home, "--no-start", "--validators", "4", "--block-time", "300ms", "--epoch-blocks", "20"}, args...)
+	if out, err := exec.Command(d.binary, args...).CombinedOutput(); err != nil {
+		t.Fatalf("moeswarm-ledger %v: %v\n%s", args, err, out)
 	}
+	for i := range 4 {
+		d.validators = append(d.validators, d.ledgerNode(fmt.Sprintf("validator%d", i)))
+	}
+	for _, v := range d.validators {
+		v.begin()
+	}
+	var whole light.Ticket
+	for _, v := range d.validators {
+		one := v.readyTicket()
+		one.Addrs = append(whole.Addrs, one.Addrs...)
+		whole = one
+	}
+	d.ticket = whole.String()
+	out, err := swarm.NewOutside(light.Protocol)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		_ = d.cmd.Process.Signal(os.Interrupt)
-		_ = d.cmd.Wait()
-		if t.Failed() {
-			t.Log(log)
-		}
-	})
-	for s := bufio.NewScanner(out); s.Scan(); {
-		if _, ticket, ok := strings.Cut(s.Text(), "--ledger "); ok {
-			d.ticket = strings.Fields(ticket)[0]
-			break
-		}
-	}
-	if d.ticket == "" {
-		t.Fatalf("no ticket: %s", log)
+	t.Cleanup(func() { _ = out.Close() })
+	d.open = out
+	if d.reader, err = light.New(light.Config{Ticket: whole, Open: out}); err != nil {
+		t.Fatal(err)
 	}
 	return d
 }
 
+// ledgerNode is a node of the ledger whose folder is in the ledger's.
+func (d *devnet) ledgerNode(folder string) *daemon {
+	return d.daemon(folder, d.binary, "start", "--home", filepath.Join(d.home, folder), "--while-stdin")
+}
+
+// account is an account's folder: the --data of its node.
 func (d *devnet) account(i int) string { return filepath.Join(d.home, "accounts", strconv.Itoa(i)) }
 
-// do runs a command of the program and gives what it prints.
-func (d *devnet) do(t *testing.T, args ...string) string {
-	t.Helper()
-	stdout, stderr, err := runBinary(t, append(args, "--ledger", d.ticket)...)
+// key is an account's public key.
+func (d *devnet) key(i int) ledger.Key {
+	d.t.Helper()
+	key, err := keyfile.Read(filepath.Join(d.account(i), "key"), nil)
 	if err != nil {
-		t.Fatalf("moeswarm %s: %v: %s", strings.Join(args, " "), err, stderr)
+		d.t.Fatal(err)
+	}
+	return ledger.KeyOf(key)
+}
+
+func (d *devnet) modelHash() ledger.Hash {
+	id, err := parseModel(d.model)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return id
+}
+
+// do runs a command of the program and gives what it prints.
+func (d *devnet) do(args ...string) string {
+	d.t.Helper()
+	stdout, stderr, err := runBinary(d.t, append(args, "--ledger", d.ticket)...)
+	if err != nil {
+		d.t.Fatalf("moeswarm %s: %v: %s", strings.Join(args, " "), err, stderr)
 	}
 	return stdout
 }
 
-// TestDevnet: a model is admitted by vote, nodes bond and are drawn, a client
-// with money is answered as one machine answers over changes of the epoch, to
-// the unit, while a gating node dies; and a newcomer without money is answered
-// too.
-func TestDevnet(t *testing.T) {
-	d := startDevnet(t, "--validators", "4", "--accounts", "6", "--block-time", "300ms", "--epoch-blocks", "30", "--voting-period", "5s")
-	model := demotest.Model(t, "Q4_K_M").ID().String()
-
-	// Governance admits the model.
-	d.do(t, "gov", "propose", "--data", d.account(0), "--title", "Admit the demo model", "model", model, "demo")
-	await(t, "the proposal", func() bool { return strings.Contains(d.do(t, "gov", "list", "--data", d.account(0)), "voting") })
-	for i := range 3 {
-		key := filepath.Join(d.home, fmt.Sprintf("validator%d", i), "node.key")
-		d.do(t, "gov", "vote", "--key", key, "--data", t.TempDir(), "1", "yes")
+// all does things at once that wait for blocks.
+func (d *devnet) all(things ...func()) {
+	d.t.Helper()
+	done := make(chan struct{})
+	for _, f := range things {
+		go func() {
+			defer func() { done <- struct{}{} }() // also where f ends the test
+			f()
+		}()
 	}
-	await(t, "the vote", func() bool { return strings.Contains(d.do(t, "gov", "show", "--data", d.account(0), "1"), "passed") })
-
-	// Three gating nodes bond, one more holds the experts.
-	join := ""
-	begin := func(i int, args ...string) (string, *exec.Cmd) {
-		command := []string{"node"}
-		if i == 0 {
-			// As slow as weights on a disk: an answer takes some epochs.
-			command = []string{"bench", "faulty-node", "work=40ms"}
-		}
-		args = append(append(command, "--data", d.account(i), "--yield", "off", "--nice", "0", "--mdns=false", "--listen", "/ip4/127.0.0.1/tcp/0",
-			"--http", "127.0.0.1:0", "--ledger", d.ticket), args...)
-		if join != "" {
-			args = append(args, "--join", join)
-		}
-		cmd := exec.Command(built(t), args...)
-		url := startNode(t, cmd)
-		t.Cleanup(func() {
-			_ = cmd.Process.Signal(os.Interrupt)
-			_ = cmd.Wait()
-		})
-		return url, cmd
+	for range things {
+		<-done
 	}
-	view := func(url string) (v node.View) {
-		c, err := client.New(url)
+	if d.t.Failed() {
+		d.t.FailNow()
+	}
+}
+
+// clock is where the ledger stands, proved.
+func (d *devnet) clock() ledger.Clock {
+	d.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	k, err := d.reader.Clock(ctx)
+	if err != nil {
+		d.t.Fatalf("the clock: %v", err)
+	}
+	return k
+}
+
+// past reads a record of a past state from a validator that runs, unproved. It
+// reports whether there is one.
+func (d *devnet) past(height uint64, key []byte, r ledger.Record) bool {
+	d.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	ticket, err := light.ParseTicket(d.ticket)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	var failed error
+	for i, addr := range ticket.Addrs {
+		if i < len(d.validators) && !d.validators[i].runs() {
+			continue
+		}
+		answer, err := light.Ask(ctx, d.open, addr, light.AskRecord, light.Question{Height: height, Store: light.Codespace, Key: key}.Encode())
+		var record light.Record
 		if err == nil {
-			err = c.Get(context.Background(), "/v1/swarm", &v)
+			record, err = light.DecodeRecord(answer)
 		}
-		if err != nil {
-			t.Fatal(err)
+		if err == nil && record.Value != nil {
+			err = ledger.Decode(record.Value, r)
 		}
-		return v
+		if err == nil {
+			return record.Value != nil
+		}
+		failed = errors.Join(failed, err)
 	}
-	d.do(t, "wallet", "bond", "--data", d.account(0), "--role", "holder", "500")
-	holder, _ := begin(0, "--model", "demo")
-	join = view(holder).Addrs[0]
-	gates := map[string]*exec.Cmd{} // by peer
-	urls := map[string]string{}
-	for i := 1; i <= 3; i++ {
-		d.do(t, "wallet", "bond", "--data", d.account(i), "1000")
-		url, cmd := begin(i, "--model", "demo", "--experts", "none", "--gate", "--drafts", "off", "--price", "1000nneuro")
-		gates[view(url).Peer], urls[view(url).Peer] = cmd, url
-	}
-	d.do(t, "wallet", "deposit", "--data", d.account(4), model, "40")
-	payer, _ := begin(4, "--max-spend", "5")
-	newcomer, _ := begin(5)
-	awaitLong(t, "three seats", func() bool {
-		seats := view(payer).Ledger.Seats
-		return len(seats) == 1 && seats[0].Size == 3
-	})
-	epoch := view(payer).Ledger.Epoch
-	awaitLong(t, "an epoch that the deposit counts in", func() bool { return view(payer).Ledger.Epoch > epoch })
+	d.t.Fatalf("no validator has the state of block %d: %v", height, failed)
+	return false
+}
 
-	ask := func(url string, n int, at func(i int)) client.Answer {
-		t.Helper()
-		c, err := client.New(url)
-		if err != nil {
-			t.Fatal(err)
-		}
-		count := 0
-		a, err := c.Complete(context.Background(), client.Request{Prompt: prompts[0], MaxTokens: n}, func(string) {
-			if count++; at != nil {
-				at(count)
-			}
-		})
-		if err != nil {
-			t.Fatalf("%v\n%+v", err, view(url).Ledger)
-		}
-		return a
+// devNode is a node of the swarm that uses the ledger, under an account.
+type devNode struct {
+	*daemon
+	account int
+	url     string
+	peer    string
+	key     ledger.Key
+}
+
+// node starts a node of an account with flags of "moeswarm node". The first one
+// is who the others join. A fault, as "work=40ms", makes its holder misbehave.
+func (d *devnet) node(account int, fault string, args ...string) *devNode {
+	d.t.Helper()
+	command := []string{"node"}
+	if fault != "" {
+		command = []string{"bench", faultyNode, fault}
 	}
-	// The answer takes longer than two epochs, and its gating node is killed.
-	want := reference(t, prompts[0], 256)
-	first := view(payer).Ledger.Epoch
-	a := ask(payer, 256, func(i int) {
-		if i != 60 {
-			return
-		}
-		for peer, url := range urls {
-			if view(url).Gating.Running > 0 {
-				_ = gates[peer].Process.Kill()
-			}
+	command = append(command, "--data", d.account(account), "--yield", "off", "--nice", "0", "--mdns=false", "--listen", "/ip4/127.0.0.1/tcp/0",
+		"--http", "127.0.0.1:0", "--ledger", d.ticket, "--while-stdin")
+	if d.join != "" {
+		command = append(command, "--join", d.join)
+	}
+	n := &devNode{daemon: d.daemon(fmt.Sprintf("node %d", account), built(d.t), append(command, args...)...), account: account, key: d.key(account)}
+	n.begin()
+	n.ready()
+	if d.join == "" {
+		d.join = n.view().Addrs[0]
+	}
+	return n
+}
+
+// again starts a node that was stopped or killed, as it was.
+func (n *devNode) again() {
+	n.t.Helper()
+	n.begin()
+	n.ready()
+}
+
+// ready waits for a node's first line.
+func (n *devNode) ready() {
+	n.t.Helper()
+	line := n.line()
+	_, rest, found := strings.Cut(line, "http=")
+	if !found {
+		n.t.Fatalf("%s is not ready: %q\n%s", n.name, line, n.log)
+	}
+	n.url, _, _ = strings.Cut(rest, " ")
+	n.peer = n.view().Peer
+}
+
+// view is what the node shows of itself.
+func (n *devNode) view() (v node.View) {
+	n.t.Helper()
+	c, err := client.New(n.url)
+	if err == nil {
+		err = c.Get(context.Background(), "/v1/swarm", &v)
+	}
+	if err != nil {
+		n.t.Fatalf("%s: %v\n%s", n.name, err, n.log)
+	}
+	return v
+}
+
+// patience is how long an answer or an event may take that a test waits for.
+const patience = 3 * time.Minute
+
+// try asks a node for an answer; at gets the number of each piece of text.
+func (n *devNode) try(prompt string, tokens int, at func(i int)) (client.Answer, error) {
+	c, err := client.New(n.url)
+	if err != nil {
+		return client.Answer{}, err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	count := 0
+	return c.Complete(ctx, client.Request{Prompt: prompt, MaxTokens: tokens}, func(string) {
+		if count++; at != nil {
+			at(count)
 		}
 	})
-	sameTokens(t, prompts[0], a.Tokens, want)
-	v := view(payer)
-	if v.Ledger.Epoch < first+2 || v.Answers.Failovers == 0 {
-		t.Errorf("epochs %d to %d, %d failovers", first, v.Ledger.Epoch, v.Answers.Failovers)
-	}
-	if v.Ledger.Promised == 0 || v.Ledger.Promised%1000 != 0 || v.Ledger.Promised < ledger.Amount(len(want))*1000 {
-		t.Errorf("promised %v for %d tokens", v.Ledger.Promised, v.Ledger.Bought)
-	}
-	sameTokens(t, prompts[1], ask(newcomer, 24, nil).Tokens, reference(t, prompts[0], 24))
-	if v := view(newcomer); v.Ledger.Promised != 0 || v.Ledger.Bought == 0 {
-		t.Errorf("a newcomer promised %v for %d tokens", v.Ledger.Promised, v.Ledger.Bought)
-	}
+}
 
-	// The epochs settle: who worked has more than it had.
-	awaitLong(t, "settlement", func() bool { return view(holder).Ledger.Income > 0 })
-	var b balanceView
-	if err := json.Unmarshal([]byte(d.do(t, "wallet", "balance", "--json", "--model", model, "--data", d.account(4))), &b); err != nil {
-		t.Fatal(err)
+// ask asks a node for an answer, which must be one machine's.
+func (n *devNode) ask(prompt string, tokens int, at func(i int)) {
+	n.t.Helper()
+	a, err := n.try(prompt, tokens, at)
+	if err != nil {
+		n.t.Fatalf("%s: %v\n%+v", n.name, err, n.view().Ledger)
 	}
-	if left := b.Escrows[model].Balance; left >= 40*ledger.Neuro || left < 40*ledger.Neuro-view(payer).Ledger.Promised {
-		t.Errorf("%v of the deposit are left after %v was promised", left, view(payer).Ledger.Promised)
+	sameTokens(n.t, prompt, a.Tokens, reference(n.t, prompt, tokens))
+}
+
+// seats waits until a node knows of a committee of so many for it.
+func (n *devNode) seats(size int) {
+	n.t.Helper()
+	awaitLong(n.t, fmt.Sprintf("%d seats", size), func() bool {
+		v := n.view().Ledger
+		return len(v.Seats) == 1 && v.Seats[0].Size == size
+	})
+}
+
+// scene is a part of a test that begins where the last one ended.
+func (d *devnet) scene(name string, play func()) {
+	d.whole.Helper()
+	defer func() { d.t = d.whole }()
+	if !d.whole.Run(name, func(t *testing.T) { d.t = t; play() }) {
+		d.whole.FailNow()
 	}
+}
+
+// daemon is a process that a test starts, kills and starts again.
+type daemon struct {
+	*devnet
+	name string
+	path string
+	args []string
+	log  *safeBuffer
+
+	cmd   *exec.Cmd // nil: not running
+	in    io.Closer
+	first chan string // its first line of output
+}
+
+func (d *devnet) daemon(name, path string, args ...string) *daemon {
+	p := &daemon{devnet: d, name: name, path: path, args: args, log: &safeBuffer{}}
+	d.whole.Cleanup(func() {
+		p.stop()
+		if d.whole.Failed() {
+			d.whole.Logf("%s:\n%s", p.name, p.log)
+		}
+	})
+	return p
+}
+
+func (p *daemon) runs() bool { return p.cmd != nil }
+
+// begin starts the process. It ends with the test, also where that crashes.
+func (p *daemon) begin() {
+	p.t.Helper()
+	cmd := exec.Command(p.path, p.args...)
+	cmd.Stderr = p.log
+	out, err := cmd.StdoutPipe()
+	if err == nil {
+		p.in, err = cmd.StdinPipe()
+	}
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		p.t.Fatalf("starting %s: %v", p.name, err)
+	}
+	p.cmd, p.first = cmd, make(chan string, 1)
+	go func() {
+		r := bufio.NewReader(out)
+		line, _ := r.ReadString('\n')
+		p.first <- strings.TrimSpace(line)
+		_, _ = io.Copy(io.Discard, r)
+	}()
+}
+
+// line waits for the first line of output; empty: it ended before.
+func (p *daemon) line() string {
+	p.t.Helper()
+	select {
+	case line := <-p.first:
+		return line
+	case <-time.After(patience):
+		p.t.Fatalf("%s says nothing for %v\n%s", p.name, patience, p.log)
+		return ""
+	}
+}
+
+// readyTicket waits until a node of the ledger runs and gives its ticket.
+func (p *daemon) readyTicket() light.Ticket {
+	p.t.Helper()
+	line := p.line()
+	text, _ := strings.CutPrefix(line, "ready ticket=")
+	t, err := light.ParseTicket(text)
+	if err != nil {
+		p.t.Fatalf("%s is not ready: %q, %v\n%s", p.name, line, err, p.log)
+	}
+	return t
+}
+
+// kill ends the process as a crash of its machine would.
+func (p *daemon) kill() {
+	if p.cmd != nil {
+		_ = p.cmd.Process.Kill()
+		p.wait()
+	}
+}
+
+// stop ends the process in good order.
+func (p *daemon) stop() {
+	if p.cmd != nil {
+		_ = p.cmd.Process.Signal(os.Interrupt)
+		late := time.AfterFunc(time.Minute, func() { _ = p.cmd.Process.Kill() })
+		p.wait()
+		late.Stop()
+	}
+}
+
+func (p *daemon) wait() {
+	_ = p.cmd.Wait()
+	_ = p.in.Close()
+	p.cmd = nil
 }
 
 // awaitLong waits for what takes some epochs.
@@ -202,9 +390,18 @@ func awaitLong(t *testing.T, what string, good func() bool) {
 	t.Helper()
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
-	for deadline := time.Now().Add(2 * time.Minute); !good(); <-tick.C {
+	for deadline := time.Now().Add(patience); !good(); <-tick.C {
 		if time.Now().After(deadline) {
-			t.Fatalf("waited 2 minutes for %s", what)
+			t.Fatalf("waited %v for %s", patience, what)
 		}
 	}
+}
+
+// balance is what "wallet balance" shows of an account.
+func (d *devnet) balance(account int) (b balanceView) {
+	d.t.Helper()
+	if err := json.Unmarshal([]byte(d.do("wallet", "balance", "--json", "--model", d.model, "--data", d.account(account))), &b); err != nil {
+		d.t.Fatal(err)
+	}
+	return b
 }

@@ -162,7 +162,7 @@ func (t *Till) Accept(ctx context.Context, v ledger.Voucher) (ledger.Amount, err
 	}
 	fresh := v.Cum - old.Cum
 	if total := t.totals[at.account]; fresh > share-min(share, total) {
-		return 0, fmt.Errorf("%w: %v promised of the %v that this gate may have of the client in epoch %d, and %v more", ledger.ErrCap, total, share, v.Epoch, fresh)
+		return 0, fmt.Errorf("%w: %v promised of the %v that this gate may have of the client in epoch %d, and %v more are due; the next epoch has a budget of its own, a larger one after a deposit", ledger.ErrCap, total, share, v.Epoch, fresh)
 	}
 	if old.Cum == 0 {
 		t.sessions[at.account]++

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -21,8 +22,11 @@ func (p program) devnet(ctx context.Context, args []string) error {
       four validators as four processes, forgotten when they end
   moeswarm-ledger devnet --home ~/devnet
       the same, kept in a folder: stop it and start it again
-  moeswarm-ledger devnet --block-time 200ms --epoch-blocks 30
-      quick epochs
+  moeswarm-ledger devnet --block-time 200ms --epoch-blocks 30 --param seats=3
+      quick epochs, and committees of three
+  moeswarm-ledger devnet --home ~/devnet --no-start
+  moeswarm-ledger start --home ~/devnet/validator0
+      each validator by hand, to stop one and see what becomes of the others
 `)
 	c := devnet.Config{Params: ledger.DefaultParams(), Models: map[ledger.Hash]ledger.Model{}}
 	fs.StringVar(&c.Dir, "home", "", "folder to keep the ledger in; default: a temporary one, removed at the end")
@@ -43,11 +47,26 @@ func (p program) devnet(ctx context.Context, args []string) error {
 		return nil
 	})
 	fs.Uint64Var(&c.Params.EpochBlocks, "epoch-blocks", 60, "blocks of an epoch")
+	fs.Func("param", "`NAME=VALUE` of a parameter of the economy, as \"moeswarm gov propose\" names it; may be given several times", func(s string) error {
+		name, text, _ := strings.Cut(s, "=")
+		v, err := strconv.ParseUint(text, 10, 64)
+		if err != nil {
+			return fmt.Errorf("%q: want NAME=VALUE, a whole number", s)
+		}
+		return c.Params.Set(name, v)
+	})
+	still := fs.Bool("no-start", false, "make the ledger in --home and start nothing")
 	if err := parse(fs, args); err != nil {
 		return err
 	}
 	if err := c.Params.Check(); err != nil {
 		return usageError{err}
+	}
+	if *still {
+		if c.Dir == "" {
+			return usagef("say where to make the ledger: --no-start wants --home DIR")
+		}
+		return p.createDevnet(c)
 	}
 	if c.Dir == "" {
 		dir, err := os.MkdirTemp("", "moeswarm-devnet-")
@@ -58,6 +77,28 @@ func (p program) devnet(ctx context.Context, args []string) error {
 		c.Dir = dir
 	}
 	return p.runDevnet(ctx, c)
+}
+
+// createDevnet makes the folders of a ledger and says what to do with them.
+func (p program) createDevnet(c devnet.Config) error {
+	l, err := devnet.Create(c)
+	if err != nil {
+		return err
+	}
+	p.accounts(l, l.Homes[0].Genesis.ChainID)
+	fmt.Fprintf(p.stdout, "\nstart each of the validators, which prints a ticket for \"moeswarm node --ledger\":\n\n")
+	for _, h := range l.Homes {
+		fmt.Fprintf(p.stdout, "  moeswarm-ledger start --home %s\n", h.Dir)
+	}
+	return nil
+}
+
+// accounts lists who has money.
+func (p program) accounts(l *devnet.Ledger, chain string) {
+	fmt.Fprintf(p.stdout, "chain %s\n\naccounts with %d NEURO each:\n", chain, devnet.Funds/app.NEURO)
+	for _, a := range l.Accounts {
+		fmt.Fprintf(p.stdout, "  %s  %s\n", a.Address(), filepath.Join(a.Dir, "key"))
+	}
 }
 
 func (p program) runDevnet(ctx context.Context, c devnet.Config) error {
@@ -74,10 +115,7 @@ func (p program) runDevnet(ctx context.Context, c devnet.Config) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(p.stdout, "chain %s\n\naccounts with %d NEURO each:\n", nodes.Ticket.Chain, devnet.Funds/app.NEURO)
-	for _, a := range l.Accounts {
-		fmt.Fprintf(p.stdout, "  %s  %s\n", a.Address(), filepath.Join(a.Dir, "key"))
-	}
+	p.accounts(l, nodes.Ticket.Chain)
 	fmt.Fprintf(p.stdout, "\nnodes use this ledger with:\n\n  moeswarm node --ledger %s\n\nrunning; Ctrl-C stops it\n", nodes.Ticket)
 	err = nodes.Wait(ctx)
 	if stopped := nodes.Stop(); err == nil {
