@@ -159,7 +159,7 @@ func newEconomy(n *Node, cfg Economy, key ed25519.PrivateKey) (_ *economy, err e
 	}
 	e.payer = toll.NewPayer(toll.PayerConfig{
 		Chain: cfg.Chain, Self: e.self, Purse: purse, Window: window, Epoch: e.standing.epoch.Load, Keep: e.outputs.keep, Twice: e.twiceSealed,
-		Period: func(gate ledger.Key, model ledger.Hash) uint64 { return e.standing.period(gate, e.self, model) },
+		Period: func(gate ledger.Key, model ledger.Hash) (uint64, bool) { return e.standing.period(gate, e.self, model) },
 		Price: func(gate ledger.Key, model ledger.Hash) ledger.Amount {
 			p, err := swarm.PeerOf(gate)
 			if err != nil {

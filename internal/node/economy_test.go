@@ -426,7 +426,7 @@ func TestCheatIsCutOff(t *testing.T) {
 	payer := toll.NewPayer(toll.PayerConfig{Chain: p.ledger.Chain(), Self: ledger.KeyOf(key), Purse: purse,
 		Price:  func(ledger.Key, ledger.Hash) ledger.Amount { return testPrice },
 		Window: func() uint64 { return 16 }, Epoch: func() uint64 { return p.ledger.Clock().Epoch },
-		Period: func(ledger.Key, ledger.Hash) uint64 { return p.ledger.Clock().Epoch }})
+		Period: func(ledger.Key, ledger.Hash) (uint64, bool) { return p.ledger.Clock().Epoch, true }})
 	n, err := swarm.New(swarm.Config{Key: key, Listen: []string{"/ip4/127.0.0.1/tcp/0"}, Join: p.addrs,
 		Pay: func(_ routing.Peer, r prompt.Request) (swarm.Payer, error) {
 			return cheat{payer.Open(p.gates[0].economy.self, r)}, nil

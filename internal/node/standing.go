@@ -190,14 +190,16 @@ func (s *standing) gatesFor(ctx context.Context, gate, client ledger.Key, model 
 }
 
 // period is the epoch in which a client's voucher for a gating node counts: the
-// present one, or, if the client was given others for that, the one before.
-func (s *standing) period(gate, client ledger.Key, model ledger.Hash) uint64 {
-	epoch := s.epoch.Load()
-	seats, seed, ok := s.known(epoch, model)
-	if !ok || epoch == 0 || slices.Contains(ledger.Assigned(seed, client, seats), gate) {
-		return epoch
+// present one, or, if the client was given others for that, the one before. ok is
+// false if it was given others for both: such a gating node could not cash it.
+func (s *standing) period(gate, client ledger.Key, model ledger.Hash) (epoch uint64, ok bool) {
+	epoch = s.epoch.Load()
+	seats, seed, known := s.known(epoch, model)
+	if !known || epoch == 0 || slices.Contains(ledger.Assigned(seed, client, seats), gate) {
+		return epoch, true
 	}
-	return epoch - 1
+	seats, seed, known = s.known(epoch-1, model)
+	return epoch - 1, !known || slices.Contains(ledger.Assigned(seed, client, seats), gate)
 }
 
 // seated is the epoch for which a gating node's work for a model counts: the

@@ -221,9 +221,7 @@ func (t *Tab) Pay(b []byte) error {
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), t.gate.cfg.Wait)
 		defer cancel()
-		if v.Epoch > t.gate.cfg.Epoch() && t.gate.cfg.Look != nil {
-			t.gate.cfg.Look(ctx)
-		}
+		t.gate.turn(ctx, v.Epoch)
 		var err error
 		if fresh, err = t.gate.cfg.Till.Accept(ctx, *v); err != nil {
 			return fmt.Errorf("%w: %w", prompt.ErrUnpaid, err)
@@ -249,6 +247,25 @@ func (t *Tab) priceOf(s ledger.Session) ledger.Amount {
 	}
 	return t.price
 }
+
+// turn waits until this node knows of an epoch that a client knows of: what can
+// be proved to one of them may be some moments late at the other.
+func (g *Gate) turn(ctx context.Context, epoch uint64) {
+	for now := g.cfg.Epoch(); epoch == now+1 && g.cfg.Look != nil; now = g.cfg.Epoch() {
+		g.cfg.Look(ctx)
+		if g.cfg.Epoch() >= epoch {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(lookAgain):
+		}
+	}
+}
+
+// lookAgain is the pause between looks for an epoch.
+const lookAgain = 200 * time.Millisecond
 
 // book writes a payment down.
 func (t *Tab) book(v *ledger.Voucher, fresh ledger.Amount) error {

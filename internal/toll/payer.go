@@ -24,7 +24,8 @@ type PayerConfig struct {
 	Epoch func() uint64
 	// Period is the epoch in which a voucher for a gating node counts: the
 	// present one, or the one before for one that only finishes what runs.
-	Period func(gate ledger.Key, model ledger.Hash) uint64
+	// ok is false when the time for that is over, too.
+	Period func(gate ledger.Key, model ledger.Hash) (epoch uint64, ok bool)
 	// Keep takes what gating nodes signed of an answer that is over; nil: nobody.
 	Keep func([]ledger.Chunk)
 	// Twice hears of a gating node that signed two things for one place in an
@@ -201,11 +202,15 @@ func (b *Bill) payUp(ctx context.Context, ahead uint64) (*ledger.Voucher, error)
 	p, l := b.payer, b.lane
 	l.paying.Lock()
 	defer l.paying.Unlock()
+	epoch, ok := p.cfg.Period(b.gate, b.model)
+	if !ok { // an answer that takes longer goes on elsewhere
+		return nil, fmt.Errorf("%w: its seat has ended, and so has the epoch after, in which it finishes answers", prompt.ErrNotMember)
+	}
 	p.mu.Lock()
 	before := l.paid
 	upTo := max(before, l.used+l.running*ahead)
 	p.mu.Unlock()
-	due := ledger.Due{Gate: b.gate, Model: b.model, Epoch: p.cfg.Period(b.gate, b.model), Session: l.session, Tokens: upTo, Cum: l.price * ledger.Amount(upTo)}
+	due := ledger.Due{Gate: b.gate, Model: b.model, Epoch: epoch, Session: l.session, Tokens: upTo, Cum: l.price * ledger.Amount(upTo)}
 	v, err := p.cfg.Purse.Pay(ctx, due)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", prompt.ErrUnpaid, err)

@@ -101,7 +101,7 @@ func newPair(t testing.TB, pays bool) *pair {
 	p := &pair{book: newBook(client), key: ledger.KeyOf(gate)}
 	one := func() uint64 { return 1 }
 	window := func() uint64 { return 16 }
-	cfg := PayerConfig{Chain: chain, Self: ledger.KeyOf(client), Window: window, Epoch: one, Period: func(ledger.Key, ledger.Hash) uint64 { return 1 },
+	cfg := PayerConfig{Chain: chain, Self: ledger.KeyOf(client), Window: window, Epoch: one, Period: func(ledger.Key, ledger.Hash) (uint64, bool) { return 1, true },
 		Price: func(ledger.Key, ledger.Hash) ledger.Amount { return price }}
 	if pays {
 		cfg.Purse = p.book
