@@ -55,7 +55,8 @@ type Config struct {
 	// GasPrice is the least fee of a transaction that this node passes on, in
 	// nneuro for 1000 units of gas.
 	GasPrice uint64
-	// Keep is how many past states stay readable and provable; 0: all.
+	// Keep is how many past states stay readable and provable, and blocks, but
+	// those stay at least as long as evidence counts; 0: all.
 	Keep uint64
 	// VRF is the key of this node's part in the beacon; nil: it proposes
 	// without, which only works for a validator that registered none.
@@ -101,7 +102,7 @@ func New(c Config) (*App, error) {
 	}
 	options := []func(*baseapp.BaseApp){baseapp.SetChainID(c.ChainID), baseapp.SetMinGasPrices(fmt.Sprintf("%d.%03d%s", c.GasPrice/1000, c.GasPrice%1000, Denom))}
 	if c.Keep > 0 {
-		options = append(options, baseapp.SetPruning(pruning.NewCustomPruningOptions(c.Keep, 10)))
+		options = append(options, baseapp.SetPruning(pruning.NewCustomPruningOptions(c.Keep, 10)), baseapp.SetMinRetainBlocks(c.Keep))
 	}
 	a.App = builder.Build(a.db, options...)
 	if err := errors.Join(a.setAnte(grants), a.addNeuro()); err != nil {

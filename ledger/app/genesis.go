@@ -41,6 +41,8 @@ type Genesis struct {
 	Validators []Validator
 	// Voting is how long a proposal is voted on.
 	Voting time.Duration
+	// BlockTime is about the time between two blocks; 0: a second.
+	BlockTime time.Duration
 	// Economy is what x/neuro begins with. Its bonds come on top of Accounts.
 	Economy state.Genesis
 }
@@ -112,7 +114,7 @@ func (a *App) Doc(g Genesis) (*cmttypes.GenesisDoc, error) {
 	}
 	doc := &cmttypes.GenesisDoc{
 		ChainID: g.ChainID, GenesisTime: g.Time, InitialHeight: 1, AppState: text,
-		ConsensusParams: consensus(), Validators: powers(g.Validators),
+		ConsensusParams: consensus(g.BlockTime), Validators: powers(g.Validators),
 	}
 	return doc, doc.ValidateAndComplete()
 }
@@ -214,11 +216,17 @@ func governance(voting time.Duration) *govv1.GenesisState {
 	return g
 }
 
-func consensus() *cmttypes.ConsensusParams {
+// consensus has evidence count as long as stake stays slashable, by the clock and
+// by blocks: nodes keep so many of them, also for light clients, whose trust is
+// younger.
+func consensus(blockTime time.Duration) *cmttypes.ConsensusParams {
+	if blockTime <= 0 {
+		blockTime = time.Second
+	}
 	p := cmttypes.DefaultConsensusParams()
 	p.Block.MaxBytes = maxBlock
 	p.Evidence.MaxAgeDuration = Unbonding
-	p.Evidence.MaxAgeNumBlocks = int64(Unbonding / time.Second)
+	p.Evidence.MaxAgeNumBlocks = int64(Unbonding / blockTime)
 	p.Validator.PubKeyTypes = []string{cmttypes.ABCIPubKeyTypeEd25519}
 	return p
 }

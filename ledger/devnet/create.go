@@ -34,7 +34,7 @@ type Config struct {
 	Transport  string // home.TCP or home.LP2P
 	BlockTime  time.Duration
 	Voting     time.Duration
-	Keep       uint64 // past states kept; 0: all
+	Keep       uint64 // past states kept, and blocks as home.Settings says; 0: all
 	GasPrice   uint64 // nneuro for 1000 units of gas
 	// Params of the economy, models that may be gated from the start, and
 	// providers with the bonds they have then.
@@ -156,7 +156,7 @@ func (l *Ledger) genesis(c Config) (app.Genesis, error) {
 	if _, err := rand.Read(name); err != nil {
 		return app.Genesis{}, err
 	}
-	g := app.Genesis{ChainID: "devnet-" + hex.EncodeToString(name), Time: time.Now().UTC().Add(-time.Second), Voting: c.Voting,
+	g := app.Genesis{ChainID: "devnet-" + hex.EncodeToString(name), Time: time.Now().UTC().Add(-time.Second), Voting: c.Voting, BlockTime: c.BlockTime,
 		Economy: state.Genesis{Params: c.Params, Models: c.Models, Providers: c.Providers}}
 	for _, h := range l.Homes {
 		operator := h.Key.Public().(ed25519.PublicKey)

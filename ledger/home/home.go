@@ -31,6 +31,10 @@ import (
 // maxFile bounds what is read of a settings or genesis file.
 const maxFile = 64 << 20
 
+// MinKeep is how many past states a node keeps at least: light clients ask for
+// records of some blocks ago.
+const MinKeep = 16
+
 // Transports between the ledger's nodes.
 const (
 	TCP  = "tcp"
@@ -50,7 +54,8 @@ type Settings struct {
 	// GasPrice is the least fee of a transaction that the node passes on, in
 	// nneuro for 1000 units of gas.
 	GasPrice uint64 `json:"gas_price"`
-	// Keep is how many past blocks and states stay; 0: all.
+	// Keep is how many past states stay, and how many blocks, but those stay as
+	// long as evidence counts in any case; 0: all. At least MinKeep.
 	Keep uint64 `json:"keep"`
 }
 
@@ -157,6 +162,9 @@ func (s Settings) validate() error {
 	}
 	if s.BlockTime < 0 {
 		return fmt.Errorf("block time %v is negative", time.Duration(s.BlockTime))
+	}
+	if s.Keep > 0 && s.Keep < MinKeep {
+		return fmt.Errorf("%d past states to keep; want 0, for all, or %d and more", s.Keep, MinKeep)
 	}
 	for _, p := range s.Peers {
 		if len(p.Key) != ed25519.PublicKeySize {

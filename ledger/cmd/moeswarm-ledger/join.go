@@ -30,7 +30,7 @@ func (p program) init(ctx context.Context, args []string) error {
 	fs.StringVar(&s.Transport, "transport", "", "between full nodes: tcp or lp2p; default: as the ledger's nodes")
 	fs.DurationVar((*time.Duration)(&s.BlockTime), "block-time", 5*time.Second, "from one block to the next, about; the same on all nodes")
 	fs.Uint64Var(&s.GasPrice, "gas-price", 1, "least fee of a transaction that the node passes on, in nneuro for 1000 units of gas")
-	fs.Uint64Var(&s.Keep, "keep", 0, "how many past states to keep; 0: all")
+	fs.Uint64Var(&s.Keep, "keep", 0, fmt.Sprintf("how many past states to keep, at least %d, and blocks, which stay for 7 days in any case; 0: all, and nodes can only join while some node keeps all", home.MinKeep))
 	if err := parse(fs, args); err != nil {
 		return err
 	}
