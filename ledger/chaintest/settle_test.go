@@ -113,7 +113,7 @@ func TestSettlementOnTheChain(t *testing.T) {
 // BenchmarkSettle settles transactions of 1000 vouchers each as fast as four
 // validators in one process take them.
 func BenchmarkSettle(b *testing.B) {
-	const inAll, each, at = 40, 1000, 4
+	const inAll, each, at = 40, 1000, 8
 	ctx, cancel := context.WithTimeout(context.Background(), 5*Patience)
 	defer cancel()
 	m := newMarket(b, ctx, 60)
@@ -123,7 +123,8 @@ func BenchmarkSettle(b *testing.B) {
 	}
 	close(all)
 	for b.Loop() {
-		begin := time.Now()
+		data := m.Homes[0].Data()
+		begin, before := time.Now(), size(b, data)
 		var wg sync.WaitGroup
 		for range at {
 			wg.Go(func() {
@@ -136,6 +137,7 @@ func BenchmarkSettle(b *testing.B) {
 		}
 		wg.Wait()
 		b.ReportMetric(inAll*each/time.Since(begin).Seconds(), "vouchers/s")
+		b.ReportMetric((size(b, data)-before)/(inAll*each), "disk-B/voucher")
 	}
 	w, err := m.at.Work(ctx, epoch, m.model, ledger.KeyOf(m.gate))
 	if err != nil || w.Gross != inAll*each*1000 {

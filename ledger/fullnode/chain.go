@@ -10,6 +10,7 @@ import (
 	cmtjson "github.com/cometbft/cometbft/libs/json"
 	"github.com/cometbft/cometbft/mempool"
 	cmtcrypto "github.com/cometbft/cometbft/proto/tendermint/crypto"
+	cmtproto "github.com/cometbft/cometbft/proto/tendermint/types"
 	cmttypes "github.com/cometbft/cometbft/types"
 
 	"github.com/moeswarm/moeswarm/internal/ledger/light"
@@ -142,6 +143,30 @@ func (c chain) Submit(ctx context.Context, tx []byte) (light.Outcome, error) {
 	case o := <-waiter:
 		return o, nil
 	}
+}
+
+// Report takes evidence that validators signed two chains, verifies it and has it
+// put in a block.
+func (c chain) Report(ctx context.Context, evidence []byte) error {
+	var p cmtproto.Evidence
+	if err := p.Unmarshal(evidence); err != nil {
+		return light.ErrWire
+	}
+	e, err := cmttypes.EvidenceFromProto(&p)
+	if err == nil {
+		err = e.ValidateBasic()
+	}
+	if err != nil {
+		return fmt.Errorf("no evidence: %w", err)
+	}
+	if attack, ok := e.(*cmttypes.LightClientAttackEvidence); ok {
+		// The block after has the signatures of the true one.
+		if err := c.reach(ctx, attack.ConflictingBlock.Height+1); err != nil {
+			return err
+		}
+	}
+	_, err = c.client.BroadcastEvidence(ctx, e)
+	return err
 }
 
 // Events sends events until ctx ends.

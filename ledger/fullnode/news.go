@@ -40,11 +40,7 @@ func newNews() *news {
 // follow tells of blocks and transactions until ctx ends.
 func (n *news) follow(ctx context.Context, bus *cmttypes.EventBus) error {
 	const who = "news"
-	txs, err := bus.Subscribe(ctx, who, cmttypes.EventQueryTx, newsBuffer)
-	if err != nil {
-		return err
-	}
-	blocks, err := bus.Subscribe(ctx, who, cmttypes.EventQueryNewBlockEvents, newsBuffer)
+	blocks, err := bus.Subscribe(ctx, who, cmttypes.EventQueryNewBlock, newsBuffer)
 	if err != nil {
 		return err
 	}
@@ -53,14 +49,12 @@ func (n *news) follow(ctx context.Context, bus *cmttypes.EventBus) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-txs.Canceled():
-			return gone(ctx, txs.Err())
 		case <-blocks.Canceled():
 			return gone(ctx, blocks.Err())
-		case m := <-txs.Out():
-			n.tx(m.Data().(cmttypes.EventDataTx).TxResult)
 		case m := <-blocks.Out():
-			n.newBlock(m.Data().(cmttypes.EventDataNewBlockEvents).Events)
+			if err := n.newBlock(m.Data().(cmttypes.EventDataNewBlock)); err != nil {
+				return err
+			}
 		}
 	}
 }
@@ -79,19 +73,27 @@ func (n *news) block() <-chan struct{} {
 	return n.next
 }
 
-func (n *news) newBlock(events []abci.Event) {
+func (n *news) newBlock(b cmttypes.EventDataNewBlock) error {
+	results := b.ResultFinalizeBlock.TxResults
+	outcomes, err := light.ProveOutcomes(b.Block.Txs, results)
+	if err != nil {
+		return fmt.Errorf("the results of block %d: %w", b.Block.Height, err)
+	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	close(n.next)
 	n.next = make(chan struct{})
-	n.tell(events)
+	n.tell(b.ResultFinalizeBlock.Events)
+	for i, o := range outcomes {
+		o.Height = uint64(b.Block.Height)
+		n.tx(b.Block.Txs[i].Key(), o)
+		n.tell(results[i].Events)
+	}
+	return nil
 }
 
-func (n *news) tx(r abci.TxResult) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	key := cmttypes.Tx(r.Tx).Key()
-	o := light.Outcome{Height: uint64(r.Height), Code: r.Result.Code, Codespace: r.Result.Codespace, Text: r.Result.Log}
+// tx tells who waits for a transaction. The caller holds the lock.
+func (n *news) tx(key cmttypes.TxKey, o light.Outcome) {
 	if _, known := n.outcomes[key]; !known {
 		n.order = append(n.order, key)
 		if len(n.order) > keptOutcomes {
@@ -104,7 +106,6 @@ func (n *news) tx(r abci.TxResult) {
 		w <- o // has room for the one
 	}
 	delete(n.waiters, key)
-	n.tell(r.Result.Events)
 }
 
 // tell sends the events of x/neuro to who watches. The caller holds the lock.

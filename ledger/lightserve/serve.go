@@ -34,6 +34,8 @@ type Chain interface {
 	// Submit returns when the transaction is in a block or refused.
 	Submit(ctx context.Context, tx []byte) (light.Outcome, error)
 	Genesis() ([]byte, error)
+	// Report takes evidence of CometBFT in protobuf, if it holds.
+	Report(ctx context.Context, evidence []byte) error
 	// Events sends what light.ParseEvent reads, until ctx ends.
 	Events(ctx context.Context) <-chan string
 }
@@ -166,6 +168,8 @@ func (s *Server) answer(ctx context.Context, kind byte, body []byte) ([]byte, er
 		return o.Encode(), err
 	case light.AskGenesis:
 		return s.chain.Genesis()
+	case light.AskReport:
+		return nil, s.chain.Report(ctx, body)
 	}
 	return nil, light.ErrWire
 }

@@ -173,6 +173,11 @@ func (c *Client) question(ctx context.Context, p peer, q Question) (Record, erro
 	if err := r.verify(block.AppHash, q.Store, q.Key); err != nil {
 		return Record{}, fmt.Errorf("%s: %w", p, err)
 	}
+	if q.Height == 0 && c.cfg.Now().Sub(block.Time) > quiet {
+		if err := c.headers.newer(ctx, block, p); err != nil {
+			return Record{}, err
+		}
+	}
 	return r, nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cometbft/cometbft/light"
@@ -35,13 +36,25 @@ type headers struct {
 	now    func() time.Time
 	store  *trusted
 
+	latest atomic.Int64 // time of the newest header that a node showed, in Unix seconds, verified or not
+
 	mu     sync.Mutex
 	first  int // of ticket.Addrs is asked first
 	client *light.Client
+	asked  time.Time // when others were asked for newer blocks
 }
 
 func (h *headers) peer(i int) peer {
-	return peer{chain: h.ticket.Chain, addr: h.ticket.Addrs[i%len(h.ticket.Addrs)], open: h.open}
+	return peer{chain: h.ticket.Chain, addr: h.ticket.Addrs[i%len(h.ticket.Addrs)], open: h.open, saw: h.saw}
+}
+
+func (h *headers) saw(b *types.LightBlock) {
+	for t := b.Time.Unix(); ; {
+		before := h.latest.Load()
+		if before >= t || h.latest.CompareAndSwap(before, t) {
+			return
+		}
+	}
 }
 
 // at verifies the block of a height.
@@ -80,7 +93,7 @@ func (h *headers) try(ctx context.Context, height int64) (*types.LightBlock, err
 	case errors.Is(err, light.ErrLightClientAttack):
 		return nil, ErrFork
 	case err != nil:
-		return nil, fmt.Errorf("verifying block %d of the ledger: %w", height, err)
+		return nil, h.clock(fmt.Errorf("verifying block %d of the ledger: %w", height, err))
 	case light.HeaderExpired(b.SignedHeader, trustPeriod, h.now()):
 		// Of a block that was trusted before, CometBFT does not ask how old it is.
 		return nil, ErrExpired
@@ -88,28 +101,89 @@ func (h *headers) try(ctx context.Context, height int64) (*types.LightBlock, err
 	return b, nil
 }
 
+// ErrClock: a block is of a time that has not come.
+var ErrClock = errors.New("a block of the ledger is of the future, and refused: set this machine's clock, unless the ledger's node is to blame")
+
+// clock is err, or that it may come from a clock that is behind.
+func (h *headers) clock(err error) error {
+	block, now := time.Unix(h.latest.Load(), 0), h.now()
+	if block.Before(now.Add(clockDrift)) {
+		return err
+	}
+	return fmt.Errorf("%w (the block %s, the clock %s): %w", ErrClock, block.UTC().Format(time.DateTime), now.UTC().Format(time.DateTime), err)
+}
+
+// quiet is how long a ledger may make no block before a client asks others
+// whether they have one. A ledger that halts is quiet, too.
+const quiet = time.Minute
+
+// newer looks whether another node has blocks long after one that is to be the
+// newest, and verifies the newest of them.
+func (h *headers) newer(ctx context.Context, than *types.LightBlock, said peer) error {
+	h.mu.Lock()
+	now := h.now()
+	soon := now.Sub(h.asked) < quiet
+	h.asked = now
+	h.mu.Unlock()
+	if soon {
+		return nil
+	}
+	height := h.claimed(ctx, said)
+	if height <= uint64(than.Height)+maxStale {
+		return nil
+	}
+	if b, err := h.at(ctx, height); err == nil {
+		return fmt.Errorf("%w: %s says that block %d is the newest, and there is block %d", ErrProof, said, than.Height, b.Height)
+	}
+	return nil
+}
+
+// claimed is the newest block that another node than one says it has.
+func (h *headers) claimed(ctx context.Context, but peer) (height uint64) {
+	ctx, cancel := context.WithTimeout(ctx, claimTime)
+	defer cancel()
+	heights := make(chan uint64, len(h.ticket.Addrs))
+	for i := range h.ticket.Addrs {
+		go func() {
+			var n uint64
+			if other := h.peer(i); other.addr != but.addr {
+				if info, err := other.info(ctx); err == nil && info.Height < 1<<62 {
+					n = info.Height
+				}
+			}
+			heights <- n
+		}()
+	}
+	for range h.ticket.Addrs {
+		height = max(height, <-heights)
+	}
+	return height
+}
+
+// claimTime is how long nodes have to say what is newest.
+const claimTime = 3 * time.Second
+
 // connect makes the light client, which asks for the block of the ticket unless
 // a later one is trusted already.
 func (h *headers) connect(ctx context.Context) error {
 	if h.client != nil {
 		return nil
 	}
-	// With one node only there is nobody to compare with but that node.
-	witnesses := []provider.Provider{h.peer(h.first + 1)}
-	for i := 2; i < len(h.ticket.Addrs); i++ {
-		witnesses = append(witnesses, h.peer(h.first+i))
+	var others []provider.Provider
+	for _, i := range witnesses(h.ticket.Addrs, h.first) {
+		others = append(others, h.peer(i))
 	}
 	options := []light.Option{light.PruningSize(keptBlocks), light.MaxClockDrift(clockDrift), light.MaxBlockLag(witnessLag)}
 	var err error
 	if n, _ := h.store.LastLightBlockHeight(); n > int64(h.ticket.Height) {
-		h.client, err = light.NewClientFromTrustedStore(h.ticket.Chain, trustPeriod, h.peer(h.first), witnesses, h.store, options...)
+		h.client, err = light.NewClientFromTrustedStore(h.ticket.Chain, trustPeriod, h.peer(h.first), others, h.store, options...)
 	} else {
 		trust := light.TrustOptions{Period: trustPeriod, Height: int64(h.ticket.Height), Hash: h.ticket.Hash[:]}
-		h.client, err = light.NewClient(ctx, h.ticket.Chain, trust, h.peer(h.first), witnesses, h.store, options...)
+		h.client, err = light.NewClient(ctx, h.ticket.Chain, trust, h.peer(h.first), others, h.store, options...)
 	}
 	if err != nil {
 		h.client = nil
-		return fmt.Errorf("beginning with the ledger's block %d: %w", h.ticket.Height, err)
+		return h.clock(fmt.Errorf("beginning with the ledger's block %d: %w", h.ticket.Height, err))
 	}
 	return nil
 }

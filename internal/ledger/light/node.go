@@ -29,6 +29,7 @@ var ErrNone = errors.New("the ledger node does not have it")
 type peer struct {
 	chain, addr string
 	open        Opener
+	saw         func(*types.LightBlock) // gets each block that it sends; nil: nobody
 }
 
 var _ provider.Provider = peer{}
@@ -114,12 +115,46 @@ func (p peer) LightBlock(ctx context.Context, height int64) (*types.LightBlock, 
 	if err != nil {
 		return nil, provider.ErrBadLightBlock{Reason: err}
 	}
+	if p.saw != nil {
+		p.saw(block)
+	}
 	return block, nil
 }
 
-// ReportEvidence would tell the node of validators that signed two chains. The
-// nodes of the chain find that evidence themselves; a client that sees it stops.
-func (p peer) ReportEvidence(context.Context, types.Evidence) error { return nil }
+// info asks a node what it is.
+func (p peer) info(ctx context.Context) (Info, error) {
+	ctx, cancel := context.WithTimeout(ctx, askTime)
+	defer cancel()
+	answer, err := p.ask(ctx, AskInfo, nil)
+	if err != nil {
+		return Info{}, err
+	}
+	i, err := DecodeInfo(answer)
+	if err == nil && i.Chain != p.chain {
+		err = fmt.Errorf("%s is a node of ledger %s; want %s", p, i.Chain, p.chain)
+	}
+	return i, err
+}
+
+// ReportEvidence tells the node of validators that signed two chains. It
+// verifies that, and has it put in a block.
+func (p peer) ReportEvidence(ctx context.Context, e types.Evidence) error {
+	pb, err := types.EvidenceToProto(e)
+	if err != nil {
+		return err
+	}
+	b, err := pb.Marshal()
+	if err != nil {
+		return err
+	}
+	if len(b) > MaxRequest {
+		return fmt.Errorf("%w: evidence of %d bytes", ErrWire, len(b))
+	}
+	ctx, cancel := context.WithTimeout(ctx, askTime)
+	defer cancel()
+	_, err = p.ask(ctx, AskReport, b)
+	return err
+}
 
 // String is the node's address.
 func (p peer) String() string { return p.addr }

@@ -10,9 +10,10 @@ import (
 	"github.com/moeswarm/moeswarm/internal/ledger"
 )
 
-// Submit signs a message, sends it and waits until it is in a block. The error
-// of a message that had no effect wraps one of package ledger's where there is
-// one. While the ledger halts Submit waits, until the message is void.
+// Submit signs a message, sends it and waits until it is proved that it took
+// effect, which is when the block after its own has come. The error of a message
+// that had no effect wraps one of package ledger's where there is one. While the
+// ledger halts Submit waits, until the message is void.
 func (c *Client) Submit(ctx context.Context, m ledger.Msg) (ledger.TxID, error) {
 	if c.cfg.Key == nil {
 		return ledger.TxID{}, ErrReadOnly
@@ -48,29 +49,71 @@ func (c *Client) Execute(ctx context.Context, messages ...Message) (ledger.TxID,
 	return c.send(ctx, tx, o.until)
 }
 
-// send brings a transaction to one node after the other, until one says what
-// became of it. It is one and the same, however many nodes pass it on.
+// send brings a transaction to one node after the other, until one proves what
+// became of it. It is one and the same, however many nodes pass it on. That no
+// block has it cannot be proved: another node is asked, too.
 func (c *Client) send(ctx context.Context, tx []byte, until time.Time) (ledger.TxID, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, until.Sub(c.cfg.Now())+askTime, errors.New("the ledger made no block for it; it may have halted"))
 	defer cancel()
 	var o Outcome
+	refusals := 0
 	err := c.each(ctx, func(p peer) error {
-		answer, err := p.ask(ctx, AskSubmit, tx)
-		if err == nil {
-			o, err = DecodeOutcome(answer)
+		one, err := c.submit(ctx, p, tx)
+		if err != nil {
+			return err
 		}
-		return err
+		if o = one; o.Height == 0 {
+			if refusals++; refusals < min(refusers, len(c.cfg.Ticket.Addrs)) {
+				return refusal(o.Codespace, o.Code, o.Text)
+			}
+		}
+		return nil
 	})
-	if err != nil {
+	switch {
+	case err != nil && refusals == 0:
 		return ledger.TxID{}, err
-	}
-	if o.Code != 0 {
+	case err != nil || o.Code != 0: // of nodes that do not answer, what the others said stands
 		return ledger.TxID{}, refusal(o.Codespace, o.Code, o.Text)
 	}
 	c.mu.Lock()
 	c.after = max(c.after, o.Height)
 	c.mu.Unlock()
 	return sha256.Sum256(tx), nil
+}
+
+// refusers is how many nodes must say that they do not pass a transaction on.
+const refusers = 2
+
+// submit has a node pass a transaction on, and verifies what it says became of
+// it.
+func (c *Client) submit(ctx context.Context, p peer, tx []byte) (Outcome, error) {
+	answer, err := p.ask(ctx, AskSubmit, tx)
+	if err != nil {
+		return Outcome{}, err
+	}
+	o, err := DecodeOutcome(answer)
+	if err != nil || o.Height == 0 {
+		if err == nil && o.Code == 0 {
+			err = fmt.Errorf("%w: a transaction took effect in no block", ErrWire)
+		}
+		return o, err
+	}
+	newest, _ := c.headers.store.LastLightBlockHeight()
+	if o.Height >= 1<<62 || int64(o.Height) < newest-maxStale {
+		return o, fmt.Errorf("%w: a transaction of now in block %d, long before %d", ErrProof, o.Height, newest)
+	}
+	block, err := c.headers.at(ctx, o.Height)
+	if err != nil {
+		return o, err
+	}
+	next, err := c.headers.at(ctx, o.Height+1)
+	if err != nil {
+		return o, fmt.Errorf("it is in block %d, and the next, which proves what became of it, has not come: %w", o.Height, err)
+	}
+	if err := o.verify(tx, block.DataHash, next.LastResultsHash); err != nil {
+		return o, fmt.Errorf("%s: %w", p, err)
+	}
+	return o, nil
 }
 
 // until is when a transaction becomes void, which also tells it from the others
@@ -93,16 +136,7 @@ func (c *Client) fee(ctx context.Context, gas uint64) (uint64, error) {
 	c.mu.Unlock()
 	if price == nil {
 		err := c.each(ctx, func(p peer) error {
-			ask, cancel := context.WithTimeout(ctx, askTime)
-			defer cancel()
-			answer, err := p.ask(ask, AskInfo, nil)
-			if err != nil {
-				return err
-			}
-			i, err := DecodeInfo(answer)
-			if err == nil && i.Chain != c.Chain() {
-				err = fmt.Errorf("%s is a node of ledger %s; want %s", p, i.Chain, c.Chain())
-			}
+			i, err := p.info(ctx)
 			price = &i.GasPrice
 			return err
 		})

@@ -19,6 +19,7 @@ const Protocol = "/neuro/ledger/light/1"
 //	AskSubmit    a signed transaction           -> Outcome, once it is in a block
 //	AskGenesis   nothing                        -> the genesis document, in JSON
 //	AskEvents    nothing                        -> events without end, each an answer of its own
+//	AskReport    Evidence of CometBFT, in protobuf -> nothing, once the node has verified it
 //
 // Heights of records are of states: the header of the block after names it.
 const (
@@ -28,6 +29,7 @@ const (
 	AskSubmit
 	AskGenesis
 	AskEvents
+	AskReport
 )
 
 // Kinds of answers.
@@ -184,33 +186,4 @@ func DecodeRecord(b []byte) (r Record, err error) {
 		r.Value = nil
 	}
 	return r, nil
-}
-
-// Outcome says what became of a transaction.
-type Outcome struct {
-	Height    uint64 // of its block; 0: no block has it
-	Code      uint32 // 0: it took effect
-	Codespace string
-	Text      string
-}
-
-// maxText bounds the text of an outcome.
-const maxText = 1 << 10
-
-// Encode writes an Outcome.
-func (o Outcome) Encode() []byte {
-	b := binary.BigEndian.AppendUint64(nil, o.Height)
-	b = binary.BigEndian.AppendUint32(b, o.Code)
-	space := o.Codespace[:min(len(o.Codespace), 255)]
-	b = append(append(b, byte(len(space))), space...)
-	return append(b, o.Text[:min(len(o.Text), maxText)]...)
-}
-
-// DecodeOutcome reads an Outcome.
-func DecodeOutcome(b []byte) (o Outcome, err error) {
-	if len(b) < 13 || len(b) < 13+int(b[12]) || len(b) > 13+255+maxText {
-		return o, ErrWire
-	}
-	space := string(b[13 : 13+int(b[12])])
-	return Outcome{binary.BigEndian.Uint64(b), binary.BigEndian.Uint32(b[8:]), space, string(b[13+len(space):])}, nil
 }

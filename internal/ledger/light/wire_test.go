@@ -23,8 +23,8 @@ func TestWireRoundTrips(t *testing.T) {
 			t.Errorf("%+v, %v", got, err)
 		}
 	}
-	o := Outcome{Height: 4, Code: 5, Codespace: "sdk", Text: "no"}
-	if got, err := DecodeOutcome(o.Encode()); err != nil || got != o {
+	o := Outcome{Height: 4, Code: 5, Codespace: "sdk", Text: "no", InBlock: []byte{1}, Result: []byte{2, 3}, InResults: []byte{}}
+	if got, err := DecodeOutcome(o.Encode()); err != nil || !reflect.DeepEqual(got, o) {
 		t.Errorf("%+v, %v", got, err)
 	}
 	e := ledger.Event{Kind: ledger.EventSlashed, Height: 3, Epoch: 2, Peer: ledger.Key{1}, ID: ledger.Hash{2}, Amount: 5, Note: "why"}
@@ -71,8 +71,13 @@ func FuzzAnswers(f *testing.F) {
 				t.Error("a record was proved in no state")
 			}
 		}
-		if o, err := DecodeOutcome(b); err == nil && !bytes.Equal(o.Encode(), b) {
-			t.Errorf("outcome %+v", o)
+		if o, err := DecodeOutcome(b); err == nil {
+			if !bytes.Equal(o.Encode(), b) {
+				t.Errorf("outcome %+v", o)
+			}
+			if o.verify([]byte("tx"), make([]byte, 32), make([]byte, 32)) == nil {
+				t.Error("an outcome was proved in no block")
+			}
 		}
 		ParseEvent(string(b))
 		decodeBlock(b)
