@@ -173,23 +173,34 @@ func (d *devnet) twin(of int) *daemon {
 	}
 	err = errors.Join(err, os.WriteFile(filepath.Join(to, "consensus.state.json"), []byte(`{"height":"0","round":0,"step":0}`), 0o600))
 	_, e := keyfile.Load(filepath.Join(to, "node.key"), nil)
-	var settings map[string]any
-	text, e2 := os.ReadFile(filepath.Join(to, "settings.json"))
-	if err := errors.Join(err, e, e2, json.Unmarshal(text, &settings)); err != nil {
+	key, e2 := keyfile.Read(filepath.Join(from, "node.key"), nil)
+	if err := errors.Join(err, e, e2); err != nil {
 		d.t.Fatal(err)
 	}
-	key, err := keyfile.Read(filepath.Join(from, "node.key"), nil)
-	if err != nil {
-		d.t.Fatal(err)
-	}
-	settings["peers"] = append(settings["peers"].([]any), map[string]any{
-		"key": base64.StdEncoding.EncodeToString(key.Public().(ed25519.PublicKey)), "host": settings["listen"]})
-	settings["name"], settings["listen"], settings["light"] = "twin", "127.0.0.1:0", nil
-	text, err = json.Marshal(settings)
-	if err := errors.Join(err, os.WriteFile(filepath.Join(to, "settings.json"), text, 0o600)); err != nil {
-		d.t.Fatal(err)
-	}
+	d.settings("twin", func(s map[string]any) {
+		s["peers"] = append(s["peers"].([]any), map[string]any{
+			"key": base64.StdEncoding.EncodeToString(key.Public().(ed25519.PublicKey)), "host": s["listen"]})
+		s["name"], s["listen"], s["light"] = "twin", "127.0.0.1:0", nil
+	})
 	return d.ledgerNode("twin")
+}
+
+// settings changes those of a node of the ledger.
+func (d *devnet) settings(folder string, change func(map[string]any)) {
+	d.t.Helper()
+	path := filepath.Join(d.home, folder, "settings.json")
+	var s map[string]any
+	text, err := os.ReadFile(path)
+	if err == nil {
+		err = json.Unmarshal(text, &s)
+	}
+	if err == nil {
+		change(s)
+		text, err = json.Marshal(s)
+	}
+	if err := errors.Join(err, os.WriteFile(path, text, 0o600)); err != nil {
+		d.t.Fatal(err)
+	}
 }
 
 // validatorRecord is what the chain has of a validator, in part.

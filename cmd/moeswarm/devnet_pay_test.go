@@ -20,6 +20,8 @@ type stage struct {
 	*devnet
 	holders, gates, clients []*devNode
 	deposits                []ledger.Amount // of the clients
+	purses                  []ledger.Amount // what they have signed for so far
+	before                  ledger.Amount   // settled so far
 	poor                    *devNode        // a client whose money is for some hundred tokens an epoch
 }
 
@@ -51,15 +53,16 @@ func newStage(t *testing.T) *stage {
 		var m ledger.Model
 		return s.past(s.clock().Height, ledger.KeyModel(s.modelHash()), &m) && m.Active
 	})
+	s.purses = make([]ledger.Amount, 2)
 	s.deposits = []ledger.Amount{40 * ledger.Neuro, 30 * ledger.Neuro}
 	s.all(
 		func() { s.do("wallet", "deposit", "--data", s.account(6), s.model, "40") },
 		func() { s.do("wallet", "deposit", "--data", s.account(7), s.model, "30") },
-		func() { s.do("wallet", "deposit", "--data", s.account(8), s.model, "0.0012") },
+		func() { s.do("wallet", "deposit", "--data", s.account(8), s.model, "0.003") },
 	)
 	deposited := s.clock().Epoch
 	for i := 6; i <= 7; i++ {
-		s.clients = append(s.clients, s.node(i, "", "--max-spend", "5"))
+		s.clients = append(s.clients, s.node(i, "", "--max-spend", "5", "--verbose"))
 	}
 	s.poor = s.node(8, "", "--max-spend", "5")
 	for _, c := range s.clients {
@@ -110,7 +113,12 @@ func (s *stage) paid() {
 		s.t.Errorf("a newcomer promised %v for %d tokens", v.Promised, v.Bought)
 	}
 	newcomer.stop()
-	s.exact()
+	for tries := 1; !s.exact(); tries++ {
+		if tries == 3 {
+			s.t.Fatal("what was signed was not what was settled, three times")
+		}
+		s.all(func() { s.answer(0) }, func() { s.answer(1) })
+	}
 }
 
 // answer asks a client for 256 tokens and gives the epochs it began and ended
@@ -126,56 +134,72 @@ func (s *stage) answer(client int) (begun, ended uint64) {
 	return begun, v.Epoch
 }
 
-// exact stops the clients and compares three sums, each from a book of its own:
-// what the clients' purses say they signed, what the ledger says the gating
-// nodes settled, and what is gone from the escrows. Then the split of it is
+// exact stops the clients and compares sums, each from a book of its own: what the
+// clients' purses say they signed since the last time, what the gating nodes took
+// and what the ledger says they settled, and what is gone from the escrows. It
+// reports false where a voucher was signed that no gating node took: at the end of
+// an epoch one of them may know of it before the other. Then the split of all is
 // computed again.
-func (s *stage) exact() {
-	signed := make([]ledger.Amount, len(s.clients))
-	var all ledger.Amount
+func (s *stage) exact() bool {
+	var signed ledger.Amount
 	for i, c := range s.clients {
-		promised, chain := c.view().Ledger.Promised, c.view().Ledger.Chain
+		v := c.view()
 		c.stop()
-		signed[i] = purseOf(s.t, filepath.Join(s.account(c.account), "ledger", chain, "purse.db"))
-		if signed[i] != promised {
-			s.t.Errorf("%s says it promised %v, its purse %v", c.name, promised, signed[i])
+		purse := purseOf(s.t, filepath.Join(s.account(c.account), "ledger", v.Ledger.Chain, "purse.db"))
+		if purse-s.purses[i] != v.Ledger.Promised {
+			s.t.Errorf("%s says it promised %v, its purse %v after %v", c.name, v.Ledger.Promised, purse, s.purses[i])
 		}
-		all += signed[i]
+		s.purses[i] = purse
+		signed += v.Ledger.Promised
+	}
+	var took, settled ledger.Amount
+	for _, g := range s.gates {
+		took += g.view().Ledger.Earned
 	}
 	var works []ledger.Work
 	s.await("settlement", func() bool {
-		works = s.settled()
-		var sum ledger.Amount
+		works, settled = s.settled(), 0
+		closed := true
 		for _, w := range works {
-			sum += w.Gross
+			settled += w.Gross
+			closed = closed && w.Closed
 		}
-		if sum > all {
-			s.t.Fatalf("gating nodes settled %v, clients signed %v", sum, all)
+		if settled > took {
+			s.t.Fatalf("gating nodes settled %v of the %v that they took", settled, took)
 		}
-		return sum == all
+		return settled == took && closed
 	})
+	var left, put ledger.Amount
 	for i, c := range s.clients {
-		if left := s.balance(c.account).Escrows[s.model].Balance; left != s.deposits[i]-signed[i] {
-			s.t.Errorf("%s signed %v of %v, and %v are left", c.name, signed[i], s.deposits[i], left)
-		}
-		s.deposits[i] -= signed[i]
+		left += s.balance(c.account).Escrows[s.model].Balance
+		put += s.deposits[i]
+	}
+	if put-left != settled {
+		s.t.Errorf("%v are gone from the escrows, and gating nodes settled %v", put-left, settled)
 	}
 	for _, w := range works {
 		fee := w.Gross * 700 / 10_000
 		burned := fee * 2_000 / 10_000
 		gate := (w.Gross - fee) * 2_500 / 10_000
-		if !w.Closed || w.Burned != burned || w.Pool != w.Gross-fee-gate {
-			s.t.Errorf("%+v; want %v burned and %v for the holders", w, burned, w.Gross-fee-gate)
+		// What nobody paid for, as the newcomer's, is of the gating node's bond.
+		if w.Burned != burned || w.Pool < w.Gross-fee-gate {
+			s.t.Errorf("%+v; want %v burned and at least %v for the holders", w, burned, w.Gross-fee-gate)
 		}
 	}
 	for _, h := range s.holders {
 		s.await("pay for "+h.name, func() bool { return s.balance(h.account).Earned > 0 })
 	}
-	s.t.Logf("%v signed, settled in %d parts, gone from the escrows", all, len(works))
+	fresh := settled - s.before
+	s.before = settled
+	s.t.Logf("%v signed, %v settled, %v gone from the escrows in all, by %d settlements", signed, fresh, put-left, len(works))
 	for _, c := range s.clients {
 		c.again()
 		c.seats(3)
 	}
+	if fresh > signed || fresh+4*16*price < signed {
+		s.t.Errorf("%v signed and %v settled", signed, fresh)
+	}
+	return fresh == signed
 }
 
 // settled is all that gating nodes brought to the ledger so far.

@@ -40,11 +40,11 @@ type devnet struct {
 	join       string // a node's address, by which the others meet
 }
 
-// startDevnet makes a ledger and starts its four validators. Its binary is
-// another module's and named in MOESWARM_LEDGER_BINARY; without it the test is
-// skipped. args are flags of "moeswarm-ledger devnet"; as usual there are ten
-// accounts, and epochs of 20 short blocks.
-func startDevnet(t *testing.T, args ...string) *devnet {
+// newDevnet makes a ledger and starts nothing. Its binary is another module's and
+// named in MOESWARM_LEDGER_BINARY; without it the test is skipped. args are flags
+// of "moeswarm-ledger devnet"; as usual there are four validators, ten accounts,
+// and epochs of 20 short blocks.
+func newDevnet(t *testing.T, args ...string) *devnet {
 	t.Helper()
 	d := &devnet{t: t, whole: t, binary: os.Getenv("MOESWARM_LEDGER_BINARY"), home: t.TempDir(), model: demotest.Model(t, "Q4_K_M").ID().String()}
 	if d.binary == "" {
@@ -54,6 +54,13 @@ func startDevnet(t *testing.T, args ...string) *devnet {
 	if out, err := exec.Command(d.binary, args...).CombinedOutput(); err != nil {
 		t.Fatalf("moeswarm-ledger %v: %v\n%s", args, err, out)
 	}
+	return d
+}
+
+// startDevnet makes a ledger and starts its validators.
+func startDevnet(t *testing.T, args ...string) *devnet {
+	t.Helper()
+	d := newDevnet(t, args...)
 	for i := range 4 {
 		d.validators = append(d.validators, d.ledgerNode(fmt.Sprintf("validator%d", i)))
 	}
