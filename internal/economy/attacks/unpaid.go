@@ -26,7 +26,7 @@ func unpaid() Attack {
 			payer := toll.NewPayer(toll.PayerConfig{
 				Chain: chain, Self: c.key, Purse: b.purse(c, 400*ledger.Neuro), Window: func() uint64 { return window }, Epoch: s.epoch,
 				Price:  func(ledger.Key, ledger.Hash) ledger.Amount { return tokenPrice },
-				Period: func(ledger.Key, ledger.Hash) uint64 { return s.epoch() },
+				Period: func(ledger.Key, ledger.Hash) (uint64, bool) { return s.epoch(), true },
 			})
 			for _, g := range gates {
 				none := func() uint64 { return 0 }
