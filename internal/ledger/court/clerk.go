@@ -38,6 +38,10 @@ const (
 	// busyEvery while there are some.
 	idleEvery = 30 * time.Second
 	busyEvery = 2 * time.Second
+	// soonEvery is the pause between looks after the ledger told of a case, and
+	// maxSoon how many there are: what is proved is a block behind what is told.
+	soonEvery = 300 * time.Millisecond
+	maxSoon   = 20
 	// turnTime bounds one look at all duties: some blocks.
 	turnTime = 2 * time.Minute
 	// fetchTime bounds the wait for a piece of evidence from one peer.
@@ -108,6 +112,7 @@ func (c *Clerk) Run(ctx context.Context) error {
 	if err != nil {
 		c.cfg.Log.Warn("the ledger does not tell of cases; it is looked at from time to time", "err", err)
 	}
+	soon := maxSoon
 	for ctx.Err() == nil {
 		turn, cancel := context.WithTimeout(ctx, turnTime)
 		busy, err := c.Turn(turn)
@@ -116,31 +121,36 @@ func (c *Clerk) Run(ctx context.Context) error {
 			c.cfg.Log.Warn("cases wait", "err", err)
 		}
 		wait := idleEvery
-		if busy {
+		if soon++; soon < maxSoon {
+			wait = soonEvery
+		} else if busy {
 			wait = busyEvery
 		}
-		c.wait(ctx, events, wait)
+		if c.wait(ctx, events, wait) {
+			soon = 0
+		}
 	}
 	return nil
 }
 
-// wait lets a time pass, or until something may have become due.
-func (c *Clerk) wait(ctx context.Context, events <-chan ledger.Event, most time.Duration) {
+// wait lets a time pass, or until something may have become due, which the
+// ledger tells or this node.
+func (c *Clerk) wait(ctx context.Context, events <-chan ledger.Event, most time.Duration) (told bool) {
 	over := time.NewTimer(most)
 	defer over.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			return
+			return false
 		case <-over.C:
-			return
+			return false
 		case <-c.wake:
-			return
+			return true
 		case ev, ok := <-events:
 			if !ok {
 				events = nil // the rest of the time passes
 			} else if ev.Kind == ledger.EventJuror && ev.Peer == c.cfg.Self || ev.Kind == ledger.EventCase {
-				return
+				return true
 			}
 		}
 	}
