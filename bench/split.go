@@ -64,7 +64,7 @@ func partOf(stack []string) string {
 		})
 	}
 	switch {
-	case has("runtime.cgocall", "runtime.asmcgocall"):
+	case has("runtime.cgocall", "runtime.asmcgocall", "runtime._ExternalCode"):
 		return partKernel
 	case has("runtime.gcBgMarkWorker", "runtime.gcAssistAlloc", "runtime.bgsweep", "runtime.bgscavenge"):
 		return partCollector

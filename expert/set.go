@@ -150,9 +150,9 @@ type quantized struct {
 	ctx     context.Context
 	calls   []Call
 	results []Result
-	parts   int
+	total   int // rows of all calls
 
-	whole, inner, outer func(*ggml.Scratch, int)
+	whole func(*ggml.Scratch, int)
 }
 
 func newQuantized() *quantized {
@@ -165,10 +165,6 @@ func newQuantized() *quantized {
 		}
 		t, _ := q.ffns[k].Activations()
 		q.ffns[k].Apply(scratch, q.in(t), q.calls[i].Rows, q.results[i].Out.Data)
-	}
-	q.inner = func(_ *ggml.Scratch, j int) { q.splits[j/q.parts].Inner(j%q.parts, q.parts) }
-	q.outer = func(_ *ggml.Scratch, j int) {
-		q.splits[j/q.parts].Outer(j%q.parts, q.parts, q.results[q.held[j/q.parts]].Out.Data)
 	}
 	return q
 }
@@ -189,6 +185,7 @@ func (q *quantized) begin(ctx context.Context, ffns map[ID]network, dim int, cal
 		q.ffns, q.held = append(q.ffns, f.FFN), append(q.held, i)
 		rows += len(c.Rows)
 	}
+	q.total = rows
 	all := room.values(rows * dim)
 	for _, i := range q.held {
 		n := len(calls[i].Rows) * dim
@@ -247,7 +244,7 @@ func (s *Set) ApplyIn(ctx context.Context, in Batch, calls []Call, room *Room) [
 	defer q.end()
 	results := q.begin(ctx, s.state.Load().ffns, s.dim, calls, room)
 	q.fill(in)
-	if len(q.held) < wholeCalls*s.pool.Workers() && s.pool.Workers() > 1 {
+	if len(q.held) < wholeCalls*s.pool.Workers() || q.total <= splitRows {
 		s.applySplit(q)
 	} else {
 		s.pool.Do(len(q.held), q.whole)

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -215,6 +216,7 @@ func (p program) runNode(ctx context.Context, f nodeFlags) error {
 		return err
 	}
 	defer n.Close()
+	leaveRoom(f.threads)
 	return p.serve(ctx, n)
 }
 
@@ -403,4 +405,20 @@ func (f nodeFlags) autoMemory() (int64, error) {
 		return 0, usagef("--experts auto needs --memory, such as --memory 2GiB: what this machine can spare")
 	}
 	return int64(f.memory), nil
+}
+
+// roomFor is how many of Go's places for running code are left to the network
+// while all workers compute.
+const roomFor = 2
+
+// leaveRoom gives Go more places than there are workers. One that computes is in
+// C, and keeps its place: frames that come meanwhile would wait for it.
+func leaveRoom(threads int) {
+	now := runtime.GOMAXPROCS(0)
+	if threads <= 0 {
+		threads = min(now, runtime.NumCPU())
+	}
+	if want := threads + roomFor; now < want {
+		runtime.GOMAXPROCS(want)
+	}
 }

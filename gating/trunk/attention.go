@@ -16,7 +16,7 @@ func (t *Lane) attention(l int, s Step) {
 		t.grouped(l, s)
 	}
 	// h is free again: it takes the answer before the residual addition.
-	t.multiply(t.att, rows, product{w.out, t.h})
+	t.multiply(t.att, rows, product{W: w.out, Y: t.h})
 	addBias(t.h, w.outBias, rows)
 	ggml.AddScaled(t.design.ResidualScale, t.h[:rows*t.shape.Dim], t.x)
 }
@@ -24,7 +24,7 @@ func (t *Lane) attention(l int, s Step) {
 // grouped is grouped-query attention of the rows in h, into att.
 func (t *Lane) grouped(l int, s Step) {
 	w, rows := &t.w.layers[l], s.Rows()
-	t.multiply(t.h, rows, product{w.q, t.q}, product{w.k, t.k}, product{w.v, t.v})
+	t.multiply(t.h, rows, product{W: w.q, Y: t.q}, product{W: w.k, Y: t.k}, product{W: w.v, Y: t.v})
 	addBias(t.q, w.qBias, rows)
 	addBias(t.k, w.kBias, rows)
 	addBias(t.v, w.vBias, rows)
@@ -89,39 +89,31 @@ type query struct {
 // that the layer sees. Where no values are stored of their own, they are the
 // first values of the keys.
 func (t *Lane) attend(l int, s Step, q query) {
-	t.parts.attending = attending{layer: l, step: s, q: q}
-	t.pool.Do(s.Rows()*q.heads, t.parts.attend)
-	t.parts.attending = attending{}
-}
-
-// attending is the attention at hand.
-type attending struct {
-	layer int
-	step  Step
-	q     query
-}
-
-// attendHead runs query head i, counted over rows and then heads.
-func (t *Lane) attendHead(scratch *ggml.Scratch, i int) {
-	l, q := t.parts.attending.layer, &t.parts.attending.q
 	window, sinks := t.design.Attention.Window(l), t.w.layers[l].sinks
 	kw, vw := t.kv.keys, t.kv.values
-	r, h := i/q.heads, i%q.heads
-	seq, group := t.seqs[r], h/q.shared
-	end := t.parts.attending.step.Positions[r] + 1
-	first := 0
-	if window > 0 {
-		first = max(0, end-window)
+	heads := t.parts.heads[:0]
+	for i := range s.Rows() * q.heads {
+		r, h := i/q.heads, i%q.heads
+		seq, group := t.seqs[r], h/q.shared
+		end, first := s.Positions[r]+1, 0
+		if window > 0 {
+			first = max(0, end-window)
+		}
+		sink := float32(math.Inf(-1))
+		if sinks != nil {
+			sink = sinks[h]
+		}
+		k := seq.k[l][first*kw+group*q.keyDim:]
+		v, stride := k, kw
+		if vw > 0 {
+			v, stride = seq.v[l][first*vw+group*q.valueDim:], vw
+		}
+		heads = append(heads, ggml.Head{
+			Q: q.q[i*q.keyDim : (i+1)*q.keyDim], KV: ggml.Stored{Keys: k, Values: v, KeyStride: kw, ValueStride: stride},
+			N: end - first, Scale: t.design.Attention.Scale, Sink: sink, Out: q.out[i*q.valueDim : (i+1)*q.valueDim],
+		})
 	}
-	sink := float32(math.Inf(-1))
-	if sinks != nil {
-		sink = sinks[h]
-	}
-	k := seq.k[l][first*kw+group*q.keyDim:]
-	v, stride := k, kw
-	if vw > 0 {
-		v, stride = seq.v[l][first*vw+group*q.valueDim:], vw
-	}
-	ggml.Attend(scratch, q.q[i*q.keyDim:(i+1)*q.keyDim], ggml.Stored{Keys: k, Values: v, KeyStride: kw, ValueStride: stride},
-		end-first, t.design.Attention.Scale, sink, q.out[i*q.valueDim:(i+1)*q.valueDim])
+	t.pool.Attend(heads)
+	clear(heads)
+	t.parts.heads = heads
 }

@@ -172,7 +172,7 @@ func (t *Lane) headLogits(s Step) expert.Batch {
 		ggml.RMSNorm(t.x[r*dim:(r+1)*dim], t.w.headNorm, t.h[i*dim:(i+1)*dim], t.shape.NormEps)
 	}
 	if n > 0 {
-		t.multiply(t.h, n, product{t.w.head, t.logits})
+		t.multiply(t.h, n, product{W: t.w.head, Y: t.logits})
 		scale(t.design.LogitScale, t.logits)
 	}
 	return expert.Batch{Rows: n, Dim: vocab, Data: t.logits[:n*vocab]}

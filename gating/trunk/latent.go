@@ -40,14 +40,14 @@ func (t *Lane) latent(l int, s Step) {
 	d, x, w, rows := t.design.Attention.Latent, &t.latentAt, t.w.layers[l].latent, s.Rows()
 	eps := t.shape.NormEps
 	if d.QRank > 0 {
-		t.multiply(t.h, rows, product{w.qA, x.qc}, product{w.kvA, x.kv})
+		t.multiply(t.h, rows, product{W: w.qA, Y: x.qc}, product{W: w.kvA, Y: x.kv})
 		t.byRows(rows, func(r int) {
 			qc := x.qc[r*d.QRank : (r+1)*d.QRank]
 			ggml.RMSNorm(qc, w.qNorm, qc, eps)
 		})
-		t.multiply(x.qc, rows, product{w.q, t.q})
+		t.multiply(x.qc, rows, product{W: w.q, Y: t.q})
 	} else {
-		t.multiply(t.h, rows, product{w.q, t.q}, product{w.kvA, x.kv})
+		t.multiply(t.h, rows, product{W: w.q, Y: t.q}, product{W: w.kvA, Y: x.kv})
 	}
 	width := d.Rank + d.Rotated
 	t.byRows(rows, func(r int) {
@@ -79,7 +79,7 @@ func (t *Lane) expanded(l int, s Step) {
 	for r := range rows {
 		copy(x.short[r*d.Rank:], x.kv[r*width:r*width+d.Rank])
 	}
-	t.multiply(x.short, rows, product{w.kvB, x.wide})
+	t.multiply(x.short, rows, product{W: w.kvB, Y: x.wide})
 	for r := range rows {
 		for h := range heads {
 			from := x.wide[(r*heads+h)*(d.Plain+d.ValueDim):]

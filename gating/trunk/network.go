@@ -27,7 +27,7 @@ func (t *Lane) networks(ctx context.Context, l, rows int) error {
 // wait, other lanes compute.
 func (t *Lane) sparse(ctx context.Context, l, rows int) error {
 	w, dim := &t.w.layers[l], t.shape.Dim
-	t.multiply(t.h, rows, product{w.gate, t.scores})
+	t.multiply(t.h, rows, product{W: w.gate, Y: t.scores})
 	addBias(t.scores, w.gateBias, rows)
 	t.mixing = mixing{ctx, l, rows}
 	var err error
@@ -41,7 +41,7 @@ func (t *Lane) sparse(ctx context.Context, l, rows int) error {
 		go t.startMix()
 		t.network(w.dense, rows)
 		if w.sharedGate.In > 0 {
-			t.multiply(t.h, rows, product{w.sharedGate, t.sharedScores})
+			t.multiply(t.h, rows, product{W: w.sharedGate, Y: t.sharedScores})
 		}
 		t.give()
 		began := time.Now()
@@ -94,14 +94,10 @@ func (t *Lane) addShared(w *layer, rows int) {
 // computed beside it, workers come to it as they become free.
 func (t *Lane) network(f *ggml.FFN, rows int) {
 	kind, _ := f.Activations()
-	t.quant.Reserve(kind, rows, f.W1.In)
-	t.quantize(t.h, rows)
+	t.pool.Quantize(&t.quant, kind, t.h, rows, f.W1.In)
 	for len(t.order) < rows {
 		t.order = append(t.order, int32(len(t.order)))
 	}
-	fine, split := t.pool.Workers()*partsPerWorker, &t.parts.split
-	split.Begin(*f, &t.quant, t.order[:rows])
-	t.pool.Do(fine, t.parts.inner)
-	split.Quantize()
-	t.pool.Do(fine, t.parts.outer)
+	t.parts.split.Begin(*f, &t.quant, t.order[:rows], t.wide)
+	t.pool.Feed(t.parts.splits[:], t.pool.Workers()*partsPerWorker)
 }

@@ -8,9 +8,9 @@
 // bits for block formats); several matrices of one format share them. A
 // [Pool] runs pieces of work on a bounded number of threads.
 //
-// ggml's own threading is not used, because its barrier spins: every call into
-// C here runs on the calling thread, and Go spreads the work by expert and by
-// matrix rows. An output value depends on its matrix row and its activation
+// ggml's own threading is not used, because its barrier spins. A pool has threads
+// of its own (crew.c), which take pieces of a call's work, ranges of matrix rows,
+// until none is left; what has no kernel is shared out to goroutines by [Pool.Do]. An output value depends on its matrix row and its activation
 // row alone, whatever else is in the batch: that is what keeps tokens
 // independent of batching. One row of activations is multiplied by ggml's dot
 // products, called through its type traits. Several rows go through kernels of

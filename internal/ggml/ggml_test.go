@@ -151,12 +151,8 @@ func TestFFNAgainstFloats(t *testing.T) {
 			y, halves := make([]float32, n*in), make([]float32, n*in)
 			f.Apply(new(Scratch), &rows, nil, y)
 			var s Split
-			s.Begin(f, &rows, []int32{0, 1, 2})
-			s.Inner(0, 2)
-			s.Inner(1, 2)
-			s.Quantize()
-			s.Outer(0, 2, halves)
-			s.Outer(1, 2, halves)
+			s.Begin(f, &rows, []int32{0, 1, 2}, halves)
+			NewPool(2).Feed([]*Split{&s}, 2)
 			product := func(w []float32, x []float64, o int) (sum float64) {
 				for i := range x {
 					sum += float64(w[o*len(x)+i]) * x[i]

@@ -92,10 +92,6 @@ func (r *Rows) resize(t gguf.Type, n, dim int) {
 	r.N, r.Dim, r.Type = n, dim, t
 }
 
-// Reserve makes room for n rows of dim values in format t, to be filled in
-// parts, possibly by several goroutines.
-func (r *Rows) Reserve(t gguf.Type, n, dim int) { r.resize(t, n, dim) }
-
 // Fill quantises rows [first, last) from x, which holds all N rows.
 func (r *Rows) Fill(x []float32, first, last int) {
 	if first >= last {
@@ -142,9 +138,9 @@ func (f FFN) Activations() (gguf.Type, bool) {
 	return f.W1.Activations(), f.W1.Activations() == f.W3.Activations()
 }
 
-// Split is one network's work cut in two halves that can each be shared out:
-// the inner values, then the outputs. The zero Split is ready; it is reused
-// from one Begin to the next.
+// Split is one network's work, cut in two halves that can each be shared out by
+// [Pool.Feed]: the inner values, then the outputs. The zero Split is ready; it is
+// reused from one Begin to the next.
 type Split struct {
 	f     FFN
 	x     *Rows
@@ -152,26 +148,29 @@ type Split struct {
 	n     int
 	a, b  []float32
 	inner Rows
+	y     []float32
 }
 
 // splitGrain is what parts of a Split begin at a multiple of: the widest
 // vector of floats, so that a part rounds as the whole does.
 const splitGrain = 16
 
-// Begin prepares the network for the rows of x named by rows.
-func (s *Split) Begin(f FFN, x *Rows, rows []int32) {
+// Begin prepares the network for the rows of x named by rows, at least one, to
+// be computed into y, (len(rows), Dim).
+func (s *Split) Begin(f FFN, x *Rows, rows []int32, y []float32) {
 	f.W1.check(x)
 	f.W3.check(x)
 	for _, r := range rows {
 		_ = x.data[int(r)*(len(x.data)/x.N)]
 	}
-	s.f, s.x, s.rows, s.n = f, x, rows, len(rows)
+	_ = y[len(rows)*f.W2.Out-1]
+	s.f, s.x, s.rows, s.n, s.y = f, x, rows, len(rows), y
 	s.a, s.b = grow(s.a, s.n*f.W1.Out), grow(s.b, s.n*f.W1.Out)
 	s.inner.resize(f.W2.Activations(), s.n, f.W1.Out)
 }
 
-// Inner computes part i of so many parts of the inner values.
-func (s *Split) Inner(i, parts int) {
+// inside computes part i of so many parts of the inner values.
+func (s *Split) inside(i, parts int) {
 	first, last := splitRange(s.f.W1.Out, parts, i)
 	if first >= last {
 		return
@@ -182,11 +181,12 @@ func (s *Split) Inner(i, parts int) {
 		C.int(s.f.Act), float(s.f.B1), float(s.f.B3))
 }
 
-// Quantize readies the inner values, once all parts of them are there.
-func (s *Split) Quantize() { s.inner.Fill(s.a, 0, s.n) }
+// quantize readies the inner values, once all parts of them are there.
+func (s *Split) quantize() { s.inner.Fill(s.a, 0, s.n) }
 
-// Outer computes part i of so many parts of the outputs into y, (len(rows), Dim).
-func (s *Split) Outer(i, parts int, y []float32) {
+// outside computes part i of so many parts of the outputs.
+func (s *Split) outside(i, parts int) {
+	y := s.y
 	first, last := splitRange(s.f.W2.Out, parts, i)
 	s.f.W2.Multiply(&s.inner, first, last, y, s.f.W2.Out)
 	if s.f.B2 == nil || first >= last {

@@ -1,5 +1,8 @@
 package ggml
 
+// #include "crew.h"
+import "C"
+
 import (
 	"runtime"
 	"slices"
@@ -7,11 +10,13 @@ import (
 	"sync/atomic"
 )
 
-// Pool runs pieces of work on at most Workers goroutines at a time, the
-// calling one among them. It owns no goroutine between calls. Several callers
-// may use one pool at once: they share its helpers, and each makes progress
-// even when it gets none. A helper that has nothing left to do for one caller
-// goes on with the work of another.
+// Pool runs pieces of work on at most Workers threads at a time, the calling one
+// among them. Products, networks and attention ([Pool.Multiply], [Pool.Feed],
+// [Pool.Attend] and so on) are done by threads in C, which sleep between calls and
+// end when the pool is collected; other work ([Pool.Do]) by goroutines, of which
+// there are none between calls. Several callers may use one pool at once: they
+// share its helpers, and each makes progress even when it gets none. A helper that
+// has nothing left to do for one caller goes on with the work of another.
 type Pool struct {
 	workers int
 	own     sync.Pool // scratch of callers
@@ -22,6 +27,9 @@ type Pool struct {
 	open []*job     // guarded by mu; those with room for more helpers, in the order they came
 
 	throttle throttle
+
+	crew   *C.struct_ms_crew // of Multiply and Feed; nil: the caller works alone
+	tables sync.Pool         // *table, between two calls of those
 }
 
 // job is one call of Do. It is reused, so that a call allocates nothing.
@@ -39,7 +47,7 @@ type job struct {
 // processor Go may use.
 func NewPool(workers int) *Pool {
 	if workers <= 0 {
-		workers = runtime.GOMAXPROCS(0)
+		workers = min(runtime.GOMAXPROCS(0), runtime.NumCPU())
 	}
 	p := &Pool{workers: workers}
 	p.own.New = func() any { return new(Scratch) }
@@ -50,6 +58,11 @@ func NewPool(workers int) *Pool {
 	}
 	for range workers - 1 {
 		p.free = append(p.free, new(Scratch))
+	}
+	p.tables.New = func() any { return new(table) }
+	if workers > 1 {
+		p.crew = C.ms_crew_new(C.int(workers))
+		runtime.AddCleanup(p, func(c *C.struct_ms_crew) { C.ms_crew_free(c) }, p.crew)
 	}
 	return p
 }
