@@ -15,6 +15,7 @@ import (
 
 	"github.com/moeswarm/moeswarm/gating/chat"
 	"github.com/moeswarm/moeswarm/internal/ggml"
+	"github.com/moeswarm/moeswarm/internal/ledger"
 	"github.com/moeswarm/moeswarm/internal/simswarm"
 )
 
@@ -24,7 +25,8 @@ type program struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 
-	misbehave simswarm.Fault // of a node that a benchmark starts; nil: it behaves
+	misbehave simswarm.Fault                    // of a node that a benchmark starts; nil: it behaves
+	sees      func(ledger.Ledger) ledger.Ledger // what a node sees of its ledger, in tests; nil: all
 }
 
 // command is one subcommand.

@@ -211,6 +211,9 @@ func (p program) runNode(ctx context.Context, f nodeFlags) error {
 		return err
 	}
 	defer end()
+	if p.sees != nil && cfg.Economy != nil {
+		cfg.Economy.Ledger = p.sees(cfg.Economy.Ledger)
+	}
 	n, err := node.New(cfg)
 	if err != nil {
 		return err
