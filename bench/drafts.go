@@ -232,7 +232,7 @@ func startDrafting(m *expert.Model, experts expert.Applier, pool *ggml.Pool, dra
 	if err != nil {
 		return nil, err
 	}
-	cfg := engine.Config{NewLane: func() engine.Forwarder { return tr.NewLane() }, Slots: tr, Drafts: drafts}
+	cfg := engine.Config{NewLane: func() engine.Forwarder { return tr.NewLane() }, Slots: tr, Drafts: drafts, Sparse: m.Shape().SparseLayers, TopK: min(m.TopK(), m.Experts())}
 	if small != nil {
 		set, err := expert.NewSet(small, small.Manifest().IDs(), pool)
 		if err != nil {

@@ -95,7 +95,7 @@ func ledgerCost(ctx context.Context, o Options) (_ Metrics, err error) {
 		"chunk_bytes":                  float64(len(ledger.Encode(&ledger.Chunk{}))),
 	}
 	timeSignatures(metrics)
-	return metrics, nil
+	return metrics, timeTranscripts(ctx, m, o, dir, metrics)
 }
 
 // benchPrice is the price of a token, in nneuro.

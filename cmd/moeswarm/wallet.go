@@ -31,6 +31,8 @@ func walletCommands() []walletCommand {
 		{"unbond", "AMOUNT", "take it back, after the unbonding time", program.walletUnbond},
 		{"deposit", "MODEL AMOUNT", "set money aside to pay for answers of a model", program.walletDeposit},
 		{"withdraw", "MODEL AMOUNT", "take it back, some epochs later", program.walletWithdraw},
+		{"answers", "", "list the answers that gating nodes signed for this node", program.walletAnswers},
+		{"complain", "ANSWER", "have other gating nodes look at one", program.walletComplain},
 		{"export", "--out FILE", "copy the key to a file, encrypted or not", program.walletExport},
 	}
 }

@@ -37,6 +37,7 @@ func TestWallet(t *testing.T) {
 		{"wallet export --data " + data + " --out " + sealed, "never written over"},
 		{"wallet export --data " + t.TempDir() + " --out " + filepath.Join(dir, "x"), "--data"},
 		{"wallet spend", "no command"},
+		{"wallet complain 5f0c --data " + t.TempDir(), "no node has run"},
 		{"wallet address neuro1vvxu62txcsekdygj23ythvjmfl6p9fyucltzth", "cannot be told"},
 		{"wallet address bob", "is no account"},
 		{"wallet send neuro1vvxu62txcsekdygj23ythvjmfl6p9fyucltztq 1", "a character is wrong"},

@@ -311,7 +311,7 @@ func (n *Node) newHTTP() (*httpapi.Server, error) {
 		Resolve:     n.resolve,
 		Swarm:       func() any { return n.View() },
 		Leaderboard: n.leaderboard,
-		Owner:       owner.Handler(n.cfg.Owner.Token, n.keeper.hold),
+		Owner:       owner.Handler(n.cfg.Owner.Token, n.keeper.hold, n.complain()),
 		Hosts:       n.cfg.Hosts,
 		Keys:        n.cfg.Keys,
 		Origins:     n.cfg.Origins,

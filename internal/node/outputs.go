@@ -242,6 +242,10 @@ func (o *outputs) Complain(s ledger.Session) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.complaints[s], o.handed[s] = true, false
+	select {
+	case o.wake <- struct{}{}:
+	default:
+	}
 	return nil
 }
 

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"encoding/hex"
 	"slices"
 	"testing"
 
@@ -93,6 +94,13 @@ func TestHonestAnswersHold(t *testing.T) {
 	p.toAudits(client)
 	refused(client)
 	refused(p.holder)
+	t.Cleanup(func() {
+		if t.Failed() {
+			for _, n := range append([]*Node{client}, p.gates...) {
+				t.Logf("epoch %d: %+v", n.economy.standing.epoch.Load(), n.economy.outputs.view())
+			}
+		}
+	})
 	p.until("audits", func() bool { return p.sum(func(v OutputsView) int { return v.Passed }) == all })
 	if v := client.economy.outputs.view(); v.Handed != all {
 		t.Errorf("%d answers handed in of %d", v.Handed, all)
@@ -248,10 +256,12 @@ func TestComplaint(t *testing.T) {
 	epoch := p.ledger.Clock().Epoch
 	p.until("what was signed", func() bool { return len(client.economy.outputs.proofs.Of(epoch)) == 1 })
 	c := client.economy.outputs.proofs.Of(epoch)[0]
-	if err := client.economy.outputs.Complain(ledger.Session{1}); err == nil {
-		t.Error("a complaint about nothing")
+	for _, nothing := range []string{"", "x", hex.EncodeToString(make([]byte, 16))} {
+		if err := client.complain()(nothing); err == nil {
+			t.Errorf("a complaint about %q", nothing)
+		}
 	}
-	if err := client.economy.outputs.Complain(c.Session); err != nil {
+	if err := client.complain()(hex.EncodeToString(c.Session[:])); err != nil {
 		t.Fatal(err)
 	}
 	p.toAudits(client)

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
@@ -130,4 +131,18 @@ func (o *outputs) show(c ledger.Chunk) ([]byte, error) {
 	t.Parts = t.Parts[:c.Index+1]
 	o.count(func(v *OutputsView) { v.Shown++ })
 	return t.Encode(), nil
+}
+
+// complain is how the owner has an answer looked at; nil without a ledger.
+func (n *Node) complain() func(answer string) error {
+	if n.economy == nil {
+		return nil
+	}
+	return func(answer string) error {
+		b, err := hex.DecodeString(answer)
+		if err != nil || len(b) != len(ledger.Session{}) {
+			return fmt.Errorf("%.40q is no answer; \"moeswarm wallet answers\" lists them", answer)
+		}
+		return n.economy.outputs.Complain(ledger.Session(b))
+	}
 }

@@ -12,8 +12,9 @@ import (
 
 // Routes of [Handler].
 const (
-	PausePath  = "/v1/owner/pause"
-	ResumePath = "/v1/owner/resume"
+	PausePath    = "/v1/owner/pause"
+	ResumePath   = "/v1/owner/resume"
+	ComplainPath = "/v1/owner/complain"
 )
 
 // maxPause bounds a pause with an end; longer ones have none.
@@ -28,10 +29,12 @@ type pauseBody struct {
 //
 //	POST /v1/owner/pause   {"for_s": 3600}, or no body: until resumed
 //	POST /v1/owner/resume
+//	POST /v1/owner/complain   {"answer": "ID"}: have other gating nodes look at it
 //
 // with "Authorization: Bearer TOKEN". Requests that do not come over loopback
-// are refused, whatever they carry. set is told what the owner said.
-func Handler(token string, set func(Hold)) http.Handler {
+// are refused, whatever they carry. set is told what the owner said; complain, if
+// it is not nil, of which answer.
+func Handler(token string, set func(Hold), complain func(answer string) error) http.Handler {
 	mux := http.NewServeMux()
 	guard := func(h http.HandlerFunc) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) {
@@ -73,6 +76,22 @@ func Handler(token string, set func(Hold)) http.Handler {
 		set(Hold{})
 		w.WriteHeader(http.StatusNoContent)
 	}))
+	if complain != nil {
+		mux.HandleFunc("POST "+ComplainPath, guard(func(w http.ResponseWriter, r *http.Request) {
+			var b struct {
+				Answer string `json:"answer"`
+			}
+			if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<10)).Decode(&b); err != nil {
+				refuse(w, http.StatusBadRequest, "the body is not {\"answer\": \"ID\"}")
+				return
+			}
+			if err := complain(b.Answer); err != nil {
+				refuse(w, http.StatusNotFound, err.Error())
+				return
+			}
+			w.WriteHeader(http.StatusNoContent)
+		}))
+	}
 	return mux
 }
 

@@ -1,6 +1,7 @@
 package owner
 
 import (
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -38,7 +39,14 @@ func TestToken(t *testing.T) {
 
 func TestHandler(t *testing.T) {
 	var said []Hold
-	h := Handler("secret", func(h Hold) { said = append(said, h) })
+	complained := ""
+	h := Handler("secret", func(h Hold) { said = append(said, h) }, func(answer string) error {
+		complained = answer
+		if answer == "none" {
+			return errors.New("no such answer")
+		}
+		return nil
+	})
 	ask := func(path, token, from, body string) int {
 		r := httptest.NewRequest(http.MethodPost, path, strings.NewReader(body))
 		r.RemoteAddr = from
@@ -63,6 +71,8 @@ func TestHandler(t *testing.T) {
 		{PausePath, "secret", here, `{"for_s": -1}`, 400},
 		{PausePath, "secret", here, `{"for_s": 1e12}`, 400},
 		{PausePath, "secret", here, `nonsense`, 400},
+		{ComplainPath, "secret", here, `{"answer": "5f"}`, 204},
+		{ComplainPath, "wrong", here, `{"answer": "6f"}`, 401},
 	} {
 		if got := ask(c.path, c.token, c.from, c.body); got != c.want {
 			t.Errorf("%+v: %d", c, got)
@@ -71,7 +81,13 @@ func TestHandler(t *testing.T) {
 	if len(said) != 3 || !said[0].Paused || time.Until(said[0].Until) > time.Minute || !said[1].Until.IsZero() || said[2].Paused {
 		t.Errorf("%+v", said)
 	}
-	none := Handler("", func(Hold) { t.Error("taken without a token") })
+	if complained != "5f" {
+		t.Errorf("a complaint about %q", complained)
+	}
+	if got := ask(ComplainPath, "secret", here, `{"answer": "none"}`); got != 404 {
+		t.Errorf("about no answer: %d", got)
+	}
+	none := Handler("", func(Hold) { t.Error("taken without a token") }, nil)
 	r := httptest.NewRequest(http.MethodPost, PausePath, nil)
 	r.RemoteAddr = here
 	r.Header.Set("Authorization", "Bearer ")

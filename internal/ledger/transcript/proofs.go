@@ -1,11 +1,13 @@
 package transcript
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 
@@ -45,23 +47,57 @@ func OpenProofs(dir string) (*Proofs, error) {
 		if err != nil {
 			continue // not ours
 		}
-		b, err := os.ReadFile(filepath.Join(dir, f.Name()))
+		all, rest, err := readProofs(filepath.Join(dir, f.Name()), epoch)
 		if err != nil {
 			return nil, err
 		}
-		for ; len(b) >= ledger.ChunkSize && len(p.epochs[epoch]) < maxProofs; b = b[ledger.ChunkSize:] {
-			var c ledger.Chunk
-			if ledger.Decode(b[:ledger.ChunkSize], &c) == nil && c.Epoch == epoch {
-				p.epochs[epoch] = append(p.epochs[epoch], c)
-			}
-		}
-		if len(b) > 0 { // so that records stay where they belong
+		p.epochs[epoch] = all
+		if rest > 0 { // so that records stay where they belong
 			if err := os.Truncate(filepath.Join(dir, f.Name()), int64(len(p.epochs[epoch]))*ledger.ChunkSize); err != nil {
 				return nil, err
 			}
 		}
 	}
 	return p, nil
+}
+
+// readProofs reads the file of an epoch, and says how many bytes of it are no
+// whole record.
+func readProofs(file string, epoch uint64) (all []ledger.Chunk, rest int, err error) {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return nil, 0, err
+	}
+	for ; len(b) >= ledger.ChunkSize && len(all) < maxProofs; b = b[ledger.ChunkSize:] {
+		var c ledger.Chunk
+		if ledger.Decode(b[:ledger.ChunkSize], &c) == nil && c.Epoch == epoch {
+			all = append(all, c)
+		}
+	}
+	return all, len(b), nil
+}
+
+// ReadProofs reads what lies in a folder, the latest first, while a node may
+// write there.
+func ReadProofs(dir string) ([]ledger.Chunk, error) {
+	files, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	var all []ledger.Chunk
+	for _, f := range files {
+		epoch, err := strconv.ParseUint(f.Name(), 10, 64)
+		if err != nil {
+			continue
+		}
+		of, _, err := readProofs(filepath.Join(dir, f.Name()), epoch)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+		all = append(all, of...)
+	}
+	slices.SortStableFunc(all, func(a, b ledger.Chunk) int { return cmp.Compare(b.Epoch, a.Epoch) })
+	return all, nil
 }
 
 // Keep remembers the last chunk of an answer.

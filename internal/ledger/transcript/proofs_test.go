@@ -45,6 +45,9 @@ func TestProofs(t *testing.T) {
 	if p, err = OpenProofs(dir); err != nil || !slices.Equal(p.Of(7), want) {
 		t.Errorf("%d answers after a torn write: %v", len(p.Of(7)), err)
 	}
+	if all, err := ReadProofs(dir); err != nil || !slices.Equal(all, want) {
+		t.Errorf("%d answers beside the node: %v", len(all), err)
+	}
 	if c, ok := p.Find(ledger.Session{3}); !ok || c != want[3] {
 		t.Error("an answer is not found by its session")
 	}
