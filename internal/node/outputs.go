@@ -146,6 +146,7 @@ func (o *outputs) turn(epoch uint64) error {
 	if o.epoch != epoch {
 		o.epoch = epoch
 		clear(o.complained)
+		o.forgetLocked(epoch)
 	}
 	o.mu.Unlock()
 	select {
@@ -153,6 +154,22 @@ func (o *outputs) turn(epoch uint64) error {
 	default:
 	}
 	return errors.Join(o.e.archive.Turn(epoch), o.proofs.Turn(epoch))
+}
+
+// forgetLocked forgets own answers that no audit is about any more.
+func (o *outputs) forgetLocked(epoch uint64) {
+	handed, complaints := map[ledger.Session]bool{}, map[ledger.Session]bool{}
+	for back := uint64(0); back < ledger.AuditDelay+ledger.AuditEpochs && back <= epoch; back++ {
+		for _, c := range o.proofs.Of(epoch - back) {
+			if o.handed[c.Session] {
+				handed[c.Session] = true
+			}
+			if o.complaints[c.Session] {
+				complaints[c.Session] = true
+			}
+		}
+	}
+	o.handed, o.complaints = handed, complaints
 }
 
 // keep remembers what a gating node signed of an answer to this node.
@@ -282,9 +299,12 @@ func (o *outputs) look(ctx context.Context, l look) {
 		return
 	}
 	share, err := o.again(ctx, m, t)
-	if err != nil {
+	for try := 1; err != nil; try++ { // a holder went away, say
 		log.Warn("a transcript could not be run again", "err", err)
-		return
+		if try == showTries || !pause(ctx, o.e.cfg.showPause()) {
+			return
+		}
+		share, err = o.again(ctx, m, t)
 	}
 	finding, err := o.find(ctx, l.chunk.Model, share)
 	if err != nil {
