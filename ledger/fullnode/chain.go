@@ -148,16 +148,9 @@ func (c chain) Submit(ctx context.Context, tx []byte) (light.Outcome, error) {
 // Report takes evidence that validators signed two chains, verifies it and has it
 // put in a block.
 func (c chain) Report(ctx context.Context, evidence []byte) error {
-	var p cmtproto.Evidence
-	if err := p.Unmarshal(evidence); err != nil {
-		return light.ErrWire
-	}
-	e, err := cmttypes.EvidenceFromProto(&p)
-	if err == nil {
-		err = e.ValidateBasic()
-	}
+	e, err := evidenceOf(evidence)
 	if err != nil {
-		return fmt.Errorf("no evidence: %w", err)
+		return err
 	}
 	if attack, ok := e.(*cmttypes.LightClientAttackEvidence); ok {
 		// The block after has the signatures of the true one.
@@ -167,6 +160,22 @@ func (c chain) Report(ctx context.Context, evidence []byte) error {
 	}
 	_, err = c.client.BroadcastEvidence(ctx, e)
 	return err
+}
+
+// evidenceOf reads evidence in protobuf, which is whole, but not verified.
+func evidenceOf(b []byte) (cmttypes.Evidence, error) {
+	var p cmtproto.Evidence
+	if err := p.Unmarshal(b); err != nil {
+		return nil, light.ErrWire
+	}
+	e, err := cmttypes.EvidenceFromProto(&p)
+	if err == nil {
+		err = e.ValidateBasic()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("no evidence: %w", err)
+	}
+	return e, nil
 }
 
 // Events sends events until ctx ends.
