@@ -137,6 +137,7 @@ func TestClocksAndHiddenBlocks(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*Patience)
 	defer cancel()
 	ticket := n.Ticket()
+	n.WaitHeight(0, int64(ticket.Height)+3) // the ticket's own block is believed as it is
 	slow, err := light.New(light.Config{Ticket: ticket, Open: n.Dialer(), Now: func() time.Time { return time.Now().Add(-5 * time.Minute) }})
 	if err != nil {
 		t.Fatal(err)
