@@ -81,7 +81,7 @@ func (c *chaos) send(p someone, m ledger.Msg) {
 func (c *chaos) step() {
 	now := c.l.Clock().Epoch
 	past := now - min(now, uint64(c.rng.IntN(4)))
-	switch c.rng.IntN(17) {
+	switch c.rng.IntN(18) {
 	case 0:
 		c.send(pick(c, c.clients), &ledger.Deposit{Model: c.model, Amount: c.amount()})
 	case 1:
@@ -100,12 +100,17 @@ func (c *chaos) step() {
 		if own := c.assigned(client); len(own) > 0 && c.rng.IntN(4) > 0 {
 			gate = pick(c, own)
 		}
-		c.vouchers = append(c.vouchers, c.voucher(client, gate, now, byte(c.rng.IntN(3)), c.amount()))
+		v := c.voucher(client, gate, now, byte(c.rng.IntN(3)), c.amount())
+		if c.rng.IntN(2) == 0 { // for fewer tokens than it buys, so that units are more than paid for
+			v.Tokens >>= c.rng.IntN(32)
+			v = v.Sign(chain, client.private)
+		}
+		c.vouchers = append(c.vouchers, v)
 	case 9, 10, 11:
 		c.settleSome(past)
 	case 12:
 		gate, holder := pick(c, c.gates), pick(c, c.holders)
-		r := ledger.Receipt{Gate: gate.key, Holder: holder.key, Model: c.model, Epoch: past, Units: c.rng.Uint64N(500)}
+		r := ledger.Receipt{Gate: gate.key, Holder: holder.key, Model: c.model, Epoch: past, Units: c.rng.Uint64N(500) << (40 * c.rng.IntN(2))}
 		c.receipts = append(c.receipts, r.Sign(chain, gate.private))
 		c.send(holder, &ledger.DisputeReceipt{Receipt: pick(c, c.receipts)})
 	case 13:
@@ -120,10 +125,30 @@ func (c *chaos) step() {
 			c.send(g, &ledger.CommitTally{Model: c.model, Epoch: past, Rows: rows})
 		}
 	case 16:
+		c.silence()
+	case 17:
 		spec := pick(c, ledger.ParamSpecs()[13:])
 		m := &ledger.UpdateParams{Changes: []ledger.Change{{Name: spec.Name, Value: spec.Least + c.rng.Uint64N(spec.Init+2)}}}
 		if e1, e2 := c.l.Govern(m), c.twin.l.Govern(m); (e1 == nil) != (e2 == nil) {
 			c.t.Fatal(e1, e2)
+		}
+	}
+}
+
+// silence has a client bring its voucher of a gate that does not, and a holder a
+// receipt of the same, which may be for anything.
+func (c *chaos) silence() {
+	if len(c.vouchers) == 0 {
+		return
+	}
+	v := pick(c, c.vouchers[max(0, len(c.vouchers)-8):])
+	m := &ledger.SettleEpoch{Gate: v.Gate, Model: v.Model, Epoch: v.Epoch, Tickets: []ledger.Ticket{ledger.TicketOf(v)}}
+	c.send(pick(c, c.clients), m)
+	for _, g := range c.gates {
+		if g.key == v.Gate {
+			h := pick(c, c.holders)
+			r := ledger.Receipt{Gate: g.key, Holder: h.key, Model: v.Model, Epoch: v.Epoch, Units: c.rng.Uint64() >> c.rng.IntN(64)}
+			c.send(h, &ledger.DisputeReceipt{Receipt: r.Sign(chain, g.private)})
 		}
 	}
 }
@@ -218,7 +243,7 @@ func TestAnythingGoes(t *testing.T) {
 		t.Log("seed", seed)
 		s := shape{clients: 3, gates: 5, holders: 9, bond: 2000 * ledger.Neuro}
 		c := &chaos{world: newWorld(t, s), twin: newWorld(t, s), rng: rand.New(rand.NewPCG(seed, 5)), rulings: map[ledger.Key]ledger.Ruling{}, sent: accepted}
-		bound := ledger.Model{Active: true, Name: "demo", UnitsPerRow: 8 * seed, Floor: 1000} // at first none
+		bound := ledger.Model{Active: true, Name: "demo", UnitsPerRow: seed, Floor: 1} // at first none
 		if e1, e2 := c.l.Govern(&ledger.SetModel{ID: c.model, Model: bound}), c.twin.l.Govern(&ledger.SetModel{ID: c.model, Model: bound}); e1 != nil || e2 != nil {
 			t.Fatal(e1, e2)
 		}
