@@ -35,6 +35,7 @@ func Scenarios() []Scenario {
 		{"transfer", "parts of a model from one and three nodes on loopback into a store, next to a bare stream", transferring},
 		{"tolerance", "how far honest results and cheats differ, and what auditors tolerate", tolerance},
 		{"ledger", "answers with a ledger and without, in turns: what paying adds to a token", ledgerCost},
+		{"units", "rows at holders for each that a token needs: what drafts, hedges and audits add", unitsPerToken},
 		{"economy", "years of the ledger's economy under six sets of assumptions, with plots", economies},
 		{"attacks", "attacks on the ledger's money: what each gains, what it may gain, what it costs", attacking},
 	}
