@@ -144,6 +144,13 @@ func (e *economy) accuseOf(a audit.Accusation, s routing.Signed) error {
 	if err != nil {
 		return err
 	}
+	// Answers that were under way when it was found out are one deed with the first.
+	e.mu.Lock()
+	again := e.accused[h.Holder]
+	e.mu.Unlock()
+	if again {
+		return nil
+	}
 	x, err := f.Exhibit(h, a.Call-s.First, a.Rows)
 	if err != nil {
 		return err
@@ -168,7 +175,16 @@ func (e *economy) accuseOf(a audit.Accusation, s routing.Signed) error {
 	b := x.Encode()
 	hash := ledger.Sum(b)
 	e.node.cfg.Say("accusing %s before the ledger: a result of layer %d, expert %d is off by %.1f %%", a.Peer, h.Layer, x.Expert, float64(ruling.Error)/10_000)
-	return e.clerk.Accuse(&ledger.OpenCase{Results: []ledger.Result{h}, Input: hash, Output: hash}, b)
+	if err := e.clerk.Accuse(&ledger.OpenCase{Results: []ledger.Result{h}, Input: hash, Output: hash}, b); err != nil {
+		return err
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if len(e.accused) >= maxBacked {
+		clear(e.accused)
+	}
+	e.accused[h.Holder] = true
+	return nil
 }
 
 // audited counts what was found of holders, for their receipts and for what this

@@ -103,7 +103,8 @@ type economy struct {
 
 	mu      sync.Mutex
 	backed  map[ledger.Key]backing
-	trouble string // of the last look or message, for people
+	accused map[ledger.Key]bool // of lying, since the node began
+	trouble string              // of the last look or message, for people
 	balance ledger.Amount
 	own     ledger.Provider
 	settled uint64 // epochs before this one are settled
@@ -117,7 +118,7 @@ type backing struct {
 
 // newEconomy opens the books in cfg.Dir; close gives them back.
 func newEconomy(n *Node, cfg Economy, key ed25519.PrivateKey) (_ *economy, err error) {
-	e := &economy{cfg: cfg, node: n, self: ledger.KeyOf(key), key: key, tallies: newTallies(), standing: newStanding(cfg.Ledger, n.cfg.Log), backed: map[ledger.Key]backing{}, tested: map[ledger.Hash]uint64{}}
+	e := &economy{cfg: cfg, node: n, self: ledger.KeyOf(key), key: key, tallies: newTallies(), accused: map[ledger.Key]bool{}, standing: newStanding(cfg.Ledger, n.cfg.Log), backed: map[ledger.Key]backing{}, tested: map[ledger.Hash]uint64{}}
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("the books of what is paid: %w", errors.Join(err, e.close()))

@@ -444,6 +444,9 @@ func (n *Node) Run(ctx context.Context) error {
 		run(&inside, inner, n.economy.till.Run)
 		run(&inside, inner, n.economy.stub.Run)
 		run(&inside, inner, n.economy.clerk.Run)
+		if n.audit != nil {
+			run(&inside, inner, n.economy.watchAvailability)
+		}
 		run(&inside, inner, n.economy.outputs.run)
 	} else {
 		run(&inside, inner, n.friends.credits.Run)

@@ -61,10 +61,47 @@ func (t *tallies) saw(epoch uint64, model ledger.Hash, peer ledger.Key, o audit.
 	}
 }
 
+// audited adds units of audits that the ledger's seed drew.
+func (t *tallies) audited(epoch uint64, model ledger.Hash, peer ledger.Key, units uint64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if r := t.rowLocked(tallyKey{epoch, model, peer}); r != nil {
+		r.Audited += units
+	}
+}
+
+// audits is what audited added up.
+func (t *tallies) audits(epoch uint64, model ledger.Hash, peer ledger.Key) uint64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if r := t.rows[tallyKey{epoch, model, peer}]; r != nil {
+		return r.Audited
+	}
+	return 0
+}
+
+// enoughChecks is from how many on a gating node has an opinion of its own.
+const enoughChecks = 10
+
+// score is what is said of a peer: correctness, punctuality and speed, as routing
+// has them. Uptime is the ledger's to see, by heartbeats, and a young gating node
+// has not seen any. Of who was hardly checked, and was right, it is a newcomer's.
+func score(s routing.PeerStats, newcomer uint16) uint16 {
+	r := s.Reputation
+	switch {
+	case s.Excluded != "":
+		return 0
+	case r.Bad == 0 && r.Good < enoughChecks:
+		return newcomer
+	}
+	r.Uptime = 1
+	return uint16(min(ledger.BpsOne, max(0, r.Score()*ledger.BpsOne)))
+}
+
 // take gives the rows of an epoch and model, by peer, with what routing thinks of
 // each, and how many of its answers came too late since the last time. Rows of
 // epochs before are dropped.
-func (t *tallies) take(epoch uint64, model ledger.Hash, stats map[ledger.Key]routing.PeerStats) (rows []ledger.TallyRow) {
+func (t *tallies) take(epoch uint64, model ledger.Hash, stats map[ledger.Key]routing.PeerStats, newcomer uint16) (rows []ledger.TallyRow) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for k, r := range t.rows {
@@ -75,10 +112,11 @@ func (t *tallies) take(epoch uint64, model ledger.Hash, stats map[ledger.Key]rou
 			continue
 		}
 		row := *r
+		if row.Fail == 0 {
+			row.Score = newcomer
+		}
 		if s, ok := stats[k.peer]; ok {
-			if s.Excluded == "" {
-				row.Score = uint16(min(ledger.BpsOne, max(0, s.Reputation.Score()*ledger.BpsOne)))
-			}
+			row.Score = score(s, newcomer)
 			late := s.Failures[routing.Straggled]
 			row.Late = uint32(max(0, late-t.late[s.Peer]))
 			t.late[s.Peer] = late
@@ -101,6 +139,7 @@ func (e *economy) commitTallies(ctx context.Context, epoch uint64) error {
 			stats[k] = p
 		}
 	}
+	newcomer := uint16(e.standing.param(func(p *ledger.Params) uint64 { return p.StartRep }, 0))
 	var errs []error
 	for _, m := range e.node.cfg.Models {
 		id := ledger.Hash(m.Model.ID())
@@ -108,7 +147,7 @@ func (e *economy) commitTallies(ctx context.Context, epoch uint64) error {
 		if !m.mayGate() || !known || e.tallies.done[id] >= epoch || !slices.ContainsFunc(seats, func(s ledger.Seat) bool { return s.Peer == e.self }) {
 			continue
 		}
-		rows := e.tallies.take(epoch-1, id, stats)
+		rows := e.tallies.take(epoch-1, id, stats, newcomer)
 		if len(rows) > 0 {
 			_, err := e.cfg.Ledger.Submit(ctx, &ledger.CommitTally{Model: id, Epoch: epoch - 1, Rows: rows})
 			if err != nil && !errors.Is(err, ledger.ErrTooLate) {

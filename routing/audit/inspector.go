@@ -212,9 +212,29 @@ func (i *Inspector) knownLocked(who subject) *standing {
 	return s
 }
 
-// audit has the auditors of a panel look at a case, one after the other, until
-// it is decided, and draws the consequences.
+// Inspect audits an answer whatever is known of its peer, draws the consequences,
+// and tells how that ended.
+func (i *Inspector) Inspect(ctx context.Context, a routing.Checked) Outcome {
+	c := &Case{Checked: a, At: i.cfg.now()}
+	if len(a.Calls) == 0 || len(c.answered()) == 0 {
+		return Undecided
+	}
+	c.Class = i.cfg.classOf(a.Calls)
+	i.stats.saw(true)
+	o, _ := i.try(ctx, c, i.waiting)
+	return o
+}
+
+// audit has the auditors of a panel look at a case. An error means that the
+// answer must not be used.
 func (i *Inspector) audit(ctx context.Context, c *Case, p panel) error {
+	_, err := i.try(ctx, c, p)
+	return err
+}
+
+// try asks the auditors of a panel, one after the other, until the case is
+// decided, and draws the consequences.
+func (i *Inspector) try(ctx context.Context, c *Case, p panel) (Outcome, error) {
 	v := Verdict{Peer: c.Peer, Model: c.model(), Layer: int(c.Calls[0].Expert.Layer), At: c.At, Class: c.Class}
 	var grades []Grade
 	v.Outcome = Undecided
@@ -222,7 +242,7 @@ func (i *Inspector) audit(ctx context.Context, c *Case, p panel) error {
 		if err := i.cfg.Vouch(c.Checked); err != nil {
 			v.Outcome = Unproven
 			v.Steps = append(v.Steps, Step{Auditor: "signature", Grade: Fail.String(), Why: err.Error()})
-			return i.conclude(c, v)
+			return v.Outcome, i.conclude(c, v)
 		}
 	}
 	for k, a := range p {
@@ -245,13 +265,13 @@ func (i *Inspector) audit(ctx context.Context, c *Case, p panel) error {
 	}
 	if len(grades) == 0 {
 		if ctx.Err() != nil {
-			return ctx.Err()
+			return Undecided, ctx.Err()
 		}
 		i.stats.unable()
 		i.cfg.Log.Debug("an answer could not be audited", "peer", c.Peer, "verdict", v)
-		return nil
+		return Undecided, nil
 	}
-	return i.conclude(c, v)
+	return v.Outcome, i.conclude(c, v)
 }
 
 // worked takes in what an audit cost.
