@@ -14,7 +14,6 @@ import (
 
 // crewCase is work of all kinds for a pool, and its answer by one worker.
 type crewCase struct {
-	x       Rows
 	w       Matrix
 	f       FFN
 	heads   []Head
