@@ -3,6 +3,7 @@
 package devnet
 
 import (
+	"cmp"
 	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/hex"
@@ -11,6 +12,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/moeswarm/moeswarm/internal/keyfile"
@@ -36,6 +38,9 @@ type Config struct {
 	Voting     time.Duration
 	Keep       uint64 // past states kept, and blocks as home.Settings says; 0: all
 	GasPrice   uint64 // nneuro for 1000 units of gas
+	// Host is the address of this machine at which light clients are served:
+	// others' reach it if it is not of loopback. Empty: 127.0.0.1.
+	Host string
 	// Params of the economy, models that may be gated from the start, and
 	// providers with the bonds they have then.
 	Params    ledger.Params
@@ -57,6 +62,8 @@ func (c Config) validate() error {
 		return fmt.Errorf("%d validators; want 1 to %d", c.Validators, MaxValidators)
 	case c.Accounts < 0 || c.Accounts > MaxAccounts:
 		return fmt.Errorf("%d accounts; want at most %d", c.Accounts, MaxAccounts)
+	case c.Host != "" && (net.ParseIP(c.Host) == nil || net.ParseIP(c.Host).IsUnspecified()):
+		return fmt.Errorf("%q is no IP address that others can name; want one such as 192.168.1.7", c.Host)
 	case c.BlockTime < 0 || c.Voting < 0:
 		return errors.New("a time is negative")
 	}
@@ -121,7 +128,7 @@ func (l *Ledger) create(c Config) error {
 		h, err := home.Create(l.dir(c, i), home.Settings{
 			Name: fmt.Sprintf("validator%d", i), Transport: c.Transport, BlockTime: home.Duration(c.BlockTime), Keep: c.Keep, GasPrice: c.GasPrice,
 			Listen: Loopback(ports[2*i]),
-			Light:  []string{fmt.Sprintf("/ip4/127.0.0.1/tcp/%d", ports[2*i+1])},
+			Light:  []string{c.light(ports[2*i+1])},
 		})
 		if err != nil {
 			return err
@@ -198,6 +205,15 @@ func FreePorts(n int) (ports []int, err error) {
 
 // Address is the account's, as text.
 func (a Account) Address() string { return app.Address(a.Key.Public().(ed25519.PublicKey)).String() }
+
+// light is the multiaddr at which light clients are served.
+func (c Config) light(port int) string {
+	host := cmp.Or(c.Host, "127.0.0.1")
+	if strings.Contains(host, ":") {
+		return fmt.Sprintf("/ip6/%s/tcp/%d", host, port)
+	}
+	return fmt.Sprintf("/ip4/%s/tcp/%d", host, port)
+}
 
 // Loopback is a port of this machine as host:port.
 func Loopback(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }

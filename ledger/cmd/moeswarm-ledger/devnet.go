@@ -27,11 +27,14 @@ func (p program) devnet(ctx context.Context, args []string) error {
   moeswarm-ledger devnet --home ~/devnet --no-start
   moeswarm-ledger start --home ~/devnet/validator0
       each validator by hand, to stop one and see what becomes of the others
+  moeswarm-ledger devnet --validators 1 --home ~/ledger --host 192.168.1.7
+      a ledger for friends, kept by one machine that all of them trust with it
 `)
 	c := devnet.Config{Params: ledger.DefaultParams(), Models: map[ledger.Hash]ledger.Model{}}
 	fs.StringVar(&c.Dir, "home", "", "folder to keep the ledger in; default: a temporary one, removed at the end")
 	fs.IntVar(&c.Validators, "validators", 4, "how many nodes make blocks")
 	fs.IntVar(&c.Accounts, "accounts", 10, "how many further accounts have money")
+	fs.StringVar(&c.Host, "host", "127.0.0.1", "IP address of this machine at which nodes reach the ledger; ports are free ones, and stay with --home")
 	fs.StringVar(&c.Transport, "transport", home.TCP, "between validators: tcp, or lp2p (libp2p over QUIC, experimental)")
 	fs.DurationVar(&c.BlockTime, "block-time", time.Second, "from one block to the next, about")
 	fs.DurationVar(&c.Voting, "voting-period", time.Minute, "how long a proposal is voted on")
