@@ -57,17 +57,27 @@ func TestLiarLosesItsBond(t *testing.T) {
 	client := p.client(actor(100), deposit)
 	p.until("the liar to be known", func() bool { return len(p.gates[0].net.Holders(p.model.Manifest().IDs()[9])) >= 2 })
 
-	// Answers are right whoever lies; sooner or later the liar is asked.
+	// The gate's receipts say what it audited.
+	audited := func() bool {
+		for _, r := range p.holder.economy.stub.Receipts() {
+			if r.Passed > 0 {
+				return true
+			}
+		}
+		return false
+	}
+	// Answers are right whoever lies; sooner or later the liar is asked. A receipt
+	// goes out with work, so what was audited last is in the next answer's.
 	r := p.request(24)
 	want := p.alone(r)
-	p.until("an accusation", func() bool {
+	p.until("an accusation, and receipts with audits", func() bool {
 		got, _, _, err := answerOf(t.Context(), client, r, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		sameTokens(t, got, want)
 		s := p.gates[0].economy.clerk.Stats()
-		return s.Opened+s.Waiting > 0
+		return s.Opened+s.Waiting > 0 && audited()
 	})
 	p.until("a case", func() bool { return p.gates[0].economy.clerk.Stats().Opened > 0 })
 	view := ledger.View{Getter: p.gates[0].cfg.Economy.Ledger}
@@ -120,15 +130,6 @@ func TestLiarLosesItsBond(t *testing.T) {
 	if ruled == 0 {
 		t.Error("no juror of the bench ruled")
 	}
-	// The gate's receipts say what it audited, and its tally what it saw.
-	p.until("receipts with audits", func() bool {
-		for _, r := range p.holder.economy.stub.Receipts() {
-			if r.Passed > 0 {
-				return true
-			}
-		}
-		return false
-	})
 }
 
 func sameTokens(t *testing.T, got, want []int32) {
