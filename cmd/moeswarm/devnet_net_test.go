@@ -45,6 +45,12 @@ func TestDevnetBehindRouter(t *testing.T) {
 	}
 	peer := own.Addrs[0][strings.LastIndex(own.Addrs[0], "/")+1:]
 	do("host2", built(t), "wallet", "send", "--data", d.account(0), "--ledger", ticket, peer, "2000")
+	// The joined node is a block behind the one that took the money.
+	d.await("the money at the joined node", func() bool {
+		cmd := exec.Command("ip", "netns", "exec", n.ns("host1"), built(t), "wallet", "balance", "--data", t.TempDir(), "--key", filepath.Join(d.account(0), "key"), "--ledger", own.String(), peer)
+		out, err := cmd.Output()
+		return err == nil && strings.Contains(string(out), "2000")
+	})
 	do("host1", d.binary, "validate", "--home", home, "--ledger", own.String(), "--stake", "1500")
 	left := do("host2", built(t), "wallet", "balance", "--data", t.TempDir(), "--key", filepath.Join(d.account(0), "key"), "--ledger", ticket, peer)
 	if !strings.Contains(left, "499.9") { // less fees
