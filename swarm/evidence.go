@@ -2,17 +2,13 @@ package swarm
 
 import (
 	"context"
-	"encoding/binary"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/host"
-	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
 
 	"github.com/moeswarm/moeswarm/expert"
@@ -29,8 +25,9 @@ const (
 	// widest model with their proofs, or the record of a long answer.
 	MaxEvidence = 1 << 20
 	// evidenceStreams bounds the requests served at once: a jury and an appeal's
-	// at the same time.
-	evidenceStreams = 32
+	// at the same time. evidencePeer are those of one peer, so that none keeps
+	// evidence from a jury by asking for it slowly.
+	evidenceStreams, evidencePeer = 32, 4
 	// evidenceTime bounds one request: a piece at 16 KB/s.
 	evidenceTime = 70 * time.Second
 )
@@ -39,79 +36,29 @@ const (
 // called by several goroutines; nil: it is not here.
 type Evidence interface{ Get(hash [32]byte) []byte }
 
-// proofServer gives evidence to whoever knows its hash.
-type proofServer struct {
-	host     host.Host
-	log      *slog.Logger
-	evidence Evidence
-	running  atomic.Int32
-}
-
-// start serves until the function it returns is called.
-func (s *proofServer) start(ctx context.Context) (stop func()) {
-	var all sync.WaitGroup
-	s.host.SetStreamHandler(evidenceProtocol, func(st network.Stream) {
-		if s.running.Add(1) > evidenceStreams || ctx.Err() != nil {
-			s.running.Add(-1)
-			_ = st.Reset()
-			return
-		}
-		all.Add(1)
-		defer func() { s.running.Add(-1); all.Done() }()
-		_ = st.SetDeadline(time.Now().Add(evidenceTime))
-		defer context.AfterFunc(ctx, func() { _ = st.Reset() })()
-		if err := s.serve(st); err != nil {
-			s.log.Debug("evidence not given", "peer", st.Conn().RemotePeer(), "err", err)
-			_ = st.Reset()
-			return
-		}
-		_ = st.Close()
-	})
-	return func() {
-		s.host.RemoveStreamHandler(evidenceProtocol)
-		all.Wait()
+// newProofs gives evidence to whoever knows its hash.
+func newProofs(h host.Host, log *slog.Logger, e Evidence) *questions {
+	return &questions{
+		host: h, log: log, protocol: evidenceProtocol, most: evidenceStreams, ofPeer: evidencePeer, limit: evidenceTime,
+		answer: func(_ context.Context, _ peer.ID, st io.ReadWriter) error {
+			var hash [32]byte
+			if _, err := io.ReadFull(st, hash[:]); err != nil {
+				return err
+			}
+			b := e.Get(hash)
+			if len(b) > MaxEvidence {
+				b = nil
+			}
+			return writeSized(st, b)
+		},
 	}
-}
-
-func (s *proofServer) serve(st io.ReadWriter) error {
-	var hash [32]byte
-	if _, err := io.ReadFull(st, hash[:]); err != nil {
-		return err
-	}
-	b := s.evidence.Get(hash)
-	if len(b) > MaxEvidence {
-		b = nil
-	}
-	_, err := st.Write(append(binary.LittleEndian.AppendUint32(nil, uint32(len(b))), b...))
-	return err
 }
 
 // FetchEvidence asks a peer for a piece of evidence. The caller checks it against
 // its hash. An error wraps expert.ErrUnreachable, or ErrUnknownExpert where the
 // peer does not have it.
 func (n *Node) FetchEvidence(ctx context.Context, from routing.Peer, hash [32]byte) ([]byte, error) {
-	l := n.live.Load()
-	if l == nil {
-		return nil, errNotRunning
-	}
-	id, err := peerID(from)
-	if err != nil {
-		return nil, err
-	}
-	ctx, cancel := context.WithTimeout(ctx, evidenceTime)
-	defer cancel()
-	s, err := openStream(ctx, l.host, id, evidenceProtocol)
-	if err != nil {
-		return nil, fmt.Errorf("%w: evidence from %s: %w", expert.ErrUnreachable, from, err)
-	}
-	defer context.AfterFunc(ctx, func() { _ = s.Reset() })()
-	b, err := askEvidence(s, hash)
-	if err != nil {
-		_ = s.Reset()
-		return nil, fmt.Errorf("evidence from %s: %w", from, err)
-	}
-	_ = s.Close()
-	return b, nil
+	return n.ask(ctx, from, question{"evidence", evidenceProtocol, evidenceTime, openStream}, func(s io.ReadWriter) ([]byte, error) { return askEvidence(s, hash) })
 }
 
 // errNoEvidence: the peer has no such evidence.
@@ -121,24 +68,9 @@ func askEvidence(s io.ReadWriter, hash [32]byte) ([]byte, error) {
 	if _, err := s.Write(hash[:]); err != nil {
 		return nil, fmt.Errorf("%w: %w", expert.ErrUnreachable, err)
 	}
-	var head [4]byte
-	if _, err := io.ReadFull(s, head[:]); err != nil {
-		return nil, fmt.Errorf("%w: %w", expert.ErrUnreachable, err)
+	b, err := readSized(s, MaxEvidence)
+	if err == nil && len(b) == 0 {
+		err = errNoEvidence
 	}
-	switch n := binary.LittleEndian.Uint32(head[:]); {
-	case n == 0:
-		return nil, errNoEvidence
-	case n > MaxEvidence:
-		return nil, errors.Join(expert.ErrBadResult, fmt.Errorf("%d bytes of evidence, at most %d allowed", n, MaxEvidence))
-	default:
-		// What arrives takes memory, not what is promised.
-		b, err := io.ReadAll(io.LimitReader(s, int64(n)))
-		if err == nil && len(b) < int(n) {
-			err = io.ErrUnexpectedEOF
-		}
-		if err != nil {
-			return nil, fmt.Errorf("%w: %w", expert.ErrUnreachable, err)
-		}
-		return b, nil
-	}
+	return b, err
 }

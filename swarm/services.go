@@ -15,10 +15,10 @@ type services struct {
 	server  *server       // nil: the node holds no experts
 	prompts *promptServer // nil: the node does not gate
 	blobs   *blobServer   // nil: the node sends no parts of models
-	proofs  *proofServer  // nil: the node keeps no evidence
-	credit  *creditServer // nil: the node counts nobody's work
+	proofs  *questions    // nil: the node keeps no evidence
+	credit  *questions    // nil: the node counts nobody's work
 
-	transcripts *transcriptServer // nil: the node is asked about no answers
+	transcripts *questions // nil: the node is asked about no answers
 }
 
 func newServices(h host.Host, s settings, paused func() bool, answers promptTimes) *services {
@@ -38,13 +38,13 @@ func newServices(h host.Host, s settings, paused func() bool, answers promptTime
 		v.blobs = newBlobServer(h, s.log, s.shelf, s.maxUpload)
 	}
 	if s.evidence != nil {
-		v.proofs = &proofServer{host: h, log: s.log, evidence: s.evidence}
+		v.proofs = newProofs(h, s.log, s.evidence)
 	}
 	if s.transcripts != nil {
-		v.transcripts = newTranscriptServer(h, s.log, s.transcripts)
+		v.transcripts = newTranscripts(h, s.log, s.transcripts)
 	}
 	if s.credit != nil {
-		v.credit = newCreditServer(h, s.log, s.credit)
+		v.credit = newCredit(h, s.log, s.credit)
 	}
 	return v
 }
@@ -95,7 +95,8 @@ func (v *services) start(life context.Context) *serving {
 		return blobs(ctx)
 	})
 	if v.transcripts != nil {
-		w.transcripts.Go(func() { _ = v.transcripts.run(life) })
+		stop := v.transcripts.start(life)
+		w.transcripts.Go(func() { <-life.Done(); stop() })
 	}
 	begin(&w.stopCaller, &w.caller, v.caller.run)
 	begin(&w.stopServer, &w.server, server)

@@ -7,12 +7,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/host"
-	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
 
 	"github.com/moeswarm/moeswarm/expert"
@@ -48,87 +46,34 @@ type Transcripts interface {
 // ErrNotShown: a peer was reached and did not do what it was asked.
 var ErrNotShown = errors.New("the peer does not show the answer")
 
-// transcriptServer serves requests about answers, a stream each.
-type transcriptServer struct {
-	host    host.Host
-	log     *slog.Logger
-	replies Transcripts
-	running atomic.Int32
-
-	mu    sync.Mutex
-	peers map[routing.Peer]int
-}
-
-func newTranscriptServer(h host.Host, log *slog.Logger, replies Transcripts) *transcriptServer {
-	return &transcriptServer{host: h, log: log, replies: replies, peers: map[routing.Peer]int{}}
-}
-
-// run serves until ctx ends. Run it once.
-func (s *transcriptServer) run(ctx context.Context) error {
-	var all sync.WaitGroup
-	s.host.SetStreamHandler(transcriptProtocol, func(st network.Stream) {
-		peer := routingPeer(st.Conn().RemotePeer())
-		if ctx.Err() != nil || !s.admit(peer) {
-			_ = st.Reset()
-			return
-		}
-		all.Add(1)
-		defer all.Done()
-		defer s.part(peer)
-		_ = st.SetDeadline(time.Now().Add(transcriptTime))
-		defer context.AfterFunc(ctx, func() { _ = st.Reset() })()
-		if err := s.serve(ctx, peer, st); err != nil {
-			s.log.Debug("a request about an answer broke off", "peer", peer, "err", err)
-			_ = st.Reset()
-			return
-		}
-		_ = st.Close()
-	})
-	<-ctx.Done()
-	s.host.RemoveStreamHandler(transcriptProtocol)
-	all.Wait()
-	return nil
-}
-
-func (s *transcriptServer) admit(p routing.Peer) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.running.Load() >= transcriptStreams || s.peers[p] >= transcriptPeer {
-		return false
-	}
-	s.running.Add(1)
-	s.peers[p]++
-	return true
-}
-
-func (s *transcriptServer) part(p routing.Peer) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.running.Add(-1)
-	if s.peers[p]--; s.peers[p] == 0 {
-		delete(s.peers, p)
+// newTranscripts replies to requests about answers.
+func newTranscripts(h host.Host, log *slog.Logger, replies Transcripts) *questions {
+	return &questions{
+		host: h, log: log, protocol: transcriptProtocol, most: transcriptStreams, ofPeer: transcriptPeer, limit: transcriptTime,
+		answer: func(ctx context.Context, from peer.ID, st io.ReadWriter) error {
+			request, err := readTranscriptAsk(st)
+			if err != nil {
+				return err
+			}
+			reply, err := replies.Reply(ctx, routingPeer(from), request)
+			return writeTranscriptReply(st, reply, err)
+		},
 	}
 }
 
-func (s *transcriptServer) serve(ctx context.Context, from routing.Peer, st io.ReadWriter) error {
-	request, err := readTranscriptAsk(st)
-	if err != nil {
-		return err
-	}
-	reply, err := s.replies.Reply(ctx, from, request)
+func writeTranscriptReply(w io.Writer, reply []byte, err error) error {
 	refused := byte(0)
-	if err != nil || len(reply) > MaxTranscript {
-		refused, reply = 1, []byte("too long")
-		if err != nil {
-			reply = []byte(err.Error())
-		}
+	if err == nil && len(reply) > MaxTranscript {
+		err = errors.New("too long")
+	}
+	if err != nil {
+		refused, reply = 1, []byte(err.Error())
 		reply = reply[:min(len(reply), MaxTranscriptAsk)]
 	}
-	if _, err := st.Write(binary.LittleEndian.AppendUint32([]byte{refused}, uint32(len(reply)))); err != nil {
+	if _, err := w.Write([]byte{refused}); err != nil {
 		return err
 	}
-	_, err = st.Write(reply)
-	return err
+	return writeSized(w, reply)
 }
 
 // readTranscriptAsk reads a request.
@@ -149,34 +94,15 @@ func readTranscriptAsk(r io.Reader) ([]byte, error) {
 // AskTranscript asks a peer about an answer. The error wraps ErrNotShown where it
 // was reached and refused, expert.ErrUnreachable where it was not.
 func (n *Node) AskTranscript(ctx context.Context, to routing.Peer, request []byte) ([]byte, error) {
-	l := n.live.Load()
-	if l == nil {
-		return nil, errNotRunning
-	}
 	if len(request) > MaxTranscriptAsk {
 		return nil, fmt.Errorf("%w: a request of %d bytes", expert.ErrBadCall, len(request))
 	}
-	id, err := peerID(to)
-	if err != nil {
-		return nil, err
-	}
-	ctx, cancel := context.WithTimeout(ctx, transcriptTime)
-	defer cancel()
-	s, err := openStream(ctx, l.host, id, transcriptProtocol)
-	if err != nil {
-		return nil, fmt.Errorf("%w: asking %s about an answer: %w", expert.ErrUnreachable, to, err)
-	}
-	defer context.AfterFunc(ctx, func() { _ = s.Reset() })()
-	_, err = s.Write(append(binary.LittleEndian.AppendUint16(nil, uint16(len(request))), request...))
-	if err == nil {
-		var b []byte
-		if b, err = readTranscriptReply(s); err == nil {
-			_ = s.Close()
-			return b, nil
+	return n.ask(ctx, to, question{"an answer's transcript", transcriptProtocol, transcriptTime, openStream}, func(s io.ReadWriter) ([]byte, error) {
+		if _, err := s.Write(append(binary.LittleEndian.AppendUint16(nil, uint16(len(request))), request...)); err != nil {
+			return nil, fmt.Errorf("%w: %w", expert.ErrUnreachable, err)
 		}
-	}
-	_ = s.Reset()
-	return nil, fmt.Errorf("asking %s about an answer: %w", to, err)
+		return readTranscriptReply(s)
+	})
 }
 
 // readTranscriptReply reads a reply.
@@ -185,20 +111,13 @@ func readTranscriptReply(r io.Reader) ([]byte, error) {
 	if _, err := io.ReadFull(r, head[:]); err != nil {
 		return nil, fmt.Errorf("%w: %w", expert.ErrUnreachable, err)
 	}
-	n := int64(binary.LittleEndian.Uint32(head[1:]))
+	n := binary.LittleEndian.Uint32(head[1:])
 	if head[0] > 1 || n > MaxTranscript || head[0] == 1 && n > MaxTranscriptAsk {
 		return nil, fmt.Errorf("%w: a reply of kind %d with %d bytes", ErrNotShown, head[0], n)
 	}
-	// What arrives takes memory, not what is promised.
-	b, err := io.ReadAll(io.LimitReader(r, n))
-	if err == nil && int64(len(b)) < n {
-		err = io.ErrUnexpectedEOF
-	}
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("%w: %w", expert.ErrUnreachable, err)
-	case head[0] == 1:
+	b, err := readAll(r, n)
+	if err == nil && head[0] == 1 {
 		return nil, fmt.Errorf("%w: it says %q", ErrNotShown, b)
 	}
-	return b, nil
+	return b, err
 }

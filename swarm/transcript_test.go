@@ -33,16 +33,16 @@ type exchange struct {
 func (e *exchange) Read(p []byte) (int, error) { return e.in.Read(p) }
 
 func TestTranscriptReplies(t *testing.T) {
-	s := newTranscriptServer(nil, nil, replies{})
+	s := newTranscripts(nil, nil, replies{})
 	ask := func(request string) ([]byte, error) {
 		t.Helper()
 		e := &exchange{in: bytes.NewReader(append([]byte{byte(len(request)), 0}, request...))}
-		if err := s.serve(t.Context(), "somebody", e); err != nil {
+		if err := s.answer(t.Context(), "somebody", e); err != nil {
 			t.Fatal(err)
 		}
 		return readTranscriptReply(&e.Buffer)
 	}
-	if b, err := ask("hello"); err != nil || string(b) != "somebody hello" {
+	if b, err := ask("hello"); err != nil || string(b) != string(routingPeer("somebody"))+" hello" {
 		t.Errorf("%q, %v", b, err)
 	}
 	for _, r := range []string{"refuse", "long"} {
@@ -56,15 +56,15 @@ func TestTranscriptReplies(t *testing.T) {
 		}
 	}
 	for range transcriptPeer {
-		if !s.admit("a") {
+		if !s.enter("a") {
 			t.Error("a peer is refused")
 		}
 	}
-	if s.admit("a") || !s.admit("b") {
+	if s.enter("a") || !s.enter("b") {
 		t.Error("one peer takes the room of others")
 	}
-	s.part("a")
-	if !s.admit("a") {
+	s.leave("a")
+	if !s.enter("a") {
 		t.Error("refused after it was done")
 	}
 }

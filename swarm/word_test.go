@@ -115,6 +115,28 @@ func TestEvidence(t *testing.T) {
 	}
 }
 
+// TestOnePeerLeavesRoom: a peer that asks slowly keeps the others out of no
+// protocol of questions.
+func TestOnePeerLeavesRoom(t *testing.T) {
+	for name, q := range map[string]*questions{
+		"evidence": newProofs(nil, nil, papers{}), "credit": newCredit(nil, nil, echo{}), "transcripts": newTranscripts(nil, nil, replies{}),
+	} {
+		n := 0
+		for q.enter("slow") {
+			if n++; n >= q.most {
+				t.Fatalf("%s: one peer has every stream", name)
+			}
+		}
+		if n == 0 || !q.enter("other") {
+			t.Errorf("%s: %d streams of one peer, none of another", name, n)
+		}
+		q.leave("slow")
+		if !q.enter("slow") {
+			t.Errorf("%s: a stream that ended makes no room", name)
+		}
+	}
+}
+
 // FuzzEvidence: whatever a peer answers, what is taken is as long as promised.
 func FuzzEvidence(f *testing.F) {
 	f.Add([]byte{5, 0, 0, 0, 'p', 'r', 'o', 'o', 'f'})
