@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"strings"
 	"time"
@@ -66,15 +67,29 @@ func (c Config) validate() (Config, error) {
 	return c, nil
 }
 
+// A node behind a front listens on a port from firstPort up to lastPort; so many
+// are tried.
+const (
+	firstPort, lastPort = 20_000, 32_000
+	portTries           = 100
+)
+
 // front finds a port for a node to listen on and what to announce for it.
 // Without a front the node finds its own.
 func (c Config) front(node int) (args []string, err error) {
 	if c.Front == nil {
 		return []string{"--listen", "/ip4/127.0.0.1/tcp/0"}, nil
 	}
-	// The port is free again when the node takes it, unless another program is
-	// quicker; then the node says so and the start fails.
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	// The port is free again when the node takes it. A system gives connections that
+	// go out ports from 32768 on, so those are no choice: one of the many that nodes
+	// open meanwhile would have it now and then.
+	var ln net.Listener
+	for range portTries {
+		port := firstPort + rand.IntN(lastPort-firstPort)
+		if ln, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
+			break
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
