@@ -31,6 +31,14 @@ func fill(rng *rand.Rand, v reflect.Value) {
 		for i := range v.NumField() {
 			fill(rng, v.Field(i))
 		}
+		if r, ok := v.Addr().Interface().(*ledger.Result); ok { // its path has one length
+			r.Last = uint8(rng.IntN(ledger.MaxBundle))
+			r.Place = uint8(rng.IntN(int(r.Last) + 1))
+			r.Path = nil
+			for range ledger.PathLen(int(r.Place), int(r.Last)+1) {
+				r.Path = append(r.Path, ledger.Hash{byte(rng.Uint32())})
+			}
+		}
 	case reflect.Array:
 		for i := range v.Len() {
 			fill(rng, v.Index(i))
@@ -66,7 +74,7 @@ func messages(rng *rand.Rand) []ledger.Msg {
 		fill(rng, reflect.ValueOf(m).Elem())
 		switch m := m.(type) {
 		case *ledger.Equivocation:
-			m.Results, m.Chunks = make([]ledger.Result, 2), nil
+			m.Results, m.Chunks = append(m.Results, m.Results[0])[:2], nil
 		case *ledger.OpenCase:
 			m.Results, m.Chunks = nil, m.Chunks[:1]
 		}
@@ -111,7 +119,7 @@ func TestMessagesComeBack(t *testing.T) {
 
 func records() []ledger.Record {
 	return []ledger.Record{
-		new(ledger.Voucher), new(ledger.Receipt), new(ledger.Result), new(ledger.Chunk), new(ledger.Escrow), new(ledger.Params),
+		new(ledger.Voucher), new(ledger.Receipt), new(ledger.Result), new(ledger.Bundle), new(ledger.Chunk), new(ledger.Escrow), new(ledger.Params),
 		new(ledger.Clock), new(ledger.Model), new(ledger.Provider), new(ledger.Committee), new(ledger.Work), new(ledger.Claimed),
 		new(ledger.Settled), new(ledger.Case), new(ledger.Revenue), new(ledger.Tally), new(ledger.Word), new(ledger.Count), new(ledger.Proof), new(ledger.Ask), new(ledger.Complaint),
 	}
@@ -189,6 +197,9 @@ func TestSizes(t *testing.T) {
 	}
 	if n := len(ledger.Encode(&ledger.Ask{Kind: ledger.AskShow})); n > ledger.MaxAsk {
 		t.Errorf("a request about an answer has %d bytes, %d allowed", n, ledger.MaxAsk)
+	}
+	if n := len(ledger.Encode(&ledger.Bundle{Said: make([]ledger.Said, ledger.MaxBundle)})); n != ledger.MaxBundleSize {
+		t.Errorf("the longest bundle has %d bytes, said %d", n, ledger.MaxBundleSize)
 	}
 	full := &ledger.SettleEpoch{Tickets: make([]ledger.Ticket, ledger.MaxTickets), Close: true, Leaves: make([]ledger.Leaf, ledger.MaxLeaves)}
 	if _, err := ledger.EncodeMsg(full); err != nil {

@@ -228,7 +228,7 @@ func (m *Claim) code(c *coder) {
 func (m *DisputeReceipt) code(c *coder) { m.Receipt.code(c) }
 
 func resultsAndChunks(c *coder, results *[]Result, chunks *[]Chunk, n int) {
-	list(c, results, n, 294, func(c *coder, r *Result) { r.code(c) })
+	list(c, results, n, 296, func(c *coder, r *Result) { r.code(c) })
 	list(c, chunks, n, 320, func(c *coder, k *Chunk) { k.code(c) })
 	if len(*results)+len(*chunks) != n {
 		c.fail("%d results and %d chunks, want %d of one kind", len(*results), len(*chunks), n)

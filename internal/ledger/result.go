@@ -5,9 +5,10 @@ import (
 	"encoding/binary"
 )
 
-// Result is the header that a holder signs for the answer to one frame of calls,
-// of one layer. The first fields name the frame; two results of one frame that
-// differ below are proof that the holder lied once.
+// Result is the header of the answer to one frame of calls, of one layer. A holder
+// signs several at once, the root of a tree of them (see [Bundle]); each is proof by
+// itself. The first fields name the frame; two results of one frame that differ
+// below are proof that the holder lied once.
 type Result struct {
 	Holder  Key
 	Gate    Key // who asked
@@ -21,8 +22,16 @@ type Result struct {
 
 	Output Hash // root over the rows that came back
 	Sketch Hash // SimHash-256 of the output; zero if the holder made none
-	Sig    Sig
+
+	// Place is where the result is among those that were signed at once, Last the
+	// place of the last of them, and Path the way to the root, of [PathLen] hashes.
+	Place, Last uint8
+	Path        []Hash
+	Sig         Sig // of the root
 }
+
+// MaxBundle bounds the results that are signed at once.
+const MaxBundle = 64
 
 func (r *Result) call(c *coder) {
 	c.key(&r.Holder)
@@ -42,12 +51,38 @@ func (r *Result) body(c *coder) {
 	c.hash(&r.Sketch)
 }
 
-func (r *Result) code(c *coder) { r.body(c); c.sig(&r.Sig) }
+func (r *Result) code(c *coder) {
+	r.body(c)
+	c.u8(&r.Place)
+	c.u8(&r.Last)
+	n := PathLen(int(r.Place), int(r.Last)+1)
+	switch {
+	case r.Last >= MaxBundle || r.Place > r.Last:
+		c.fail("result %d of %d", r.Place, int(r.Last)+1)
+		return
+	case c.reading && n > 0:
+		r.Path = make([]Hash, n)
+	case !c.reading && len(r.Path) != n:
+		c.fail("a path of %d hashes, want %d", len(r.Path), n)
+		return
+	}
+	for i := range r.Path {
+		c.hash(&r.Path[i])
+	}
+	c.sig(&r.Sig)
+}
 
 // Call is the hash of what names the frame.
 func (r Result) Call() Hash {
 	c := coder{buf: []byte("call")}
 	r.call(&c)
+	return Sum(c.buf)
+}
+
+// leaf is the result's hash in the tree of those that are signed at once.
+func (r *Result) leaf() Hash {
+	c := coder{buf: append(make([]byte, 0, 256), "header"...)}
+	r.body(&c)
 	return Sum(c.buf)
 }
 
@@ -63,11 +98,26 @@ func (r Result) Signer() Key { return r.Holder }
 // Signature is the holder's.
 func (r Result) Signature() Sig { return r.Sig }
 
-// Statement is what the holder signs.
-func (r Result) Statement(chain string) []byte { return statement("result", chain, &r) }
+// Statement is what the holder signs: the root that the path leads to.
+func (r Result) Statement(chain string) []byte {
+	i, n := int(r.Place), int(r.Last)+1
+	if i >= n || n > MaxBundle || len(r.Path) != PathLen(i, n) {
+		return statement("no result", chain, root{}) // which nobody signs
+	}
+	return statement(results, chain, root(Climb(r.leaf(), i, n, r.Path)))
+}
 
-// Sign returns the result with its signature; private is the holder's key.
+// results is the kind of statement that a root is.
+const results = "results"
+
+// root is the hash of a tree of results, as it is signed.
+type root Hash
+
+func (h root) body(c *coder) { c.hash((*Hash)(&h)) }
+
+// Sign returns the result with a signature of it alone; private is the holder's key.
 func (r Result) Sign(chain string, private ed25519.PrivateKey) Result {
+	r.Place, r.Last, r.Path = 0, 0, nil
 	r.Sig = sign(private, r.Statement(chain))
 	return r
 }

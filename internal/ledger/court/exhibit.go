@@ -48,7 +48,7 @@ type Row struct {
 // Exhibit shows rows k of call i of the frame that the header is about.
 func (f Frame) Exhibit(header ledger.Result, call int, rows []int) (Exhibit, error) {
 	x, y := f.leaves()
-	if header.Rows != uint32(len(x)) || header.Input != root(x) || header.Output != root(y) {
+	if header.Rows != uint32(len(x)) || header.Input != x.Root() || header.Output != y.Root() {
 		return Exhibit{}, fmt.Errorf("%w: the header is about another frame", ErrUnproven)
 	}
 	first := 0
@@ -59,7 +59,7 @@ func (f Frame) Exhibit(header ledger.Result, call int, rows []int) (Exhibit, err
 	e := Exhibit{Header: header, Expert: c.Expert.Index}
 	for _, k := range rows[:min(len(rows), MaxRows)] {
 		at := first + k
-		e.Rows = append(e.Rows, Row{Place: uint32(at), X: f.In.Row(int(c.Rows[k])), Y: f.Results[call].Out.Row(k), In: path(x, at), Out: path(y, at)})
+		e.Rows = append(e.Rows, Row{Place: uint32(at), X: f.In.Row(int(c.Rows[k])), Y: f.Results[call].Out.Row(k), In: x.Path(at), Out: y.Path(at)})
 	}
 	return e, nil
 }
@@ -86,11 +86,11 @@ func (e Exhibit) prove() error {
 	}
 	for i, r := range e.Rows {
 		at := int(r.Place)
-		if at >= n || len(r.In) != steps(at, n) || len(r.Out) != len(r.In) || len(r.X) != len(r.Y) || len(r.X) != len(e.Rows[0].X) || i > 0 && r.Place <= e.Rows[i-1].Place {
+		if at >= n || len(r.In) != ledger.PathLen(at, n) || len(r.Out) != len(r.In) || len(r.X) != len(r.Y) || len(r.X) != len(e.Rows[0].X) || i > 0 && r.Place <= e.Rows[i-1].Place {
 			return fmt.Errorf("%w: row %d", ErrUnproven, r.Place)
 		}
 		in := inLeaf(e.Expert, sha256.Sum256(floats(nil, r.X)))
-		if climb(in, at, n, r.In) != e.Header.Input || climb(outLeaf(nil, r.Y), at, n, r.Out) != e.Header.Output {
+		if ledger.Climb(in, at, n, r.In) != e.Header.Input || ledger.Climb(outLeaf(nil, r.Y), at, n, r.Out) != e.Header.Output {
 			return fmt.Errorf("%w: row %d is not in the header", ErrUnproven, r.Place)
 		}
 	}

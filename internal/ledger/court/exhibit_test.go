@@ -42,10 +42,13 @@ func randomFrame(rng *rand.Rand, calls int) Frame {
 	return f
 }
 
+// signed is the frame's header from among five that were signed at once.
 func (f Frame) signed(by ed25519.PrivateKey) ledger.Result {
-	r := ledger.Result{Holder: ledger.KeyOf(by), Gate: ledger.Key{9}, Model: ledger.Hash{7}, Epoch: 4, Layer: 3, Seq: 11}
-	r.Rows, r.Input, r.Output = f.Roots()
-	return r.Sign(chain, by)
+	b := ledger.Bundle{Holder: ledger.KeyOf(by), Gate: ledger.Key{9}, Said: make([]ledger.Said, 5)}
+	b.Said[3] = ledger.Said{Model: ledger.Hash{7}, Epoch: 4, Layer: 3, Seq: 11}
+	b.Said[3].Rows, b.Said[3].Input, b.Said[3].Output = f.Roots()
+	b.Sign(chain, by)
+	return b.Result(3)
 }
 
 func caseOf(h ledger.Result) ledger.Case {
@@ -79,6 +82,7 @@ func TestEveryRowIsProved(t *testing.T) {
 					"input":  func(e *Exhibit) { e.Rows[0].X[0]++ },
 					"expert": func(e *Exhibit) { e.Expert++ },
 					"header": func(e *Exhibit) { e.Header.Sketch[0]++ },
+					"path":   func(e *Exhibit) { e.Header.Path[1][2]++ },
 					"place":  func(e *Exhibit) { e.Rows[0].Place = (e.Rows[0].Place + 1) % h.Rows },
 					"past":   func(e *Exhibit) { e.Rows[0].Place = h.Rows },
 					"twice":  func(e *Exhibit) { e.Rows = append(e.Rows, e.Rows[0]) },

@@ -21,12 +21,12 @@ type Frame struct {
 // over what they are made of, and the root over themselves.
 func (f Frame) Roots() (rows uint32, in, out ledger.Hash) {
 	x, y := f.leaves()
-	return uint32(len(x)), root(x), root(y)
+	return uint32(len(x)), x.Root(), y.Root()
 }
 
 // leaves hashes each row of output, and what it is made of: an expert and a row
 // of input. A row that goes to several experts is hashed once.
-func (f Frame) leaves() (in, out []ledger.Hash) {
+func (f Frame) leaves() (in, out ledger.Hashes) {
 	seen := make(map[int32]ledger.Hash, f.In.Rows)
 	buf := make([]byte, 0, 4*f.In.Dim+16)
 	for i, c := range f.Calls {
@@ -51,12 +51,11 @@ func floats(b []byte, v []float32) []byte {
 	return b
 }
 
-// The hashes of leaves and of nodes begin with different bytes, so that neither
-// passes for another.
+// What the two kinds of leaves hash begins with different bytes, and with another
+// one than the nodes of [ledger.Hashes], so that none passes for another.
 const (
-	inTag   = 0
-	nodeTag = 1
-	outTag  = 2
+	inTag  = 0
+	outTag = 2
 )
 
 func inLeaf(index uint16, row ledger.Hash) ledger.Hash {
@@ -66,70 +65,4 @@ func inLeaf(index uint16, row ledger.Hash) ledger.Hash {
 
 func outLeaf(buf []byte, row []float32) ledger.Hash {
 	return sha256.Sum256(floats(append(buf, outTag), row))
-}
-
-func join(l, r ledger.Hash) ledger.Hash {
-	var b [65]byte
-	b[0] = nodeTag
-	copy(b[1:], l[:])
-	copy(b[33:], r[:])
-	return sha256.Sum256(b[:])
-}
-
-// up is the next level of a tree. An odd last node goes up as it is.
-func up(level []ledger.Hash) []ledger.Hash {
-	next := level[:0:0]
-	for i := 0; i+1 < len(level); i += 2 {
-		next = append(next, join(level[i], level[i+1]))
-	}
-	if len(level)%2 == 1 {
-		next = append(next, level[len(level)-1])
-	}
-	return next
-}
-
-func root(level []ledger.Hash) ledger.Hash {
-	if len(level) == 0 {
-		return ledger.Hash{}
-	}
-	for len(level) > 1 {
-		level = up(level)
-	}
-	return level[0]
-}
-
-// path is what proves leaf i.
-func path(level []ledger.Hash, i int) (p []ledger.Hash) {
-	for ; len(level) > 1; level, i = up(level), i/2 {
-		if s := i ^ 1; s < len(level) {
-			p = append(p, level[s])
-		}
-	}
-	return p
-}
-
-// steps is how long the path of leaf i of n is.
-func steps(i, n int) (k int) {
-	for ; n > 1; i, n = i/2, (n+1)/2 {
-		if i^1 < n {
-			k++
-		}
-	}
-	return k
-}
-
-// climb is the root that leaf i of n has by a path of steps(i, n) hashes.
-func climb(leaf ledger.Hash, i, n int, p []ledger.Hash) ledger.Hash {
-	for ; n > 1; i, n = i/2, (n+1)/2 {
-		if i^1 >= n {
-			continue
-		}
-		if i%2 == 0 {
-			leaf = join(leaf, p[0])
-		} else {
-			leaf = join(p[0], leaf)
-		}
-		p = p[1:]
-	}
-	return leaf
 }

@@ -1,6 +1,7 @@
 package state_test
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/moeswarm/moeswarm/internal/ledger"
@@ -131,6 +132,24 @@ func TestEquivocation(t *testing.T) {
 	older := b
 	older.Epoch = 99
 	w.refuse(finder, two(old, older, h), ledger.ErrTooEarly)
+
+	// Signed among others, each is as good.
+	one := ledger.Bundle{Holder: h.key, Gate: finder.key, Said: make([]ledger.Said, 7)}
+	one.Said[2] = ledger.Said{Model: w.model, Epoch: 1, Seq: 77, Output: ledger.Hash{4}}
+	another := one
+	another.Said = append(slices.Clone(one.Said), ledger.Said{})
+	another.Said[2].Output[0]++
+	one.Sign(chain, h.private)
+	another.Sign(chain, h.private)
+	x, y := one.Result(2), another.Result(2)
+	z := y
+	z.Place++
+	w.refuse(finder, &ledger.Equivocation{Results: []ledger.Result{x, z}}, ledger.ErrSignature)
+	bond = w.provider(h).Bond
+	w.do(finder, &ledger.Equivocation{Results: []ledger.Result{x, y}})
+	if w.provider(h).Bond != bond-bond/10 {
+		t.Error("a holder that contradicts itself in two bundles lost nothing")
+	}
 
 	g := w.gates[0]
 	c := ledger.Chunk{Gate: g.key, Client: w.clients[0].key, Model: w.model, Epoch: 1, Index: 3, Tokens: ledger.Hash{1}}
