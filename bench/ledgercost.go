@@ -224,7 +224,7 @@ func benchLedger(m *expert.Model, keys []ed25519.PrivateKey) (*mem.Ledger, error
 			Models: map[ledger.Hash]ledger.Model{id: {Active: true, Name: "bench"}},
 			Providers: map[ledger.Key]ledger.Provider{
 				holder: {Roles: ledger.RoleHolder, Bond: 1000 * ledger.Neuro},
-				gate:   {Roles: ledger.RoleGate, Gated: []ledger.Hash{id}, Bond: 1000 * ledger.Neuro},
+				gate:   {Roles: ledger.RoleGate, Gated: []ledger.Hash{id}, Bond: 1000 * ledger.Neuro, Tariffs: []ledger.Tariff{{Model: id, Price: benchPrice}}},
 			}},
 		Accounts: map[ledger.Key]ledger.Amount{entry: 1000 * ledger.Neuro},
 	})
@@ -234,7 +234,7 @@ func benchLedger(m *expert.Model, keys []ed25519.PrivateKey) (*mem.Ledger, error
 	if _, err := l.Deliver(entry, &ledger.Deposit{Model: id, Amount: 1000 * ledger.Neuro}); err != nil {
 		return nil, err
 	}
-	if _, err := l.Deliver(gate, &ledger.Heartbeat{}); err != nil {
+	if _, err := l.Deliver(gate, &ledger.Heartbeat{Tariffs: []ledger.Tariff{{Model: id, Price: benchPrice}}}); err != nil {
 		return nil, err
 	}
 	return l, l.NextEpoch()

@@ -53,10 +53,17 @@ func (s *stage) redraw(epoch, first uint64, before ledger.Committee) ledger.Comm
 	}
 	const seats, term = 3, 4
 	var all []candidate
+	prices := map[ledger.Key]ledger.Amount{}
 	for _, g := range s.gates {
 		var p, then ledger.Provider
 		if !s.past(first-1, ledger.KeyProvider(g.key), &p) || !s.past(first, ledger.KeyProvider(g.key), &then) {
 			continue
+		}
+		prices[g.key] = 1 // the devnet's floor
+		for _, t := range p.Tariffs {
+			if t.Model == s.modelHash() {
+				prices[g.key] = max(t.Price, 1)
+			}
 		}
 		bond := p.Bond
 		if p.CountedAt == epoch-1 {
@@ -92,7 +99,7 @@ func (s *stage) redraw(epoch, first uint64, before ledger.Committee) ledger.Comm
 	for _, old := range before {
 		at := slices.IndexFunc(all, func(c candidate) bool { return c.key == old.Peer })
 		if at >= 0 && old.Until >= epoch {
-			sit = append(sit, ledger.Seat{Peer: old.Peer, Weight: all[at].weight, Until: old.Until})
+			sit = append(sit, ledger.Seat{Peer: old.Peer, Weight: all[at].weight, Until: old.Until, Price: prices[old.Peer]})
 			ends[old.Until]++
 			all = slices.Delete(all, at, at+1)
 		}
@@ -125,7 +132,7 @@ func (s *stage) redraw(epoch, first uint64, before ledger.Committee) ledger.Comm
 			until--
 		}
 		ends[until]++
-		sit = append(sit, ledger.Seat{Peer: all[at].key, Weight: all[at].weight, Until: until})
+		sit = append(sit, ledger.Seat{Peer: all[at].key, Weight: all[at].weight, Until: until, Price: prices[all[at].key]})
 		all = slices.Delete(all, at, at+1)
 	}
 	slices.SortFunc(sit, func(a, b ledger.Seat) int { return strings.Compare(a.Peer.String(), b.Peer.String()) })

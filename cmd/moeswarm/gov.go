@@ -234,7 +234,7 @@ func (p program) govPropose(ctx context.Context, args []string) (err error) {
 	var f clientFlags
 	fs := p.flags("gov propose", "gov propose [FLAGS] param NAME=VALUE… | model ID NAME | grant ACCOUNT AMOUNT", `
   moeswarm gov propose --title "Shorter epochs" param epoch_blocks=360
-  moeswarm gov propose --title "Admit OLMoE" --floor 250nneuro --units 128 model 3f9c… olmoe-1b-7b
+  moeswarm gov propose --title "Admit OLMoE" --floor 250nneuro --units 128 --unit-work 6291 model 3f9c… olmoe-1b-7b
   moeswarm gov propose --title "Test OLMoE" --self-test "$(moeswarm gov self-test olmoe.gguf)" model 3f9c… olmoe-1b-7b
   moeswarm gov propose --title "No more demo" --retire model 3f9c… demo
   moeswarm gov propose --title "A grant for the documentation" grant neuro1… 500
@@ -247,6 +247,7 @@ func (p program) govPropose(ctx context.Context, args []string) (err error) {
 	var floor amount
 	fs.Var(&floor, "floor", "least `amount` that a token of the model costs")
 	units := fs.Uint64("units", 0, "`experts` that a token row of the model goes through: sparse layers times experts of each; bounds what a gating node can report (0: no bound)")
+	work := fs.Uint64("unit-work", 0, "`thousands` of multiplications of one of them, 3 x width x inner width / 1000, by which the work of models compares when emission is divided (0: one)")
 	retire := fs.Bool("retire", false, "take the model off the list instead")
 	test := fs.String("self-test", "", "`text` that \"moeswarm gov self-test FILE\" prints for the model: gating nodes whose own comes out otherwise have no seat (default: none is asked for)")
 	ops, err := parse(fs, args, 1, -1)
@@ -257,7 +258,7 @@ func (p program) govPropose(ctx context.Context, args []string) (err error) {
 	if err != nil {
 		return err
 	}
-	message, err := proposed(ops, ledger.Model{Active: !*retire, Floor: ledger.Amount(floor), UnitsPerRow: *units}, tested)
+	message, err := proposed(ops, ledger.Model{Active: !*retire, Floor: ledger.Amount(floor), UnitsPerRow: *units, UnitWork: *work}, tested)
 	if err != nil {
 		return err
 	}

@@ -35,7 +35,7 @@ type ledgerFlags struct {
 
 func (f *ledgerFlags) define(fs *flag.FlagSet) {
 	fs.StringVar(&f.ticket, "ledger", "off", "off: every node that gates is a gating node, and nothing is paid; or the `ticket` (led1…) of a ledger, as \"moeswarm-ledger devnet\" prints it")
-	fs.Var(&f.prices, "price", "`amount` that a token costs here, prompt and answer, for prompts of other nodes, or MODEL=AMOUNT for one model; may be repeated; with --ledger and --gate (default: nothing)")
+	fs.Var(&f.prices, "price", "`amount` that a token costs here, prompt and answer, for prompts of other nodes, or MODEL=AMOUNT for one model; a higher one than before holds from the next epoch on; may be repeated; with --ledger and --gate (default: nothing)")
 	fs.Var(&f.maxSpend, "max-spend", "`amount` that this node may promise to gating nodes in all, with this data directory; with --ledger (default: nothing; free quotas must do)")
 	fs.Uint64Var(&f.free, "free-tokens", 0, "`tokens` an epoch that clients who pay nothing may have of this gating node, all together (default: 64 times what the ledger gives one)")
 	fs.StringVar(&f.feesFrom, "fees-from", "", feesFromUsage)

@@ -144,16 +144,18 @@ func (w *world) emit(units uint64) {
 	w.validators += v
 	left := whole - v - min(whole-v, w.now.minted)
 	w.now.minted += v
-	weight := func(c *cohort) uint64 {
+	earners := make([]ledger.Earner, len(w.cohorts))
+	for i, c := range w.cohorts {
 		audited := ledger.MulDiv(uint64(float64(c.capacity)*uptime)/auditShare, repBps, ledger.BpsOne)
-		return min(audited, ledger.MulDiv(uint64(c.bond), w.p.EmissionPerBond, uint64(ledger.Neuro)))
+		earners[i] = ledger.Earner{Work: audited, Bond: c.bond, Many: c.nodes}
 	}
+	weights := ledger.EmissionWeights(earners, w.p.EmissionBondBps)
 	var total uint64
-	for _, c := range w.cohorts {
-		total += weight(c) * c.nodes
+	for i, c := range w.cohorts {
+		total += weights[i] * c.nodes
 	}
-	for _, c := range w.cohorts {
-		w.mint(c, ledger.Share(left, weight(c), total))
+	for i, c := range w.cohorts {
+		w.mint(c, ledger.Share(left, weights[i], total))
 	}
 }
 

@@ -121,7 +121,7 @@ func records() []ledger.Record {
 	return []ledger.Record{
 		new(ledger.Voucher), new(ledger.Receipt), new(ledger.Result), new(ledger.Bundle), new(ledger.Chunk), new(ledger.Escrow), new(ledger.Params),
 		new(ledger.Clock), new(ledger.Model), new(ledger.Provider), new(ledger.Committee), new(ledger.Work), new(ledger.Claimed),
-		new(ledger.Settled), new(ledger.Case), new(ledger.Revenue), new(ledger.Tally), new(ledger.Word), new(ledger.Count), new(ledger.Proof), new(ledger.Ask), new(ledger.Complaint),
+		new(ledger.Settled), new(ledger.Case), new(ledger.Revenue), new(ledger.Tally), new(ledger.TallyRoot), new(ledger.Word), new(ledger.Count), new(ledger.Proof), new(ledger.Ask), new(ledger.Complaint),
 	}
 }
 

@@ -75,7 +75,7 @@ func Elect(seed Hash, epoch uint64, model Hash, sitting []Seat, candidates []Can
 	ends := map[uint64]uint64{} // seats that end in an epoch
 	for _, s := range sitting {
 		if w := able[s.Peer]; w > 0 && s.Until >= epoch && s.Until < epoch+p.TermEpochs && uint64(len(seats)) < p.Seats {
-			seats = append(seats, Seat{s.Peer, w, s.Until})
+			seats = append(seats, Seat{Peer: s.Peer, Weight: w, Until: s.Until})
 			ends[s.Until]++
 			able[s.Peer] = 0
 		}
@@ -91,7 +91,7 @@ func Elect(seed Hash, epoch uint64, model Hash, sitting []Seat, candidates []Can
 			until--
 		}
 		ends[until]++
-		seats = append(seats, Seat{c.Peer, c.Weight, until})
+		seats = append(seats, Seat{Peer: c.Peer, Weight: c.Weight, Until: until})
 	}
 	slices.SortFunc(seats, func(a, b Seat) int { return bytes.Compare(a.Peer[:], b.Peer[:]) })
 	return seats

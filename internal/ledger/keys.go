@@ -100,9 +100,16 @@ func KeyWithdrawal(epoch uint64, client Key, model Hash) []byte {
 	return named("wd/").u64(epoch).bytes(client[:]).bytes(model[:])
 }
 
-// KeyTally holds the TallyRow of a gate about a provider for an epoch, a Tally.
-func KeyTally(epoch uint64, peer, gate Key) []byte {
-	return named("rep/").u64(epoch).bytes(peer[:]).bytes(gate[:])
+// KeyTally holds the TallyRow of a gate about a provider for an epoch and model, a
+// Tally.
+func KeyTally(epoch uint64, peer Key, model Hash, gate Key) []byte {
+	return named("rep/").u64(epoch).bytes(peer[:]).bytes(model[:]).bytes(gate[:])
+}
+
+// KeyTallyRoot holds what binds a gate to its tally of an epoch and model, a
+// TallyRoot.
+func KeyTallyRoot(epoch uint64, model Hash, gate Key) []byte {
+	return workOf("tally/", epoch, model, gate)
 }
 
 // KeyEvidence is there, a Count of the epoch, when a proof was used up.

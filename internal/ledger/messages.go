@@ -17,11 +17,12 @@ type RegisterProvider struct {
 	Nets  []Net  // its public networks, as far as it says
 }
 
-// Heartbeat says that the signer is there in this epoch, and that it runs the
-// models that it gates as others do.
+// Heartbeat says that the signer is there in this epoch, that it runs the models
+// that it gates as others do, and what it takes for them at most.
 type Heartbeat struct {
-	Epoch uint64
-	Tests []SelfTest // of models that have one
+	Epoch   uint64
+	Tests   []SelfTest // of models that have one
+	Tariffs []Tariff   // of models that it gates
 }
 
 // Bond adds to the signer's bond.
@@ -120,24 +121,6 @@ type RevealVerdict struct {
 // AppealCase asks for a second, larger jury; accused and challenger may.
 type AppealCase struct{ Case Hash }
 
-// TallyRow is what a gate saw of a provider in an epoch.
-type TallyRow struct {
-	Peer    Key
-	Score   uint16 // basis points, of the gate's own book
-	Pass    uint32
-	Fail    uint32
-	Late    uint32
-	Audited uint64 // units of audits that the beacon scheduled, passed
-}
-
-// CommitTally brings a gate's rows for the epoch before, for a model on whose
-// committee it sat.
-type CommitTally struct {
-	Model Hash
-	Epoch uint64
-	Rows  []TallyRow
-}
-
 // Change is a new value of a parameter.
 type Change struct {
 	Name  string
@@ -192,6 +175,7 @@ func (m *RegisterProvider) code(c *coder) {
 func (m *Heartbeat) code(c *coder) {
 	c.u64(&m.Epoch)
 	list(c, &m.Tests, MaxGated, 36, func(c *coder, t *SelfTest) { t.code(c) })
+	tariffs(c, &m.Tariffs)
 }
 
 func (m *Bond) code(c *coder)            { c.amount(&m.Amount) }
@@ -251,24 +235,6 @@ func (m *OpenCase) code(c *coder) {
 func (m *CommitVerdict) code(c *coder) { c.hash(&m.Case); c.hash(&m.Commit) }
 func (m *RevealVerdict) code(c *coder) { c.hash(&m.Case); m.Ruling.code(c); c.hash(&m.Salt) }
 func (m *AppealCase) code(c *coder)    { c.hash(&m.Case) }
-
-func (r *TallyRow) code(c *coder) {
-	c.key(&r.Peer)
-	c.u16(&r.Score)
-	if r.Score > BpsOne {
-		c.fail("a score of %d", r.Score)
-	}
-	c.u32(&r.Pass)
-	c.u32(&r.Fail)
-	c.u32(&r.Late)
-	c.u64(&r.Audited)
-}
-
-func (m *CommitTally) code(c *coder) {
-	c.hash(&m.Model)
-	c.u64(&m.Epoch)
-	list(c, &m.Rows, MaxTally, 54, func(c *coder, r *TallyRow) { r.code(c) })
-}
 
 func (m *UpdateParams) code(c *coder) {
 	list(c, &m.Changes, MaxChanges, 12, func(c *coder, ch *Change) { c.text(&ch.Name, MaxName); c.u64(&ch.Value) })

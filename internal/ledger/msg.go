@@ -35,8 +35,6 @@ const (
 	MaxTickets = 1000
 	// MaxLeaves bounds the leaves that ride along and are paid at once.
 	MaxLeaves = 128
-	// MaxTally bounds the rows of one CommitTally.
-	MaxTally = 256
 	// MaxChanges bounds the changes of one UpdateParams.
 	MaxChanges = 64
 )

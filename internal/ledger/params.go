@@ -28,7 +28,7 @@ type Params struct {
 	HalvingEpochs   uint64
 	EmissionTarget  uint64 // income of all providers in an epoch that emission fills up to
 	SupplyCap       uint64
-	EmissionPerBond uint64 // audited units, weighed by reputation, that a NEURO of bond lets count
+	EmissionBondBps uint64 // audited work, weighed by reputation, that a bond lets count, of what half of all bonds have at least for their size
 	ValidatorBps    uint64 // of emission, to the chain's validators
 	BonusBps        uint64 // of the burn that a provider's paid work caused, given back to it
 	MinReports      uint64 // tallies that move a reputation
@@ -89,7 +89,7 @@ func ParamSpecs() []ParamSpec {
 		{"halving_epochs", 1, 100 * year, 2 * year, func(p *Params) *uint64 { return &p.HalvingEpochs }},
 		{"emission_target", 0, 1_000_000_000 * n, 10_000 * n, func(p *Params) *uint64 { return &p.EmissionTarget }},
 		{"supply_cap", 0, uint64(MaxSupply), uint64(MaxSupply), func(p *Params) *uint64 { return &p.SupplyCap }},
-		{"emission_per_bond", 1, 1_000_000_000, 100_000, func(p *Params) *uint64 { return &p.EmissionPerBond }},
+		{"emission_bond_bps", 1_000, 10 * BpsOne, BpsOne, func(p *Params) *uint64 { return &p.EmissionBondBps }},
 		{"validator_bps", 0, 5_000, 1_000, func(p *Params) *uint64 { return &p.ValidatorBps }},
 		{"bonus_bps", 0, BpsOne, 5_000, func(p *Params) *uint64 { return &p.BonusBps }},
 		{"min_reports", 1, 100, 3, func(p *Params) *uint64 { return &p.MinReports }},

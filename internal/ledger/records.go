@@ -36,6 +36,7 @@ type Model struct {
 	Name         string
 	Floor        Amount          // least price of a token
 	UnitsPerRow  uint64          // sparse layers x experts of each: units of one token row; 0: no unit has a least worth
+	UnitWork     uint64          // thousands of multiplications of one unit, by which units of models compare; 0: one
 	Tau          [classes]uint32 // tolerance of results per numeric class, in millionths; 0: the usual one
 	TauOutput    uint32          // share of an answer's checks that may fail, in millionths; 0: the usual one
 	AdmittedFrom uint64          // epoch
@@ -63,6 +64,7 @@ func (m *Model) code(c *coder) {
 	c.text(&m.Name, MaxName)
 	c.amount(&m.Floor)
 	c.u64(&m.UnitsPerRow)
+	c.u64(&m.UnitWork)
 	for i := range m.Tau {
 		c.u32(&m.Tau[i])
 	}
@@ -95,6 +97,7 @@ type Provider struct {
 
 	Beat, BeatBefore Beat   // the last two heartbeats
 	Tested           []Hash // models whose self-test the last one passed
+	Tariffs          []Tariff
 
 	Rep         uint16 // basis points
 	Strikes     uint8
@@ -140,6 +143,7 @@ func (p *Provider) code(c *coder) {
 	p.Beat.code(c)
 	p.BeatBefore.code(c)
 	list(c, &p.Tested, MaxGated, 32, (*coder).hash)
+	tariffs(c, &p.Tariffs)
 	c.u16(&p.Rep)
 	c.u8(&p.Strikes)
 	c.u64(&p.StrikeEpoch)
@@ -194,7 +198,12 @@ func (p Provider) Gates(model Hash) bool {
 type Committee []Seat
 
 func (s *Committee) code(c *coder) {
-	list(c, (*[]Seat)(s), 256, 48, func(c *coder, s *Seat) { c.key(&s.Peer); c.u64(&s.Weight); c.u64(&s.Until) })
+	list(c, (*[]Seat)(s), 256, 56, func(c *coder, s *Seat) {
+		c.key(&s.Peer)
+		c.u64(&s.Weight)
+		c.u64(&s.Until)
+		c.amount(&s.Price)
+	})
 }
 
 // Word is a hash as it lies in the state: a seed.
@@ -263,11 +272,3 @@ func (r *Revenue) code(c *coder) {
 	}
 	c.amount(&r.Now)
 }
-
-// Tally is a row as it lies in the state, with the bond that stood behind it.
-type Tally struct {
-	Row  TallyRow
-	Bond Amount
-}
-
-func (t *Tally) code(c *coder) { t.Row.code(c); c.amount(&t.Bond) }

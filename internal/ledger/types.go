@@ -93,6 +93,7 @@ type Seat struct {
 	Peer   Key
 	Weight uint64 // by which it was drawn
 	Until  uint64 // last epoch of its term
+	Price  Amount // most that a token costs there in this epoch
 }
 
 // Errors that callers tell apart. Messages that fail have no effect.

@@ -166,7 +166,7 @@ func newEconomy(n *Node, cfg Economy, key ed25519.PrivateKey) (_ *economy, err e
 			if err != nil {
 				return 0
 			}
-			return ledger.Amount(n.net.Price(p, expert.ModelID(model)))
+			return e.standing.within(gate, model, ledger.Amount(n.net.Price(p, expert.ModelID(model))))
 		},
 	})
 	e.gate = toll.NewGate(toll.GateConfig{
@@ -178,7 +178,9 @@ func newEconomy(n *Node, cfg Economy, key ed25519.PrivateKey) (_ *economy, err e
 			}
 			return freeClients * free()
 		},
-		Price: func(model ledger.Hash) ledger.Amount { return cfg.price(expert.ModelID(model)) },
+		Price: func(model ledger.Hash) ledger.Amount {
+			return e.standing.within(e.self, model, cfg.price(expert.ModelID(model)))
+		},
 		Member: func(client ledger.Key, model ledger.Hash) error {
 			return e.standing.gatesFor(context.Background(), e.self, client, model)
 		},

@@ -30,6 +30,7 @@ func actor(b byte) ed25519.PrivateKey {
 // paid is a swarm with a ledger in memory: gating nodes 0 to gates-1, a holder
 // of all experts, and clients.
 type paid struct {
+	price  ledger.Amount // of gating nodes that are started
 	t      testing.TB
 	model  *expert.Model
 	ledger *mem.Ledger
@@ -52,7 +53,7 @@ const (
 // unless change says otherwise. Rich have money besides clients.
 func newPaid(t testing.TB, gates int, change func(*state.Genesis), rich ...ledger.Key) *paid {
 	t.Helper()
-	p := &paid{t: t, model: tiny(t)}
+	p := &paid{t: t, model: tiny(t), price: testPrice}
 	id := ledger.Hash(p.model.ID())
 	params := ledger.DefaultParams()
 	params.EpochBlocks = 6
@@ -63,7 +64,7 @@ func newPaid(t testing.TB, gates int, change func(*state.Genesis), rich ...ledge
 			ledger.KeyOf(actor(50)): {Roles: ledger.RoleHolder, Bond: 1000 * ledger.Neuro},
 		}}
 	for i := range gates {
-		g.Providers[ledger.KeyOf(actor(byte(i)))] = ledger.Provider{Roles: ledger.RoleGate, Gated: []ledger.Hash{id}, Bond: 1000 * ledger.Neuro}
+		g.Providers[ledger.KeyOf(actor(byte(i)))] = ledger.Provider{Roles: ledger.RoleGate, Gated: []ledger.Hash{id}, Bond: 1000 * ledger.Neuro, Tariffs: []ledger.Tariff{{Model: id, Price: testPrice}}}
 	}
 	if change != nil {
 		change(&g)
@@ -90,7 +91,7 @@ func newPaid(t testing.TB, gates int, change func(*state.Genesis), rich ...ledge
 func (p *paid) start(key ed25519.PrivateKey, m Model, maxSpend ledger.Amount) *Node {
 	p.t.Helper()
 	cfg := Config{Key: key, Join: p.addrs, Misbehave: p.misbehave, Routing: routing.Policy{MissingWait: 5 * time.Second}, Economy: &Economy{
-		Ledger: p.ledger.As(ledger.KeyOf(key)), Chain: p.ledger.Chain(), Dir: p.t.TempDir(), MaxSpend: maxSpend, Price: testPrice, lookPause: 20 * time.Millisecond}}
+		Ledger: p.ledger.As(ledger.KeyOf(key)), Chain: p.ledger.Chain(), Dir: p.t.TempDir(), MaxSpend: maxSpend, Price: p.price, lookPause: 20 * time.Millisecond}}
 	if p.wrap != nil {
 		cfg.Economy.Ledger = p.wrap(cfg.Economy.Ledger)
 	}
@@ -166,7 +167,7 @@ func (p *paid) client(key ed25519.PrivateKey, maxSpend ledger.Amount) *Node {
 	p.until("the gating nodes", func() bool { return len(n.net.Gates(p.model.ID())) >= len(p.gates) })
 	for _, g := range p.gates {
 		k, _ := swarm.PeerOf(g.economy.self)
-		p.until("the price", func() bool { return n.net.Price(k, p.model.ID()) == uint64(testPrice) })
+		p.until("the price", func() bool { return n.net.Price(k, p.model.ID()) == uint64(p.price) })
 	}
 	return n
 }

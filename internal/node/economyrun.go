@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/moeswarm/moeswarm/expert"
 	"github.com/moeswarm/moeswarm/internal/account"
 	"github.com/moeswarm/moeswarm/internal/ledger"
 	"github.com/moeswarm/moeswarm/swarm"
@@ -152,8 +153,9 @@ func (e *economy) duties(ctx context.Context) error {
 			return fmt.Errorf("registering as a provider: %w", err)
 		}
 	}
-	if tests := e.selfTests(ctx, epoch, own, gated); len(tests) > 0 || own.Beat != (ledger.Beat{Any: true, Epoch: epoch}) {
-		if _, err := e.cfg.Ledger.Submit(ctx, &ledger.Heartbeat{Epoch: epoch, Tests: tests}); err != nil && !errors.Is(err, ledger.ErrTooLate) {
+	tests, tariffs := e.selfTests(ctx, epoch, own, gated), e.tariffs(gated)
+	if len(tests) > 0 || own.Beat != (ledger.Beat{Any: true, Epoch: epoch}) || !slices.Equal(tariffs, own.Tariffs) {
+		if _, err := e.cfg.Ledger.Submit(ctx, &ledger.Heartbeat{Epoch: epoch, Tests: tests, Tariffs: tariffs}); err != nil && !errors.Is(err, ledger.ErrTooLate) {
 			return fmt.Errorf("heartbeat: %w", err)
 		}
 	}
@@ -224,6 +226,16 @@ func (e *economy) roles() (roles ledger.Role, gated []ledger.Hash) {
 		}
 	}
 	return roles, gated
+}
+
+// tariffs are what this node takes for a token of the models that it gates.
+func (e *economy) tariffs(gated []ledger.Hash) (all []ledger.Tariff) {
+	for _, id := range gated {
+		if p := e.cfg.price(expert.ModelID(id)); p > 0 {
+			all = append(all, ledger.Tariff{Model: id, Price: p})
+		}
+	}
+	return all
 }
 
 // netsOf are the public networks that a node's addresses lie in.

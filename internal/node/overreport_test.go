@@ -37,7 +37,7 @@ func TestOverreportingGateLosesItsBond(t *testing.T) {
 	p := newPaid(t, 0, func(g *state.Genesis) {
 		g.Params.DisputeBlocks = 2
 		for id := range g.Models {
-			g.Providers[ledger.KeyOf(actor(0))] = ledger.Provider{Roles: ledger.RoleGate, Gated: []ledger.Hash{id}, Bond: 1000 * ledger.Neuro}
+			g.Providers[ledger.KeyOf(actor(0))] = ledger.Provider{Roles: ledger.RoleGate, Gated: []ledger.Hash{id}, Bond: 1000 * ledger.Neuro, Tariffs: []ledger.Tariff{{Model: id, Price: testPrice}}}
 		}
 		g.Providers[friend] = ledger.Provider{Roles: ledger.RoleHolder, Bond: 1000 * ledger.Neuro}
 	})

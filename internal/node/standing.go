@@ -224,6 +224,20 @@ func (s *standing) seat(self ledger.Key, model expert.ModelID) (ledger.Seat, boo
 	return seats[i], true
 }
 
+// within is a price, or the most that a gating node may take for a token by its
+// seat, if that is less: more would be money that makes no room for the units of
+// holders. A higher price than it told the ledger begins with the next epoch.
+func (s *standing) within(gate ledger.Key, model ledger.Hash, price ledger.Amount) ledger.Amount {
+	epoch := s.epoch.Load()
+	for back := uint64(0); back <= min(epoch, graceEpochs); back++ {
+		seats, _, _ := s.known(epoch-back, model)
+		if i := slices.IndexFunc(seats, func(t ledger.Seat) bool { return t.Peer == gate }); i >= 0 {
+			return min(price, seats[i].Price)
+		}
+	}
+	return price
+}
+
 // param is one of the parameters, or a default before they are read.
 func (s *standing) param(of func(*ledger.Params) uint64, otherwise uint64) uint64 {
 	if p := s.params.Load(); p != nil {

@@ -21,6 +21,9 @@ type tallies struct {
 	rows map[tallyKey]*ledger.TallyRow
 	late map[routing.Peer]int // stragglers of a peer that were told of
 	done map[ledger.Hash]uint64
+	// pages are what is left to tell of a model, until all of it is told: what is
+	// said stands, so another try says the same.
+	pages map[ledger.Hash][]*ledger.CommitTally
 }
 
 type tallyKey struct {
@@ -31,10 +34,10 @@ type tallyKey struct {
 
 // maxTallies bounds the rows that are kept: two epochs of full tallies of many
 // models.
-const maxTallies = 16 * ledger.MaxTally
+const maxTallies = 4 * ledger.MaxTally
 
 func newTallies() *tallies {
-	return &tallies{rows: map[tallyKey]*ledger.TallyRow{}, late: map[routing.Peer]int{}, done: map[ledger.Hash]uint64{}}
+	return &tallies{rows: map[tallyKey]*ledger.TallyRow{}, late: map[routing.Peer]int{}, done: map[ledger.Hash]uint64{}, pages: map[ledger.Hash][]*ledger.CommitTally{}}
 }
 
 // row finds or makes a row; nil when there are too many.
@@ -147,15 +150,28 @@ func (e *economy) commitTallies(ctx context.Context, epoch uint64) error {
 		if !m.mayGate() || !known || e.tallies.done[id] >= epoch || !slices.ContainsFunc(seats, func(s ledger.Seat) bool { return s.Peer == e.self }) {
 			continue
 		}
-		rows := e.tallies.take(epoch-1, id, stats, newcomer)
-		if len(rows) > 0 {
-			_, err := e.cfg.Ledger.Submit(ctx, &ledger.CommitTally{Model: id, Epoch: epoch - 1, Rows: rows})
-			if err != nil && !errors.Is(err, ledger.ErrTooLate) {
-				errs = append(errs, fmt.Errorf("what was seen of holders of %s in epoch %d: %w", m.Name, epoch-1, err))
-				continue
-			}
+		if left := e.tallies.pages[id]; len(left) == 0 || left[0].Epoch != epoch-1 {
+			e.tallies.pages[id] = ledger.TallyPages(id, epoch-1, e.tallies.take(epoch-1, id, stats, newcomer))
 		}
+		if err := e.commitPages(ctx, id); err != nil {
+			errs = append(errs, fmt.Errorf("what was seen of holders of %s in epoch %d: %w", m.Name, epoch-1, err))
+			continue
+		}
+		delete(e.tallies.pages, id)
 		e.tallies.done[id] = epoch
 	}
 	return errors.Join(errs...)
+}
+
+// commitPages brings what is left of a tally, page by page. What the ledger has
+// already, from before this node began anew, or takes no more, is told.
+func (e *economy) commitPages(ctx context.Context, model ledger.Hash) error {
+	for len(e.tallies.pages[model]) > 0 {
+		_, err := e.cfg.Ledger.Submit(ctx, e.tallies.pages[model][0])
+		if err != nil && !errors.Is(err, ledger.ErrTooLate) && !errors.Is(err, ledger.ErrDuplicate) {
+			return err
+		}
+		e.tallies.pages[model] = e.tallies.pages[model][1:]
+	}
+	return nil
 }

@@ -6,44 +6,52 @@ import "github.com/moeswarm/moeswarm/internal/ledger"
 // audits of all of them, as one machine can, and hopes for ten parts of the
 // emission.
 func manyKeys() Attack {
-	return Attack{"many-keys", "one machine answers the audits of ten keys for ten parts of the emission; weight and income are bounded by bond", func() Outcome {
+	return Attack{"many-keys", "one machine answers the audits of ten keys for ten parts of the emission; work counts as far as a bond goes, by what half of all bonds have", func() Outcome {
 		const bond, keys, audited = 10_000 * ledger.Neuro, 10, 1_000_000
 		// What the last holders, with one bond together, have of the emission of
-		// some epochs, beside ten others with as much bond and audits each.
-		play := func(parts int, perBond uint64) float64 {
+		// some epochs, beside ten others of which the first few have so much of a
+		// bond, and all as many audits each.
+		play := func(parts int, bps uint64, small int, of ledger.Amount) (mine, one float64) {
 			s := newStage(cast{gates: 4, holders: 10 + parts, emission: true, change: func(p *ledger.Params) {
-				p.EmissionPerBond, p.EmissionStart = perBond, uint64(100*ledger.Neuro)
+				p.EmissionBondBps, p.EmissionStart = bps, uint64(100*ledger.Neuro)
 			}})
-			mine := s.holders[10:]
-			for _, p := range mine {
-				if parts > 1 {
+			for i, p := range s.holders {
+				switch {
+				case i < small:
+					s.do(p, &ledger.Unbond{Amount: bond - of})
+				case i >= 10 && parts > 1:
 					s.do(p, &ledger.Unbond{Amount: bond - bond/ledger.Amount(parts)})
 				}
 			}
 			s.epochs(2)
-			start := s.worth(mine...)
+			start, first := s.worth(s.holders[10:]...), s.worth(s.holders[0])
 			for range 4 {
 				epoch := s.epoch()
 				s.epochs(1)
 				for _, g := range s.gates {
-					m := &ledger.CommitTally{Model: s.model, Epoch: epoch}
+					var rows []ledger.TallyRow
 					for _, h := range s.holders {
-						m.Rows = append(m.Rows, ledger.TallyRow{Peer: h.key, Score: 9000, Audited: audited})
+						rows = append(rows, ledger.TallyRow{Peer: h.key, Score: 9000, Audited: audited})
 					}
-					s.do(g, m)
+					s.do(g, ledger.TallyPages(s.model, epoch, rows)[0])
 				}
 			}
 			s.epochs(1)
-			return s.worth(mine...) - start
+			return s.worth(s.holders[10:]...) - start, s.worth(s.holders[0]) - first
 		}
 		n := map[string]float64{}
-		loose := ledger.DefaultParams().EmissionPerBond
-		tight := uint64(audited * 9 / 10 / (bond / ledger.Neuro)) // an honest holder's weight
-		one, many := play(1, loose), play(keys, loose)
+		now, loose := ledger.DefaultParams().EmissionBondBps, uint64(10*ledger.BpsOne)
+		one, equal := play(1, now, 0, 0)
+		many, _ := play(keys, now, 0, 0)
+		free, _ := play(keys, loose, 0, 0)
+		twice, _ := play(keys, 2*now, 0, 0)
 		n["one_key_neuro"], n["ten_keys_neuro"], n["times"] = one, many, many/one
-		n["times_where_bonds_bind"] = play(keys, tight) / play(1, tight)
-		// Ten of twenty parts instead of one of eleven, and never more than the
-		// bond may earn.
-		return Outcome{Gain: many - one, Bound: one * (10.0/20/(1.0/11) - 1) * 1.01, Numbers: n}
+		n["times_at_twice_the_bound"], n["times_at_ten_times_the_bound"] = twice/one, free/one
+		// What the bound costs who has a tenth of the others' bond and as much work.
+		for name, bps := range map[string]uint64{"": now, "_at_twice_the_bound": 2 * now, "_at_ten_times_the_bound": loose} {
+			_, poor := play(1, bps, 1, bond/10)
+			n["part_of_a_tenth_of_the_bond"+name] = poor / equal
+		}
+		return Outcome{Gain: many - one, Bound: 0.000001, Numbers: n}
 	}}
 }

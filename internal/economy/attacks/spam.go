@@ -31,7 +31,7 @@ func spam() Attack {
 			s.try(c, &ledger.Equivocation{Results: []ledger.Result{r, forged}})
 			s.try(c, &ledger.Unbond{Amount: 1})
 			s.try(c, &ledger.Claim{Gate: g.key, Model: s.model})
-			s.try(c, &ledger.CommitTally{Model: s.model, Rows: []ledger.TallyRow{{Peer: g.key}}})
+			s.try(c, ledger.TallyPages(s.model, 0, []ledger.TallyRow{{Peer: g.key}})[0])
 			s.try(newPerson("stranger", i), &ledger.Heartbeat{Epoch: s.epoch()})
 		})
 		repeated := left(func(int) { s.try(g, &ledger.Heartbeat{Epoch: s.epoch()}) })

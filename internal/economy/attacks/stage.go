@@ -45,6 +45,7 @@ type stage struct {
 	clients []person
 	gates   []person
 	holders []person
+	tariffs []ledger.Tariff // that all say
 }
 
 // cast is who is on a stage.
@@ -117,7 +118,7 @@ func (s *stage) try(p person, m ledger.Msg) bool {
 
 func (s *stage) beat() {
 	for _, p := range append(append([]person(nil), s.gates...), s.holders...) {
-		s.do(p, &ledger.Heartbeat{Epoch: s.ledger.Clock().Epoch})
+		s.do(p, &ledger.Heartbeat{Epoch: s.ledger.Clock().Epoch, Tariffs: s.tariffs})
 	}
 }
 

@@ -21,7 +21,7 @@ func tallies() Attack {
 			if i < 2 {
 				a, b = ledger.BpsOne, 0
 			}
-			s.do(g, &ledger.CommitTally{Model: s.model, Epoch: epoch, Rows: []ledger.TallyRow{{Peer: friend.key, Score: a}, {Peer: rival.key, Score: b}}})
+			s.do(g, ledger.TallyPages(s.model, epoch, []ledger.TallyRow{{Peer: friend.key, Score: a}, {Peer: rival.key, Score: b}})[0])
 		}
 		s.epochs(1)
 		rep := func(p person) float64 {

@@ -97,6 +97,10 @@ func (m *Machine) elect(epoch uint64) {
 			m.get(ledger.KeyGating(epoch-1, id), &sitting)
 		}
 		seats := ledger.Committee(ledger.Elect(seed.Hash, epoch, id, sitting, m.weigh(candidates[id]), m.params))
+		for i, s := range seats {
+			p, _ := m.provider(s.Peer)
+			seats[i].Price = max(p.PriceOf(id), models[id].Floor)
+		}
 		m.set(ledger.KeyGating(epoch, id), &seats)
 	}
 }
@@ -128,7 +132,8 @@ func (m *Machine) weigh(bonds []ledger.Candidate) []ledger.Candidate {
 	return weighed
 }
 
-// forget drops seeds and committees that no settlement needs any more.
+// forget drops seeds and committees that no settlement needs any more, and roots
+// of tallies that are merged.
 func (m *Machine) forget(now uint64) {
 	const keep = SettleEpochs + 2
 	if now < keep {
@@ -136,6 +141,7 @@ func (m *Machine) forget(now uint64) {
 	}
 	m.kv.Delete(ledger.KeySeed(now - keep))
 	m.drop(ledger.PrefixEpoch("gating", now-keep))
+	m.drop(ledger.PrefixEpoch("tally", now-keep))
 }
 
 // closeSilent ends the settlement of the epoch that was to settle by epoch n.

@@ -53,21 +53,24 @@ func (m *Machine) emitBonus(epoch uint64, limit ledger.Amount) (spent ledger.Amo
 	return spent, nil
 }
 
-// emitByWork divides an amount by audited units, weighed by reputation and held
+// emitByWork divides an amount by audited work, weighed by reputation and held
 // down by bonds.
 func (m *Machine) emitByWork(epoch uint64, amount ledger.Amount, work []seen) error {
-	weights := make([]uint64, len(work))
-	var total uint64
+	earners := make([]ledger.Earner, len(work))
 	for i, s := range work {
-		p, err := m.provider(s.peer)
-		if err != nil {
+		if p, err := m.provider(s.peer); err == nil {
+			earners[i] = ledger.Earner{Work: ledger.MulDiv(s.audited, uint64(s.score), ledger.BpsOne), Bond: p.Bond, Many: 1}
+		}
+	}
+	weights := ledger.EmissionWeights(earners, m.params.EmissionBondBps)
+	var total uint64
+	for i, w := range weights {
+		sum, carry := bits.Add64(total, w, 0)
+		if carry != 0 {
+			weights[i] = 0
 			continue
 		}
-		bond := ledger.MulDiv(uint64(p.Bond), m.params.EmissionPerBond, uint64(ledger.Neuro))
-		w := min(ledger.MulDiv(s.audited, uint64(s.score), ledger.BpsOne), bond)
-		if sum, carry := bits.Add64(total, w, 0); carry == 0 {
-			weights[i], total = w, sum
-		}
+		total = sum
 	}
 	for i, s := range work {
 		n := m.earn(s.peer, epoch, ledger.Share(amount, weights[i], total))

@@ -118,15 +118,15 @@ func TestTalliesMoveReputations(t *testing.T) {
 	w.epoch()
 	a, b := w.holders[0], w.holders[1]
 	tally := func(scoreA, scoreB uint16, audited uint64) *ledger.CommitTally {
-		return &ledger.CommitTally{Model: w.model, Epoch: w.l.Clock().Epoch - 1, Rows: []ledger.TallyRow{
+		return ledger.TallyPages(w.model, w.l.Clock().Epoch-1, []ledger.TallyRow{
 			{Peer: a.key, Score: scoreA, Audited: audited}, {Peer: b.key, Score: scoreB, Audited: audited},
-		}}
+		})[0]
 	}
 	w.refuse(a, tally(1, 1, 1), ledger.ErrUnauthorized)
 	w.do(w.gates[0], tally(9000, 4000, 1000))
 	w.do(w.gates[1], tally(9200, 4200, 1000))
 	w.do(w.gates[2], tally(0, 10_000, 1<<60))
-	w.do(w.gates[2], tally(1, 1, 1)) // its first word stands
+	w.refuse(w.gates[2], tally(1, 1, 1), ledger.ErrDuplicate) // its first word stands
 	supply, _ := w.l.Supply()
 	before := w.balance(a)
 	w.epoch()

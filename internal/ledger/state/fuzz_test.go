@@ -27,7 +27,7 @@ func FuzzDeliver(f *testing.F) {
 		&ledger.DisputeReceipt{Receipt: r},
 		&ledger.Equivocation{Results: []ledger.Result{a, b}},
 		&ledger.OpenCase{Results: []ledger.Result{a}},
-		&ledger.CommitTally{Model: w.model, Epoch: 1, Rows: []ledger.TallyRow{{Peer: h.key, Score: 9}}},
+		ledger.TallyPages(w.model, 1, []ledger.TallyRow{{Peer: h.key, Score: 9}})[0],
 	} {
 		bytes, err := ledger.EncodeMsg(m)
 		if err != nil {

@@ -59,6 +59,12 @@ func (m *Machine) heartbeat(signer ledger.Key, v *ledger.Heartbeat) error {
 			p.Tested = append(p.Tested, t.Model)
 		}
 	}
+	for i, t := range v.Tariffs {
+		if slices.ContainsFunc(v.Tariffs[:i], func(o ledger.Tariff) bool { return o.Model == t.Model }) {
+			return fmt.Errorf("%w: two tariffs of model %v", ledger.ErrMalformed, t.Model)
+		}
+	}
+	p.Tariffs = v.Tariffs
 	m.putProvider(signer, p)
 	return nil
 }

@@ -122,7 +122,7 @@ func (c *chaos) step() {
 	case 15:
 		rows := []ledger.TallyRow{{Peer: pick(c, c.holders).key, Score: uint16(c.rng.IntN(10_001)), Audited: c.rng.Uint64() >> c.rng.IntN(60)}}
 		for _, g := range c.gates {
-			c.send(g, &ledger.CommitTally{Model: c.model, Epoch: past, Rows: rows})
+			c.send(g, ledger.TallyPages(c.model, past, rows)[0])
 		}
 	case 16:
 		c.silence()
@@ -255,7 +255,7 @@ func TestAnythingGoes(t *testing.T) {
 			c.court()
 			for _, p := range append(append([]someone(nil), c.gates...), c.holders...) {
 				if c.rng.IntN(4) > 0 {
-					c.send(p, &ledger.Heartbeat{Epoch: c.l.Clock().Epoch})
+					c.send(p, &ledger.Heartbeat{Epoch: c.l.Clock().Epoch, Tariffs: []ledger.Tariff{{Model: c.model, Price: ledger.Amount(c.rng.Uint64N(1 << c.rng.IntN(40)))}}})
 				}
 			}
 			if e1, e2 := c.l.Tick(), c.twin.l.Tick(); e1 != nil || e2 != nil {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/bits"
+	"slices"
 
 	"github.com/moeswarm/moeswarm/internal/ledger"
 )
@@ -50,6 +51,10 @@ func (m *Machine) collect(v *ledger.SettleEpoch, w *ledger.Work) error {
 	m.get(ledger.KeySeed(v.Epoch), &seed)
 	m.get(ledger.KeyGating(v.Epoch, v.Model), &committee)
 	m.get(ledger.KeyModel(v.Model), &model)
+	seat := ledger.Seat{Price: model.Floor}
+	if i := slices.IndexFunc(committee, func(s ledger.Seat) bool { return s.Peer == v.Gate }); i >= 0 {
+		seat.Price = max(seat.Price, committee[i].Price)
+	}
 	vouchers := make([]ledger.Voucher, len(v.Tickets))
 	for i, t := range v.Tickets {
 		vouchers[i] = v.Voucher(t)
@@ -60,7 +65,7 @@ func (m *Machine) collect(v *ledger.SettleEpoch, w *ledger.Work) error {
 			continue
 		}
 		rank, n := rankOf(seed.Hash, v.Gate, vouchers[i].Client, committee)
-		sum += m.take(vouchers[i], rank, n, model.Floor, w)
+		sum += m.take(vouchers[i], rank, n, seat, w)
 	}
 	w.Gross += sum
 	return m.move(pot(PotEscrow), pot(PotWork), sum)
@@ -79,7 +84,7 @@ func rankOf(seed ledger.Hash, gate, client ledger.Key, committee []ledger.Seat) 
 
 // take counts one voucher: what it adds to its session, within the gate's share
 // of the client's budget. It returns what leaves the escrow.
-func (m *Machine) take(v ledger.Voucher, rank, n int, floor ledger.Amount, w *ledger.Work) ledger.Amount {
+func (m *Machine) take(v ledger.Voucher, rank, n int, seat ledger.Seat, w *ledger.Work) ledger.Amount {
 	e := m.escrow(v.Client, v.Model)
 	budget, _, open := e.BudgetOf(v.Epoch)
 	share := ledger.GateShare(budget, rank, n)
@@ -101,11 +106,9 @@ func (m *Machine) take(v ledger.Voucher, rank, n int, floor ledger.Amount, w *le
 	session.Cum += fresh
 	paid.Cum += fresh
 	// Tokens say for how many units the pool is, so no more of them count than
-	// the money that came buys.
+	// the money that came buys, at the price of the gate's seat.
 	tokens := max(ledger.MulDiv(v.Tokens, uint64(session.Cum), uint64(v.Cum)), session.Tokens)
-	if floor > 0 {
-		tokens = min(tokens, uint64(session.Cum/floor))
-	}
+	tokens = seat.Room(tokens, session.Cum)
 	w.Tokens = addUpTo(w.Tokens, tokens-min(tokens, session.Tokens))
 	session.Tokens = max(tokens, session.Tokens)
 	m.set(sessionKey, &session)

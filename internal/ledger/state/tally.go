@@ -8,8 +8,8 @@ import (
 	"github.com/moeswarm/moeswarm/internal/ledger"
 )
 
-// commitTally takes what a gate saw in the epoch before. The first word of a
-// gate about a provider stands.
+// commitTally takes a page of what a gate saw in the epoch before. The first page
+// binds it to all others.
 func (m *Machine) commitTally(signer ledger.Key, v *ledger.CommitTally) error {
 	if v.Epoch+1 != m.clock.Epoch {
 		return fmt.Errorf("%w: a tally of epoch %d in epoch %d", ledger.ErrTooLate, v.Epoch, m.clock.Epoch)
@@ -23,15 +23,23 @@ func (m *Machine) commitTally(signer ledger.Key, v *ledger.CommitTally) error {
 	if err != nil {
 		return err
 	}
+	if err := v.Check(); err != nil {
+		return err
+	}
+	key := ledger.KeyTallyRoot(v.Epoch, v.Model, signer)
+	bound := ledger.TallyRoot{Root: v.Root, Total: v.Total}
+	m.get(key, &bound)
+	page := uint32(1) << v.Page
+	if bound.Root != v.Root || bound.Total != v.Total || bound.Pages&page != 0 {
+		return fmt.Errorf("%w: page %d of the tally of %v for epoch %d, or another tally of it", ledger.ErrDuplicate, v.Page, signer, v.Epoch)
+	}
+	bound.Pages |= page
+	m.set(key, &bound)
 	for _, row := range v.Rows {
-		key := ledger.KeyTally(v.Epoch, row.Peer, signer)
-		if row.Peer == signer || m.kv.Get(key) != nil {
-			continue
-		}
-		if _, err := m.provider(row.Peer); err != nil {
+		if _, err := m.provider(row.Peer); err != nil || row.Peer == signer {
 			continue // who has no record has no reputation
 		}
-		m.set(key, &ledger.Tally{Row: row, Bond: gate.BondAt(m.clock.Epoch)})
+		m.set(ledger.KeyTally(v.Epoch, row.Peer, v.Model, signer), &ledger.Tally{Row: row, Bond: gate.BondAt(m.clock.Epoch)})
 	}
 	return nil
 }
@@ -40,44 +48,54 @@ func (m *Machine) commitTally(signer ledger.Key, v *ledger.CommitTally) error {
 type seen struct {
 	peer    ledger.Key
 	score   uint16
-	audited uint64
+	audited uint64 // of all models, by what a unit of each is worth
 }
 
-// mergeTallies takes the bond-weighted median of what at least MinReports gates
-// said of each provider, which liars with less than half of the bonds do not
-// move, makes it the provider's reputation, and forgets the tallies. High
+// mergeTallies takes the bond-weighted median of what at least MinReports gates of
+// a model said of each provider, which liars with less than half of the bonds do
+// not move, makes it the provider's reputation, and forgets the tallies. High
 // reputations of the others fade to that of a newcomer.
 func (m *Machine) mergeTallies(epoch uint64) []seen {
-	var all []seen
-	byPeer := map[ledger.Key][]ledger.Tally{}
-	var peers []ledger.Key
+	type about struct {
+		peer  ledger.Key
+		model ledger.Hash
+	}
+	said := map[about][]ledger.Tally{}
+	var order []about // of the keys: peer, then model
 	for _, key := range m.keys(ledger.PrefixEpoch("rep", epoch)) {
 		var t ledger.Tally
 		m.get(key, &t)
 		m.kv.Delete(key)
-		if byPeer[t.Row.Peer] == nil {
-			peers = append(peers, t.Row.Peer)
+		a := about{t.Row.Peer, ledger.Hash(key[len(key)-64 : len(key)-32])}
+		if said[a] == nil {
+			order = append(order, a)
 		}
-		byPeer[t.Row.Peer] = append(byPeer[t.Row.Peer], t)
+		said[a] = append(said[a], t)
+	}
+	var all []seen
+	scores := map[ledger.Key][]ledger.Tally{} // over all models with enough of them
+	for _, a := range order {
+		tallies := said[a]
+		if _, err := m.provider(a.peer); err != nil || uint64(len(tallies)) < m.params.MinReports {
+			continue
+		}
+		var model ledger.Model
+		m.get(ledger.KeyModel(a.model), &model)
+		work := ledger.MulDiv(weightedMedian(tallies, func(t ledger.Tally) uint64 { return t.Row.Audited }), max(model.UnitWork, 1), 1)
+		if n := len(all); n == 0 || all[n-1].peer != a.peer {
+			all = append(all, seen{peer: a.peer})
+		}
+		last := &all[len(all)-1]
+		last.audited = addUpTo(last.audited, work)
+		scores[a.peer] = append(scores[a.peer], tallies...)
 	}
 	fresh := map[ledger.Key]bool{}
-	for _, k := range peers {
-		tallies := byPeer[k]
-		if uint64(len(tallies)) < m.params.MinReports {
-			continue
-		}
-		p, err := m.provider(k)
-		if err != nil {
-			continue
-		}
-		s := seen{
-			peer:    k,
-			score:   uint16(weightedMedian(tallies, func(t ledger.Tally) uint64 { return uint64(t.Row.Score) })),
-			audited: weightedMedian(tallies, func(t ledger.Tally) uint64 { return t.Row.Audited }),
-		}
-		p.Rep, fresh[k] = s.score, true
-		m.putProvider(k, p)
-		all = append(all, s)
+	for i := range all {
+		s := &all[i]
+		s.score = uint16(weightedMedian(scores[s.peer], func(t ledger.Tally) uint64 { return uint64(t.Row.Score) }))
+		p, _ := m.provider(s.peer)
+		p.Rep, fresh[s.peer] = s.score, true
+		m.putProvider(s.peer, p)
 	}
 	m.fade(fresh)
 	return all

@@ -182,3 +182,52 @@ func TestDisputeIsIncome(t *testing.T) {
 		t.Errorf("the treasury has %v more, want %v", got, want)
 	}
 }
+
+// TestTariffs: a seat has the price that its gate's heartbeat said before it was
+// drawn, the model's floor at least, and money makes room for units at that price:
+// cheap tokens make as much less.
+func TestTariffs(t *testing.T) {
+	w, _ := bounded(t, 1, 2000*ledger.Neuro)
+	c, g := w.clients[0], w.gates[0]
+	price := func() ledger.Amount {
+		seats, err := w.see().Committee(t.Context(), w.l.Clock().Epoch, w.model)
+		if err != nil || len(seats) != 1 {
+			t.Fatal(seats, err)
+		}
+		return seats[0].Price
+	}
+	if got := price(); got != 1000 {
+		t.Errorf("a seat without a tariff has %d, the floor is 1000", got)
+	}
+	say := func(prices ...ledger.Amount) *ledger.Heartbeat {
+		h := &ledger.Heartbeat{Epoch: w.l.Clock().Epoch}
+		for _, p := range prices {
+			h.Tariffs = append(h.Tariffs, ledger.Tariff{Model: w.model, Price: p})
+		}
+		return h
+	}
+	w.refuse(g, say(1, 2), ledger.ErrMalformed)
+	w.do(g, say(5000))
+	if got := price(); got != 1000 {
+		t.Errorf("the price of a seat changed to %d under its answers", got)
+	}
+	turn := func() {
+		if err := w.l.NextEpoch(); err != nil {
+			t.Fatal(err)
+		}
+		w.audit()
+	}
+	turn()
+	if got := price(); got != 5000 {
+		t.Errorf("the seat has a price of %d, the tariff was 5000", got)
+	}
+	epoch := w.l.Clock().Epoch
+	v := ledger.Voucher{Client: c.key, Gate: g.key, Model: w.model, Epoch: epoch, Session: ledger.Session{1}, Tokens: 100, Cum: 500_000}.Sign(chain, c.private)
+	cheap := ledger.Voucher{Client: c.key, Gate: g.key, Model: w.model, Epoch: epoch, Session: ledger.Session{2}, Tokens: 100, Cum: 100_000}.Sign(chain, c.private)
+	turn()
+	w.do(g, w.settlement(g, epoch, v, cheap))
+	k, err := w.see().Work(t.Context(), epoch, w.model, g.key)
+	if err != nil || k.Tokens != 120 {
+		t.Errorf("there is room for %d tokens (%v), want 100 dear ones and a fifth of 100 cheap ones", k.Tokens, err)
+	}
+}
