@@ -30,16 +30,15 @@ type Answer struct {
 	BytesOut, BytesIn int           // size of the two frames, as measured here
 	Half              bool          // it came in half precision, as was allowed
 
-	// Signed is what the peer signed of the answer, frame by frame; nil: nothing.
+	// Signed is what the peer signs of the answer, frame by frame; nil: nothing.
 	Signed []Signed
 }
 
-// Signed is a peer's word on one frame of an answer. This package does not read
-// it.
+// Signed is a peer's word on one frame of an answer.
 type Signed struct {
 	First, Calls int  // which calls of the ask
 	Codes        bool // their rows went out as codes
-	Statement    []byte
+	Word         *Word
 }
 
 // Load is what a holder says about its queue.

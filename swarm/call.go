@@ -2,7 +2,6 @@ package swarm
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -129,11 +128,9 @@ func (c *caller) link(ctx context.Context, to routing.Peer) (*link, error) {
 		return nil, fmt.Errorf("%w: %w", expert.ErrUnreachable, err)
 	}
 	l := newLink(c.host, to, id, &c.memory)
-	l.twice = c.cfg.Twice
-	if c.cfg.Signed {
-		var name [wire.SessionLen]byte
-		_, _ = rand.Read(name[:]) // never fails
-		l.out.put(outFrame{b: wire.AppendSession(c.memory.get(), name)})
+	if c.cfg.Listener != nil {
+		l.listening = newListening(c.cfg.Listener(to))
+		l.out.put(outFrame{b: wire.AppendSession(c.memory.get())})
 	}
 	c.mu.links[to] = l
 	running := c.mu.ctx
@@ -218,6 +215,10 @@ func (c *caller) callOnce(ctx context.Context, to routing.Peer, a routing.Ask) (
 	if c.cfg.Half && !a.Sum {
 		w.or = wire.HalfReplySize(rows, a.In.Dim)
 	}
+	if c.cfg.Listener != nil && !a.Sum {
+		id := a.Calls[0].Expert
+		w.heard = &Heard{Model: id.Model, Layer: id.Layer, Rows: rows}
+	}
 	got, err := c.send(ctx, l, w, b)
 	if err != nil {
 		return routing.Answer{}, fmt.Errorf("call to %s: %w", to, err)
@@ -227,9 +228,8 @@ func (c *caller) callOnce(ctx context.Context, to routing.Peer, a routing.Ask) (
 		return routing.Answer{}, fmt.Errorf("call to %s: %w", to, err)
 	}
 	answer.BytesOut, answer.BytesIn = sent, wire.HeaderLen+len(got.body)
-	if len(got.word) > 0 {
-		answer.Signed = []routing.Signed{{Calls: len(a.Calls), Codes: codes, Statement: got.word}}
-		answer.BytesIn += wire.HeaderLen + len(got.word)
+	if got.word != nil {
+		answer.Signed = []routing.Signed{{Calls: len(a.Calls), Codes: codes, Word: got.word}}
 	}
 	return answer, nil
 }

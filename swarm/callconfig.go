@@ -50,10 +50,9 @@ type callerConfig struct {
 	DialTimeout time.Duration
 	InFlight    int
 	Idle, Tick  time.Duration
-	Coder       RowCoder                             // nil: rows travel as floats
-	Half        bool                                 // answers in half precision will do
-	Signed      bool                                 // peers are asked to sign their answers
-	Twice       func(from routing.Peer, a, b []byte) // hears of two words on one answer; nil: nobody
+	Coder       RowCoder                    // nil: rows travel as floats
+	Half        bool                        // answers in half precision will do
+	Listener    func(from routing.Peer) Ear // of what peers sign of their answers; nil: they are not asked to
 }
 
 func (c callerConfig) withDefaults() callerConfig {

@@ -1,7 +1,6 @@
 package swarm
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -34,8 +33,8 @@ type link struct {
 	to   routing.Peer
 	peer peer.ID // the same
 	out  *outbox
-	// twice hears when the peer signs two things about one answer; nil: nobody.
-	twice func(from routing.Peer, a, b []byte)
+	// listening is what is heard of the answers' signatures; nil: there are none.
+	listening *listening
 
 	// Atomic.
 	read   atomic.Int64 // bytes read so far
@@ -60,8 +59,8 @@ type awaited struct {
 	size int // of the only body that fits, or anySize
 	or   int // of another that would fit; 0: none
 	done chan arrival
-	word []byte // what the peer signed about it; the reader's until done
-	told bool   // that it signed something else, too; the reader's
+	// heard is what a word about the answer will be compared with; nil: none is wanted.
+	heard *Heard
 }
 
 // anySize: whatever the kind's limit allows.
@@ -70,7 +69,7 @@ const anySize = -1
 // arrival is the body that came, or why none will.
 type arrival struct {
 	body []byte
-	word []byte // what the peer signed about it; nil: nothing
+	word *routing.Word // what the peer will sign about it; nil: nothing
 	err  error
 }
 
@@ -98,8 +97,10 @@ func (l *link) run(ctx context.Context, timeout time.Duration) error {
 			_ = s.Reset() // ends the reading below
 		}
 	})
+	listened := l.listening.start()
 	err = l.readAll(s)
 	_ = s.Reset() // ends the writing
+	listened()
 	l.out.fail()
 	writer.Wait()
 	return errors.Join(context.Cause(ctx), err, writeErr)
@@ -121,7 +122,7 @@ func (l *link) readAll(s io.Reader) error {
 			return err
 		}
 		if err == nil && h.Kind == wire.KindWord {
-			if err := l.takeWord(r, h.ID); err != nil {
+			if err := l.listening.take(r); err != nil {
 				return err
 			}
 			continue
@@ -162,24 +163,12 @@ func (l *link) answer(r *wire.Reader, h wire.Header, w *awaited) error {
 		w.done <- arrival{err: fmt.Errorf("%w: %w", expert.ErrUnreachable, err)}
 		return err
 	}
-	w.done <- arrival{body: body, word: w.word}
-	return nil
-}
-
-// takeWord keeps what the peer signed until the answer behind it is there.
-func (l *link) takeWord(r *wire.Reader, id uint64) error {
-	body, err := r.Body(nil)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if w := l.mu.awaited[id]; w != nil && err == nil {
-		if w.word == nil {
-			w.word = body
-		} else if !w.told && l.twice != nil && !bytes.Equal(w.word, body) {
-			w.told = true
-			l.twice(l.to, w.word, body)
-		}
+	got := arrival{body: body}
+	if w.heard != nil {
+		got.word = l.listening.expect(w.id, *w.heard)
 	}
-	return err
+	w.done <- got
+	return nil
 }
 
 // refused is the error that a refusal's body stands for.

@@ -32,6 +32,7 @@ func (l *link) tick(cfg callerConfig) {
 	l.mu.Lock()
 	due := len(l.mu.awaited) > 0 || l.inBody.Load()
 	l.mu.Unlock()
+	l.listening.tick()
 	w := &l.watch
 	read, sent := l.read.Load(), l.out.moved.Load()
 	heard, moved := read != w.read, read != w.read || sent != w.sent
@@ -79,8 +80,11 @@ func (l *link) ping() {
 	l.out.put(outFrame{b: wire.AppendPing(l.out.memory.get(), id, nil), id: id})
 }
 
-// retire ends the link unless a call is in flight.
+// retire ends the link unless a call is in flight, or a word still to come.
 func (l *link) retire() bool {
+	if l.listening.waiting() {
+		return false
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.mu.awaited) > 0 {

@@ -46,14 +46,12 @@ type Config struct {
 	Serve expert.Applier
 	// Debts is the account of what peers owe for calls; nil: nothing.
 	Debts Debts
-	// Word signs an answer to calls, for askers that want that; its statement goes
-	// out before the answer. It is called by several goroutines. nil: none are
-	// signed.
-	Word func(Work) []byte
-	// Signed asks holders to sign their answers; Twice hears of one that signed two
-	// things about one answer. It must not block. nil: nobody.
-	Signed bool
-	Twice  func(from routing.Peer, a, b []byte)
+	// Signer signs answers to calls, for askers that want that, behind them; nil: none
+	// are signed.
+	Signer Signer
+	// Listener asks a holder to sign its answers on a stream and hears what it signs;
+	// nil: nobody is asked to.
+	Listener func(from routing.Peer) Ear
 	// Evidence is what peers may fetch to judge by; nil: nothing.
 	Evidence Evidence
 	// Threads is how many frames of calls are worked on at once; 0: one for
@@ -152,9 +150,8 @@ type settings struct {
 	debts       Debts
 	pay         func(to routing.Peer, r prompt.Request) (Payer, error)
 	shelf       Shelf
-	word        func(Work) []byte
-	signed      bool
-	twice       func(from routing.Peer, a, b []byte)
+	signer      Signer
+	listener    func(from routing.Peer) Ear
 	evidence    Evidence
 	credit      Credit
 	transcripts Transcripts
@@ -166,7 +163,7 @@ type settings struct {
 // validate checks c and fills in defaults. It leaves c alone.
 func (c Config) validate() (settings, error) {
 	s := settings{mdns: c.MDNS, reach: c.Reach, serve: c.Serve, threads: c.Threads, coder: c.Coder, half: c.HalfAnswers,
-		completer: c.Completer, toll: c.Toll, debts: c.Debts, pay: c.Pay, shelf: c.Shelf, word: c.Word, signed: c.Signed, twice: c.Twice, evidence: c.Evidence, credit: c.Credit, transcripts: c.Transcripts, maxUpload: max(0, c.MaxUpload), linger: c.Linger, log: c.Log}
+		completer: c.Completer, toll: c.Toll, debts: c.Debts, pay: c.Pay, shelf: c.Shelf, signer: c.Signer, listener: c.Listener, evidence: c.Evidence, credit: c.Credit, transcripts: c.Transcripts, maxUpload: max(0, c.MaxUpload), linger: c.Linger, log: c.Log}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}

@@ -24,6 +24,7 @@ type server struct {
 	counts counts
 
 	memory     buffers
+	signer     signer
 	challenged *meters[routing.Peer]
 	serving    sync.WaitGroup
 
@@ -37,6 +38,7 @@ type server struct {
 func newServer(h host.Host, cfg serverConfig) *server {
 	s := &server{host: h, cfg: cfg.withDefaults(), challenged: newMeters[routing.Peer](challengePace)}
 	s.intake = newIntake(s.cfg)
+	s.signer = signer{wake: make(chan struct{}, 1), open: map[*signing]struct{}{}}
 	s.mu.streams = make(map[*serveStream]struct{})
 	return s
 }
@@ -54,6 +56,12 @@ func (s *server) run(ctx context.Context) error {
 	for range s.cfg.Workers {
 		workers.Go(s.work)
 	}
+	var signer sync.WaitGroup
+	signs, stopSigner := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopSigner()
+	if s.cfg.Signer != nil {
+		signer.Go(func() { s.runSigner(signs) })
+	}
 	s.host.SetStreamHandler(expertsProtocol, s.handle)
 	s.watch(ctx.Done())
 
@@ -65,6 +73,9 @@ func (s *server) run(ctx context.Context) error {
 	s.watch(s.intake.idle, over.Done())
 	stopWork()
 	workers.Wait()
+	stopSigner()
+	signer.Wait()
+	s.signAll(true)
 	s.host.RemoveStreamHandler(expertsProtocol)
 	s.closeStreams(over)
 	return nil

@@ -46,9 +46,9 @@ type serverConfig struct {
 	Sign  func([]byte) []byte  // with the node's key; nil: challenges are not answered
 	// Paused reports that nothing is computed for others now; nil: never.
 	Paused func() bool
-	Debts  Debts             // nil: nobody owes anything
-	Word   func(Work) []byte // signs answers; nil: none are signed
-	Log    *slog.Logger      // nil: discards
+	Debts  Debts        // nil: nobody owes anything
+	Signer Signer       // of answers; nil: none are signed
+	Log    *slog.Logger // nil: discards
 
 	Workers            int // frames worked on at once; 0: one a thread
 	Frames, PeerFrames int

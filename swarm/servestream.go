@@ -28,7 +28,7 @@ type serveStream struct {
 	due  atomic.Int64 // when the frame being read must be here, since born; 0: none
 	came atomic.Int64 // when the last frame came or was done with, since born
 
-	session atomic.Pointer[[wire.SessionLen]byte] // under which answers are signed; nil: they are not
+	signing atomic.Pointer[signing] // nil: answers are not signed
 
 	mu struct {
 		sync.Mutex
@@ -91,7 +91,7 @@ func (st *serveStream) readAll(work context.Context) error {
 		case wire.KindReceipt:
 			err = st.acknowledged(r)
 		case wire.KindSession:
-			err = st.takeSession(r)
+			st.takeSession()
 		default:
 			err = fmt.Errorf("%w: %v has no place here", wire.ErrFormat, h.Kind)
 		}
@@ -190,17 +190,11 @@ func (st *serveStream) pong(r *wire.Reader, h wire.Header) error {
 	return nil
 }
 
-// takeSession begins to sign answers.
-func (st *serveStream) takeSession(r *wire.Reader) error {
-	body, err := r.Body(nil)
-	if err != nil {
-		return err
+// takeSession begins to sign answers, unless that has begun.
+func (st *serveStream) takeSession() {
+	if st.server.cfg.Signer != nil && st.signing.Load() == nil {
+		st.signing.Store(newSigning(st))
 	}
-	if len(body) != wire.SessionLen {
-		return fmt.Errorf("%w: a session of %d bytes", wire.ErrFormat, len(body))
-	}
-	st.session.Store((*[wire.SessionLen]byte)(body))
-	return nil
 }
 
 // cancel stops the work on a call, wherever it is.

@@ -16,9 +16,10 @@ type job struct {
 	id        uint64
 	call      wire.Call // views into body
 	body      []byte
-	challenge bool  // asks for the inner layer of the call
-	rows      int   // of output, before any summing
-	charged   int64 // bytes charged to the peer for body and reply
+	challenge bool            // asks for the inner layer of the call
+	rows      int             // of output, before any summing
+	results   []expert.Result // to be signed; nil: they are not
+	charged   int64           // bytes charged to the peer for body and reply
 	came      time.Time
 	ctx       context.Context // ends when the call is cancelled
 	cancel    context.CancelFunc
@@ -92,17 +93,22 @@ func (s *server) do(j *job, room *expert.Room) {
 			Frames: 1, Calls: uint64(len(j.call.Calls)), Rows: uint64(j.rows),
 			BytesIn: uint64(wire.HeaderLen + len(j.body)), BytesOut: uint64(len(b)),
 		})
-		if s.cfg.Debts != nil && !j.challenge {
-			s.cfg.Debts.Served(st.peer, j.call.Calls[0].Expert.Model, j.rows)
-		}
 		// The reply stays charged until it is written; everything else is
 		// free before the peer can know that the call is done.
 		cost := int64(len(b))
 		j.charged -= cost
-		s.drop(j)
+		s.settle(j)
 		if !st.out.put(outFrame{b: b, id: id, cost: cost}) {
 			s.intake.release(st.peer, 0, cost)
 		}
+		// What nobody waits for comes behind the answer.
+		if s.cfg.Debts != nil && !j.challenge {
+			s.cfg.Debts.Served(st.peer, j.call.Calls[0].Expert.Model, j.rows)
+		}
+		if j.results != nil {
+			s.note(j)
+		}
+		s.forget(j)
 	}
 	s.intake.done(j, took)
 }
@@ -142,19 +148,14 @@ func (s *server) compute(j *job, began time.Time, room *expert.Room) ([]byte, er
 	return s.reply(j, meter, results)
 }
 
-// reply encodes the answer to a call, behind what is signed of it.
+// reply encodes the answer to a call.
 func (s *server) reply(j *job, meter wire.Meter, results []expert.Result) ([]byte, error) {
 	b := s.memory.get()
-	name := j.stream.session.Load()
-	signs := name != nil && s.cfg.Word != nil
-	if signs && j.call.Half {
-		results = wire.Halved(results) // what the asker gets is what is signed
-	}
-	if signs {
-		w := Work{Asker: j.stream.peer, Session: *name, Seq: j.id, In: j.call.In, Calls: j.call.Calls, Results: results}
-		if statement := s.cfg.Word(w); len(statement) > 0 {
-			b = wire.AppendWord(b, j.id, statement)
+	if j.stream.signing.Load() != nil {
+		if j.call.Half {
+			results = wire.Halved(results) // what the asker gets is what is signed
 		}
+		j.results = results
 	}
 	if j.call.Half {
 		return wire.AppendHalfReply(b, j.id, meter, results)
@@ -190,6 +191,12 @@ func (s *server) refuse(j *job, err error, detail string) {
 
 // drop ends a job: its call id, its memory and its charges are free again.
 func (s *server) drop(j *job) {
+	s.settle(j)
+	s.forget(j)
+}
+
+// settle ends a job for its peer: its call id and its charges are free again.
+func (s *server) settle(j *job) {
 	st := j.stream
 	// The asker's time to be idle begins when the work ends: its answer is
 	// still to be written, and it has had no reason to send anything.
@@ -203,6 +210,10 @@ func (s *server) drop(j *job) {
 		j.cancel()
 	}
 	s.intake.release(st.peer, 1, j.charged)
+}
+
+// forget frees a job's memory.
+func (s *server) forget(j *job) {
 	s.memory.put(j.body)
-	j.body, j.call = nil, wire.Call{}
+	j.body, j.call, j.results = nil, wire.Call{}, nil
 }

@@ -22,13 +22,13 @@ type services struct {
 }
 
 func newServices(h host.Host, s settings, paused func() bool, answers promptTimes) *services {
-	v := &services{caller: newCaller(h, s.log, callerConfig{Coder: s.coder, Half: s.half, Signed: s.signed, Twice: s.twice})}
+	v := &services{caller: newCaller(h, s.log, callerConfig{Coder: s.coder, Half: s.half, Listener: s.listener})}
 	if s.serve != nil {
 		v.server = newServer(h, serverConfig{
 			Apply: s.serve,
 			Holds: s.offers.holds,
 			Sign:  func(b []byte) []byte { return ed25519.Sign(s.key, b) },
-			Log:   s.log, Workers: s.threads, Paused: paused, Debts: s.debts, Word: s.word,
+			Log:   s.log, Workers: s.threads, Paused: paused, Debts: s.debts, Signer: s.signer,
 		})
 	}
 	if s.completer != nil {

@@ -14,7 +14,7 @@ type Result struct {
 	Gate    Key // who asked
 	Model   Hash
 	Epoch   uint64
-	Session Session // of the stream of calls, drawn by the gate
+	Session Session // of the stream of calls, drawn by the holder
 	Seq     uint64  // of the frame in the session
 	Layer   uint16
 	Rows    uint32 // of output: one for each row of each call

@@ -329,8 +329,7 @@ type crediting struct {
 	*swarm.Node
 	credits *toll.Credits
 	keys    *keys
-	// signed is how many rows of an answer count; nil: all.
-	signed func(routing.Peer, routing.Ask, routing.Answer) int
+	signed  bool // only rows that were signed for count
 }
 
 // keys remembers the keys in peers' names, which take a while to read.
@@ -362,19 +361,37 @@ func (k *keys) of(p routing.Peer) (ledger.Key, error) {
 // Call implements routing.Caller.
 func (c crediting) Call(ctx context.Context, to routing.Peer, a routing.Ask) (routing.Answer, error) {
 	answer, err := c.Node.Call(ctx, to, a)
-	if err == nil && len(a.Calls) > 0 {
-		if k, err := c.keys.of(to); err == nil {
-			rows := 0
-			for _, call := range a.Calls {
-				rows += len(call.Rows)
-			}
-			if c.signed != nil && !a.Sum {
-				rows = c.signed(to, a, answer)
-			}
-			c.credits.Add(k, ledger.Hash(a.Calls[0].Expert.Model), rows)
-		}
+	if err != nil || len(a.Calls) == 0 {
+		return answer, err
 	}
-	return answer, err
+	if !c.signed || a.Sum {
+		c.credit(to, ledger.Hash(a.Calls[0].Expert.Model), rowsOf(a.Calls))
+		return answer, nil
+	}
+	for _, s := range answer.Signed {
+		model, rows := ledger.Hash(a.Calls[0].Expert.Model), rowsOf(a.Calls[s.First:s.First+s.Calls])
+		s.Word.Then(func(err error) {
+			if err == nil {
+				c.credit(to, model, rows)
+			}
+		})
+	}
+	return answer, nil
+}
+
+// credit counts rows that a peer answered with.
+func (c crediting) credit(to routing.Peer, model ledger.Hash, rows int) {
+	if k, err := c.keys.of(to); err == nil {
+		c.credits.Add(k, model, rows)
+	}
+}
+
+// rowsOf is how many rows of output calls have.
+func rowsOf(calls []expert.Call) (n int) {
+	for _, c := range calls {
+		n += len(c.Rows)
+	}
+	return n
 }
 
 // gates lists the peers that may be asked to complete a prompt: those that the

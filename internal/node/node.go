@@ -206,8 +206,8 @@ func (n *Node) newNetwork(offers []swarm.Offer) (*swarm.Node, error) {
 	}
 	if n.economy != nil {
 		cfg.Toll, cfg.Debts, cfg.Pay = n.economy, n.economy, n.economy.pay
-		cfg.Word, cfg.Evidence, cfg.Transcripts = n.economy.word, n.economy.clerk, n.economy.outputs
-		cfg.Signed, cfg.Twice = true, n.economy.twice
+		cfg.Signer, cfg.Evidence, cfg.Transcripts = n.economy, n.economy.clerk, n.economy.outputs
+		cfg.Listener = n.economy.listener
 	} else {
 		cfg.Debts, cfg.Credit = n.friends, n.friends
 	}
@@ -251,7 +251,7 @@ func (n *Node) coder() *expert.Coder {
 func (n *Node) newRouter() (*routing.Router, error) {
 	caller := crediting{Node: n.net, keys: new(keys)}
 	if n.economy != nil {
-		caller.credits, caller.signed = n.economy.credits, n.economy.signedRows
+		caller.credits, caller.signed = n.economy.credits, true
 	} else {
 		caller.credits = n.friends.credits
 	}

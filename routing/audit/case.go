@@ -24,6 +24,8 @@ type Case struct {
 type Auditor interface {
 	// Name is one word, for logs and evidence.
 	Name() string
+	// Quiet says that no other node learns of the audit while it goes on.
+	Quiet() bool
 	// Audit looks at the whole case or at a sample of it. An error means that
 	// it cannot tell; it wraps [ErrUnable] when that is no surprise.
 	Audit(ctx context.Context, c *Case) (Finding, error)

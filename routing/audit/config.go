@@ -32,10 +32,10 @@ type Config struct {
 	// Verdict hears how every audit ended. It must not block. May be nil.
 	Verdict func(Verdict)
 
-	// Vouch looks at what a peer signed of an answer that is audited. An error
-	// makes the answer as good as wrong: who signs badly cannot be held to it. May
-	// be nil.
-	Vouch func(routing.Checked) error
+	// Vouch looks at what a peer signs of an answer that is audited, and waits for
+	// that, for a bounded time. An error makes the answer as good as wrong: who signs
+	// badly cannot be held to it. May be nil.
+	Vouch func(context.Context, routing.Checked) error
 	// Accuse takes what a liar signed of its lie. May be nil.
 	Accuse func(Accusation)
 

@@ -34,10 +34,11 @@ const (
 type Inspector struct {
 	cfg                 Config
 	waiting, background panel
-	projection          *Projection // among them; nil: there is none
-	evidence            *store      // nil: none
-	queue               chan func() // audits that tokens may wait for
-	errands             chan func() // work that nobody waits for
+	projection          *Projection                // among them; nil: there is none
+	evidence            *store                     // nil: none
+	queue               chan func()                // audits that tokens may wait for
+	errands             chan func()                // work that nobody waits for
+	vouching            chan func(context.Context) // waits for what peers sign of answers that were right
 	stats               *stats
 
 	mu struct {
@@ -76,7 +77,7 @@ func New(cfg Config) (*Inspector, error) {
 	if err != nil {
 		return nil, err
 	}
-	i := &Inspector{cfg: cfg, queue: make(chan func(), maxQueued), errands: make(chan func(), maxQueued), stats: newStats()}
+	i := &Inspector{cfg: cfg, queue: make(chan func(), maxQueued), errands: make(chan func(), maxQueued), vouching: make(chan func(context.Context), maxQueued), stats: newStats()}
 	i.waiting, i.background = cfg.panels()
 	for _, a := range i.background {
 		if p, ok := a.(*Projection); ok {
@@ -115,6 +116,7 @@ func (i *Inspector) Run(ctx context.Context) error {
 		all.Go(func() { work(i.queue) })
 	}
 	all.Go(func() { work(i.errands) })
+	all.Go(func() { i.vouchAll(ctx) })
 	all.Wait()
 	return nil
 }
@@ -221,31 +223,89 @@ func (i *Inspector) Inspect(ctx context.Context, a routing.Checked) Outcome {
 	}
 	c.Class = i.cfg.classOf(a.Calls)
 	i.stats.saw(true)
-	o, _ := i.try(ctx, c, i.waiting)
+	v := i.verdict(c)
+	if !i.vouch(ctx, c, &v) {
+		_ = i.conclude(c, v)
+		return v.Outcome
+	}
+	o, _ := i.try(ctx, c, i.waiting, true)
 	return o
 }
 
 // audit has the auditors of a panel look at a case. An error means that the
 // answer must not be used.
 func (i *Inspector) audit(ctx context.Context, c *Case, p panel) error {
-	_, err := i.try(ctx, c, p)
+	_, err := i.try(ctx, c, p, i.cfg.Vouch == nil || len(c.Signed) == 0)
 	return err
 }
 
-// try asks the auditors of a panel, one after the other, until the case is
-// decided, and draws the consequences.
-func (i *Inspector) try(ctx context.Context, c *Case, p panel) (Outcome, error) {
-	v := Verdict{Peer: c.Peer, Model: c.model(), Layer: int(c.Calls[0].Expert.Layer), At: c.At, Class: c.Class}
-	var grades []Grade
-	v.Outcome = Undecided
-	if i.cfg.Vouch != nil {
-		if err := i.cfg.Vouch(c.Checked); err != nil {
-			v.Outcome = Unproven
-			v.Steps = append(v.Steps, Step{Auditor: "signature", Grade: Fail.String(), Why: err.Error()})
-			return v.Outcome, i.conclude(c, v)
+// verdict is that of a case before anybody looked at it.
+func (i *Inspector) verdict(c *Case) Verdict {
+	return Verdict{Peer: c.Peer, Model: c.model(), Layer: int(c.Calls[0].Expert.Layer), At: c.At, Class: c.Class, Outcome: Undecided}
+}
+
+// vouch waits for what the peer signs of a case and looks at it. Where that is
+// something else the verdict says so.
+func (i *Inspector) vouch(ctx context.Context, c *Case, v *Verdict) bool {
+	if i.cfg.Vouch == nil {
+		return true
+	}
+	err := i.cfg.Vouch(ctx, c.Checked)
+	if err != nil {
+		v.Outcome = Unproven
+		v.Steps = append(v.Steps, Step{Auditor: "signature", Grade: Fail.String(), Why: err.Error()})
+	}
+	return err == nil
+}
+
+// vouchLater does so where the answer was found right, so that it may be used.
+func (i *Inspector) vouchLater(c *Case) {
+	own := c.keep()
+	select {
+	case i.vouching <- func(ctx context.Context) {
+		if v := i.verdict(own); !i.vouch(ctx, own, &v) {
+			_ = i.conclude(own, v)
+		}
+	}:
+	default: // too many at once; others will be looked at
+	}
+}
+
+// vouchAll does what vouchLater puts off, until ctx ends; some at once, so that a
+// peer that signs late keeps no others waiting.
+func (i *Inspector) vouchAll(ctx context.Context) {
+	var all sync.WaitGroup
+	defer all.Wait()
+	room := make(chan struct{}, maxQueued)
+	for {
+		select {
+		case f := <-i.vouching:
+			room <- struct{}{}
+			all.Go(func() {
+				f(ctx)
+				<-room
+			})
+		case <-ctx.Done():
+			return
 		}
 	}
+}
+
+// try asks the auditors of a panel, one after the other, until the case is
+// decided, and draws the consequences. The peer must have signed before it can see
+// that it is audited, or else a liar would sign what is not: unless that was looked
+// at, its word is waited for before others are asked, and before anything follows
+// from a failure. An answer that this node finds right by itself waits for nothing.
+func (i *Inspector) try(ctx context.Context, c *Case, p panel, vouched bool) (Outcome, error) {
+	v := i.verdict(c)
+	var grades []Grade
+	good := true // what the peer signed, as far as it was looked at
 	for k, a := range p {
+		if !vouched && !a.Quiet() {
+			if vouched, good = true, i.vouch(ctx, c, &v); !good {
+				return v.Outcome, i.conclude(c, v)
+			}
+		}
 		began := i.cfg.now()
 		f, err := a.Audit(ctx, c)
 		step := Step{Auditor: a.Name(), Error: f.Worst, Rows: f.Rows, Where: f.Where, Took: i.cfg.now().Sub(began)}
@@ -259,6 +319,9 @@ func (i *Inspector) try(ctx context.Context, c *Case, p panel) (Outcome, error) 
 		}
 		i.stats.asked(a.Name(), step.Took, f, err)
 		v.Steps = append(v.Steps, step)
+		if step.Grade == Fail.String() && !vouched {
+			vouched, good = true, i.vouch(ctx, c, &v)
+		}
 		if v.Outcome = weigh(grades, k+1 < len(p) && ctx.Err() == nil); v.Outcome != Open {
 			break
 		}
@@ -270,6 +333,12 @@ func (i *Inspector) try(ctx context.Context, c *Case, p panel) (Outcome, error) 
 		i.stats.unable()
 		i.cfg.Log.Debug("an answer could not be audited", "peer", c.Peer, "verdict", v)
 		return Undecided, nil
+	}
+	switch {
+	case v.Outcome == Cleared && !vouched:
+		i.vouchLater(c)
+	case v.Outcome == Cleared && !good:
+		v.Outcome = Unproven
 	}
 	return v.Outcome, i.conclude(c, v)
 }

@@ -24,14 +24,16 @@ func testClock() time.Time { return time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC) 
 type scripted struct {
 	name string
 	say  func() (Finding, error)
+	loud bool
 }
 
 func (s scripted) Name() string { return s.name }
+func (s scripted) Quiet() bool  { return !s.loud }
 
 func (s scripted) Audit(context.Context, *Case) (Finding, error) { return s.say() }
 
 func says(name string, rel float64) scripted {
-	return scripted{name, func() (Finding, error) { return Finding{Worst: rel, Rows: 1, Class: expert.Blocks256}, nil }}
+	return scripted{name: name, say: func() (Finding, error) { return Finding{Worst: rel, Rows: 1, Class: expert.Blocks256}, nil }}
 }
 
 // small is an answer about one row.
@@ -44,7 +46,7 @@ func small(p routing.Peer) routing.Checked {
 
 // TestConsequences: what follows from what auditors say.
 func TestConsequences(t *testing.T) {
-	cannot := scripted{"cannot", func() (Finding, error) { return Finding{}, ErrUnable }}
+	cannot := scripted{name: "cannot", say: func() (Finding, error) { return Finding{}, ErrUnable }}
 	right, wrong, between := says("right", 0), says("wrong", 1), says("between", 0.01)
 	for _, c := range []struct {
 		name      string
@@ -89,7 +91,7 @@ func TestConsequences(t *testing.T) {
 func TestWarmUp(t *testing.T) {
 	bad := false
 	var audits int
-	a := scripted{"a", func() (Finding, error) {
+	a := scripted{name: "a", say: func() (Finding, error) {
 		audits++
 		if bad {
 			return Finding{Worst: 1}, nil
@@ -144,7 +146,7 @@ func TestWarmUp(t *testing.T) {
 func TestFullQueue(t *testing.T) {
 	var mu sync.Mutex
 	n := 0
-	a := scripted{"a", func() (Finding, error) { mu.Lock(); defer mu.Unlock(); n++; return Finding{}, nil }}
+	a := scripted{name: "a", say: func() (Finding, error) { mu.Lock(); defer mu.Unlock(); n++; return Finding{}, nil }}
 	i, err := New(Config{auditors: []Auditor{a}, Always: true})
 	if err != nil {
 		t.Fatal(err)

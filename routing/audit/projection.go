@@ -47,6 +47,9 @@ type Projection struct {
 // Name implements [Auditor].
 func (*Projection) Name() string { return "projection" }
 
+// Quiet implements [Auditor].
+func (*Projection) Quiet() bool { return false }
+
 // Audit implements [Auditor]: it looks at a random sample of rows, pooled.
 func (a *Projection) Audit(ctx context.Context, c *Case) (f Finding, err error) {
 	samples := c.sample(rand.Perm)

@@ -40,6 +40,9 @@ type Recompute struct {
 	Tolerances Tolerances
 }
 
+// Quiet implements [Auditor].
+func (Recompute) Quiet() bool { return true }
+
 // Name implements [Auditor].
 func (Recompute) Name() string { return "recompute" }
 
@@ -67,6 +70,9 @@ func (a Recompute) Audit(ctx context.Context, c *Case) (Finding, error) {
 // that a fault in those does not touch. It compares with each arithmetic that
 // honest computers use and takes the nearest.
 type Reference struct{ Weights Weights }
+
+// Quiet implements [Auditor].
+func (Reference) Quiet() bool { return true }
 
 // Name implements [Auditor].
 func (Reference) Name() string { return "reference" }

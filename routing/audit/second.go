@@ -18,6 +18,9 @@ type Second struct {
 // Name implements [Auditor].
 func (Second) Name() string { return "second holder" }
 
+// Quiet implements [Auditor].
+func (Second) Quiet() bool { return false }
+
 // Audit implements [Auditor]. Each call goes to one other holder, drawn at
 // random, so that two who lie alike cannot count on each other.
 func (a Second) Audit(ctx context.Context, c *Case) (Finding, error) {

@@ -52,9 +52,9 @@
 //	              ed25519 signature [64] | rows × ff × f32 (W1 x) | rows × ff × f32 (W3 x)
 //	              answers a challenge; rows in the order of the calls
 //	9 Receipt     signed statement of the ledger, from an asker: what the holder did for it
-//	10 Session    name [16], from an asker: sign the answers on this stream under it
-//	11 Word       signed statement of the ledger, from a holder: of the answer to this call
-//	              id, which comes right behind
+//	10 Session    (empty), from an asker: sign the answers on this stream
+//	11 Word       n u8 (1 to 64) | n × call id u64, ascending | signed statement of the ledger,
+//	              from a holder: of its answers to these calls, behind them
 //	16 Prompt     model [32] | max tokens u32 | temperature f32 | top-k u32 | top-p f32 |
 //	              min-p f32 | repeat penalty f32 | best effort f32 | seed u64 | prefix n u32 | options n u32 |
 //	              n × token i32 | options (JSON) | text (UTF-8, to the end)

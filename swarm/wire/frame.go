@@ -178,20 +178,6 @@ func AppendSigned(b []byte, k Kind, statement []byte) []byte {
 	return append(appendHeader(b, k, 0, len(statement)), statement...)
 }
 
-// SessionLen is the length of the name of a session.
-const SessionLen = 16
-
 // AppendSession appends a frame that asks a holder to sign its answers on this
-// stream from now on, under this name.
-func AppendSession(b []byte, name [SessionLen]byte) []byte {
-	return append(appendHeader(b, KindSession, 0, SessionLen), name[:]...)
-}
-
-// AppendWord appends what a holder signs about its answer to call id, which
-// follows. It is as [AppendSigned] has it.
-func AppendWord(b []byte, id uint64, statement []byte) []byte {
-	start := len(b)
-	b = AppendSigned(b, KindWord, statement)
-	SetID(b[start:], id)
-	return b
-}
+// stream from now on.
+func AppendSession(b []byte) []byte { return appendHeader(b, KindSession, 0, 0) }

@@ -39,7 +39,7 @@ const (
 	// MaxMark bounds the text of a control token. The longest of published
 	// vocabularies have 40 bytes.
 	MaxMark = 255
-	// MaxSigned bounds a payment, a seal, a receipt or a word, which pass through
+	// MaxSigned bounds a payment, a seal or a receipt, which pass through
 	// here unread: a signed statement of the ledger has 200 to 400 bytes.
 	MaxSigned = 1 << 10
 	// MaxName bounds a model's name: one line of a table.
@@ -89,10 +89,10 @@ func MaxBody(k Kind) int {
 		return promptEndFixed + MaxDetail
 	case KindAnnouncement:
 		return maxAnnouncementBody
-	case KindPayment, KindSeal, KindReceipt, KindWord:
+	case KindPayment, KindSeal, KindReceipt:
 		return MaxSigned
-	case KindSession:
-		return SessionLen
+	case KindWord:
+		return maxWordBody
 	case KindWant:
 		return wantFixed
 	case KindBlob:
