@@ -111,7 +111,7 @@ func (p program) node(ctx context.Context, args []string) error {
 	fs.Var(&f.kvMemory, "kv-memory", "`size`, such as 8GiB, that a gating node's answers may take for their keys and values, those kept of earlier prompts included (default: a quarter of the machine's memory)")
 	fs.StringVar(&f.drafts, "drafts", "auto", "tokens to try ahead of time in each step of an answer, looked up in what it has so far: auto (as many as measured acceptance and step times say pay), off, or always a `number`; answers are the same")
 	fs.StringVar(&f.draft, "draft", "", "small model that drafts for those gated here, where there is nothing to look up: GGUF `file` with the same vocabulary, with experts or without, name of an imported model, or \"demo\"; all of it runs here")
-	fs.StringVar(&f.sums, "sums", "exact", "exact: one result per expert, tokens equal a single machine's; partial: holders add up their experts, fewer bytes, last bits not fixed")
+	fs.StringVar(&f.sums, "sums", "exact", "exact: one result per expert, tokens equal a single machine's; partial: holders add up their experts, fewer bytes, last bits not fixed; not with --ledger")
 	fs.BoolVar(&f.answersF16, "answers-f16", false, "let holders answer in half precision: half the bytes on slow lines, but results are rounded, so tokens may differ from a single machine's; counted as answers_f16 in \"moeswarm status --json\"")
 	fs.StringVar(&f.hedge, "hedge", "auto", "when to duplicate expert calls that a peer has not answered, for 5 % of them at most: off, auto (after the p95 of that peer), or a `duration` such as 20ms")
 	f.owner.define(fs)
@@ -285,6 +285,9 @@ func (p program) nodeConfig(f nodeFlags) (node.Config, error) {
 	}
 	if exec, err := os.Executable(); err == nil {
 		cfg.TemplateWorker = []string{exec, templateWorker}
+	}
+	if f.ledger.ticket != "off" && f.sums == "partial" {
+		return cfg, usagef("--sums partial and --ledger exclude each other: holders sign one result for each expert, and nobody could show a jury that a sum is wrong; leave --sums out")
 	}
 	switch f.sums {
 	case "exact":

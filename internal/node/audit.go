@@ -40,7 +40,7 @@ func (n *Node) newAudit(pool *ggml.Pool) (*audit.Inspector, error) {
 			}
 			return expert.Piece{}, false
 		},
-		Challenger: n.net, Directory: n.net, Caller: n.net,
+		Challenger: n.net, Directory: n.net, Caller: n.net, Kin: n.kin,
 		Passed:   func(p routing.Peer) { n.router.Passed(p) },
 		Condemn:  n.condemn,
 		Always:   n.cfg.Audit == "always",

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/ed25519"
 	"maps"
 	"math/rand/v2"
 	"slices"
@@ -19,18 +20,23 @@ import (
 const (
 	// availEvery is how often a new epoch is looked for.
 	availEvery = time.Second
-	// availExperts and availRows are what a holder is asked for in an epoch by a
-	// gating node: so many experts of a layer, so many rows each. It is work without a
-	// receipt, of which a holder gives 4,096 rows and a quarter of all.
-	availExperts, availRows = 1, 4
+	// availRows is for how many rows a holder that passes counts, and how many it
+	// is asked for while there is no work to look like.
+	availRows = 4
 	// availTime bounds one such call with its check.
 	availTime = 20 * time.Second
+	// probePause is the longest pause between two holders; a random part of it
+	// passes, so that nobody knows when its turn is.
+	probePause = 2 * time.Second
 )
 
 // watchAvailability asks holders, in each epoch in which this node has a seat, to
-// apply experts that the ledger's seed draws to rows that nobody else asks for.
-// What passes, times the share of a holder's experts that it stands for, is what
-// emission is divided by; traffic that somebody pays for is not.
+// apply experts that are drawn by the ledger's seed and this node's signature of it:
+// nobody else can tell them beforehand, nor this node choose them. The calls
+// go the way of all calls, are made after work that others were given, and have their
+// receipts, so that they cannot be told from work. What passes, times the share of a
+// holder's experts that it stands for, is what emission is divided by; traffic that
+// somebody pays for is not.
 func (e *economy) watchAvailability(ctx context.Context) error {
 	if e.node.audit == nil {
 		return nil
@@ -59,7 +65,8 @@ func (e *economy) watchAvailability(ctx context.Context) error {
 	}
 }
 
-// askAround asks each known holder of a model, in an order that the seed gives.
+// askAround asks each known holder of a model, in an order that nobody else can
+// tell, and as long as the epoch lasts.
 func (e *economy) askAround(ctx context.Context, m *expert.Model, epoch uint64, seed ledger.Hash) {
 	held := map[routing.Peer][]expert.ID{}
 	for _, id := range m.Manifest().IDs() {
@@ -67,49 +74,41 @@ func (e *economy) askAround(ctx context.Context, m *expert.Model, epoch uint64, 
 			held[p] = append(held[p], id)
 		}
 	}
+	secret := ed25519.Sign(e.key, slices.Concat([]byte("moeswarm availability\x00"+e.cfg.Chain+"\x00"), seed[:]))
 	drawn := map[routing.Peer]ledger.Hash{}
 	for p := range held {
-		drawn[p] = ledger.Sum([]byte("availability"), seed[:], e.self[:], []byte(p))
+		drawn[p] = ledger.Sum([]byte("availability"), secret, []byte(p))
 	}
 	peers := slices.SortedFunc(maps.Keys(held), func(a, b routing.Peer) int {
 		x, y := drawn[a], drawn[b]
 		return cmp.Or(bytes.Compare(x[:], y[:]), cmp.Compare(a, b))
 	})
 	for _, p := range peers[:min(len(peers), ledger.MaxTally)] {
-		if k, err := swarm.KeyOf(p); err == nil && ctx.Err() == nil && k != e.self {
-			units := e.ask(ctx, p, drawn[p], held[p], m.Dim())
-			e.tallies.audited(epoch, ledger.Hash(m.ID()), k, units)
+		k, err := swarm.KeyOf(p)
+		if err != nil || k == e.self {
+			continue
 		}
+		r := rand.New(rand.NewChaCha8(drawn[p]))
+		if !pause(ctx, time.Duration(r.Int64N(int64(e.cfg.pauseOfProbes())))) || e.standing.epoch.Load() != epoch {
+			return
+		}
+		units := e.ask(ctx, p, r, held[p], m.Dim())
+		e.tallies.audited(epoch, ledger.Hash(m.ID()), k, units)
 	}
 }
 
 // ask has a holder apply some of the experts that it says it holds. It returns
 // how many rows it would have passed with all of them; 0 without a right answer.
-func (e *economy) ask(ctx context.Context, p routing.Peer, seed ledger.Hash, held []expert.ID, dim int) uint64 {
-	r := rand.New(rand.NewChaCha8(seed))
-	layer := held[r.IntN(len(held))].Layer
-	there := slices.DeleteFunc(slices.Clone(held), func(id expert.ID) bool { return id.Layer != layer })
-	r.Shuffle(len(there), func(i, j int) { there[i], there[j] = there[j], there[i] })
-	there = there[:min(len(there), availExperts)]
-	in := expert.NewBatch(availRows, dim)
-	for i := range in.Data {
-		in.Data[i] = float32(r.NormFloat64())
-	}
-	calls := make([]expert.Call, len(there))
-	for i, id := range there {
-		calls[i] = expert.Call{Expert: id}
-		for row := range int32(availRows) {
-			calls[i].Rows = append(calls[i].Rows, row)
-		}
-	}
+func (e *economy) ask(ctx context.Context, p routing.Peer, r *rand.Rand, held []expert.ID, dim int) uint64 {
+	a := e.samples.probe(r, p, held, dim)
 	ctx, cancel := context.WithTimeout(ctx, availTime)
 	defer cancel()
-	answer, err := e.node.net.Call(ctx, p, routing.Ask{In: in, Calls: calls})
+	answer, err := e.caller.Call(ctx, p, a)
 	if err != nil {
 		e.node.cfg.Log.Debug("a holder is not available", "peer", p, "err", err)
 		return 0
 	}
-	checked := routing.Checked{Peer: p, In: in, Calls: calls, Results: answer.Results, Signed: answer.Signed}
+	checked := routing.Checked{Peer: p, In: a.In, Calls: a.Calls, Results: answer.Results, Signed: answer.Signed}
 	if o := e.node.audit.Inspect(ctx, checked); o != audit.Cleared {
 		return 0
 	}

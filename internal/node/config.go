@@ -149,6 +149,9 @@ func (c Config) validate() (Config, error) {
 	if e := c.Economy; e != nil && (c.Key == nil || e.Ledger == nil || e.Chain == "" || e.Dir == "") {
 		return c, errors.New("node: an economy needs the node's key, a ledger with its name, and a directory")
 	}
+	if c.Economy != nil && c.PartialSums {
+		return c, errors.New("partial sums and a ledger exclude each other: holders sign results of experts, and nobody could show a jury that a sum is wrong")
+	}
 	if err := credit.CheckNames(c.Name, c.Team); err != nil {
 		return c, fmt.Errorf("name or team of this node: %w", err)
 	}

@@ -47,6 +47,8 @@ type Economy struct {
 	// lookPause is the time between two tries to have a transcript shown; 0: half
 	// a minute. Tests have less.
 	lookPause time.Duration
+	// probePause is the longest pause between looks at two holders; 0: two seconds.
+	probePause time.Duration
 	// Name and Team are shown where work is listed.
 	Name, Team string
 }
@@ -64,6 +66,13 @@ func (c Economy) showPause() time.Duration {
 		return c.lookPause
 	}
 	return showPause
+}
+
+func (c Economy) pauseOfProbes() time.Duration {
+	if c.probePause > 0 {
+		return c.probePause
+	}
+	return probePause
 }
 
 const (
@@ -86,7 +95,9 @@ type economy struct {
 	clerk    *court.Clerk
 	results  court.Results
 	tallies  *tallies
-	netsIn   uint64 // the last epoch in which networks were told; run's
+	samples  *samples
+	caller   routing.Caller // through which this node's work goes
+	netsIn   uint64         // the last epoch in which networks were told; run's
 	payer    *toll.Payer
 	gate     *toll.Gate
 	credits  *toll.Credits
@@ -110,15 +121,17 @@ type economy struct {
 	settled uint64 // epochs before this one are settled
 }
 
-// backing is whether a bond stands behind a gating node, as of an epoch.
+// backing is whether a bond stands behind a gating node, as of an epoch, and whose
+// team it is in.
 type backing struct {
 	epoch uint64
 	ok    bool
+	team  string
 }
 
 // newEconomy opens the books in cfg.Dir; close gives them back.
 func newEconomy(n *Node, cfg Economy, key ed25519.PrivateKey) (_ *economy, err error) {
-	e := &economy{cfg: cfg, node: n, self: ledger.KeyOf(key), key: key, tallies: newTallies(), accused: map[ledger.Key]bool{}, standing: newStanding(cfg.Ledger, n.cfg.Log), backed: map[ledger.Key]backing{}, tested: map[ledger.Hash]uint64{}}
+	e := &economy{cfg: cfg, node: n, self: ledger.KeyOf(key), key: key, tallies: newTallies(), samples: newSamples(), accused: map[ledger.Key]bool{}, standing: newStanding(cfg.Ledger, n.cfg.Log), backed: map[ledger.Key]backing{}, tested: map[ledger.Hash]uint64{}}
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("the books of what is paid: %w", errors.Join(err, e.close()))
@@ -268,7 +281,7 @@ func (e *economy) hasBond(k ledger.Key) bool {
 	if len(e.backed) >= maxBacked {
 		clear(e.backed)
 	}
-	e.backed[k] = backing{epoch, ok}
+	e.backed[k] = backing{epoch, ok, p.Team}
 	return ok
 }
 
@@ -329,7 +342,8 @@ type crediting struct {
 	*swarm.Node
 	credits *toll.Credits
 	keys    *keys
-	signed  bool // only rows that were signed for count
+	signed  bool     // only rows that were signed for count
+	samples *samples // nil: none are kept
 }
 
 // keys remembers the keys in peers' names, which take a while to read.
@@ -364,6 +378,7 @@ func (c crediting) Call(ctx context.Context, to routing.Peer, a routing.Ask) (ro
 	if err != nil || len(a.Calls) == 0 {
 		return answer, err
 	}
+	c.samples.saw(to, a)
 	if !c.signed || a.Sum {
 		c.credit(to, ledger.Hash(a.Calls[0].Expert.Model), rowsOf(a.Calls))
 		return answer, nil

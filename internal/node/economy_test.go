@@ -91,7 +91,7 @@ func newPaid(t testing.TB, gates int, change func(*state.Genesis), rich ...ledge
 func (p *paid) start(key ed25519.PrivateKey, m Model, maxSpend ledger.Amount) *Node {
 	p.t.Helper()
 	cfg := Config{Key: key, Join: p.addrs, Misbehave: p.misbehave, Routing: routing.Policy{MissingWait: 5 * time.Second}, Economy: &Economy{
-		Ledger: p.ledger.As(ledger.KeyOf(key)), Chain: p.ledger.Chain(), Dir: p.t.TempDir(), MaxSpend: maxSpend, Price: p.price, lookPause: 20 * time.Millisecond}}
+		Ledger: p.ledger.As(ledger.KeyOf(key)), Chain: p.ledger.Chain(), Dir: p.t.TempDir(), MaxSpend: maxSpend, Price: p.price, lookPause: 20 * time.Millisecond, probePause: 5 * time.Millisecond}}
 	if p.wrap != nil {
 		cfg.Economy.Ledger = p.wrap(cfg.Economy.Ledger)
 	}

@@ -252,6 +252,8 @@ func (n *Node) newRouter() (*routing.Router, error) {
 	caller := crediting{Node: n.net, keys: new(keys)}
 	if n.economy != nil {
 		caller.credits, caller.signed = n.economy.credits, true
+		n.economy.caller = caller // what goes there is no work to look like
+		caller.samples = n.economy.samples
 	} else {
 		caller.credits = n.friends.credits
 	}

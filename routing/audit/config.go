@@ -24,6 +24,9 @@ type Config struct {
 	// Directory and Caller reach other holders. Both may be nil.
 	Directory routing.Directory
 	Caller    routing.Caller
+	// Kin says whether two peers may well be one operator's, for whom to ask
+	// besides one of them; nil: nobody knows.
+	Kin func(a, b routing.Peer) bool
 
 	// Passed and Condemn hear of right answers and of liars. They must not
 	// block. May be nil.
@@ -121,7 +124,7 @@ func (c Config) panels() (waiting, background panel) {
 		background = append(background, &Projection{newSecrets(c.Seed, c.Weights, c.Piece, c.now), c.Challenger, c.Tolerances})
 	}
 	if c.Caller != nil {
-		waiting = append(waiting, Second{c.Directory, c.Caller})
+		waiting = append(waiting, Second{c.Directory, c.Caller, c.Kin})
 	}
 	background = append(background, waiting...)
 	return waiting, background

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 
 	"github.com/moeswarm/moeswarm/expert"
 	"github.com/moeswarm/moeswarm/routing"
@@ -13,6 +14,9 @@ import (
 type Second struct {
 	Directory routing.Directory
 	Caller    routing.Caller
+	// Kin says whether two peers may well be one operator's: such a one is asked
+	// only where there is no other. Nil: nobody knows.
+	Kin func(a, b routing.Peer) bool
 }
 
 // Name implements [Auditor].
@@ -22,7 +26,8 @@ func (Second) Name() string { return "second holder" }
 func (Second) Quiet() bool { return false }
 
 // Audit implements [Auditor]. Each call goes to one other holder, drawn at
-// random, so that two who lie alike cannot count on each other.
+// random among strangers to the peer, if there are any, so that two who lie alike
+// cannot count on each other.
 func (a Second) Audit(ctx context.Context, c *Case) (Finding, error) {
 	f, err := against(ctx, others{a, c.Peer}, c)
 	f.Pair = true
@@ -35,12 +40,25 @@ type others struct {
 	not routing.Peer
 }
 
+// strangers are the holders but the one, and without its kin unless there is
+// nobody else.
+func (o others) strangers(holders []routing.Peer) []routing.Peer {
+	all := slices.DeleteFunc(slices.Clone(holders), func(p routing.Peer) bool { return p == o.not })
+	if o.Kin == nil {
+		return all
+	}
+	if far := slices.DeleteFunc(slices.Clone(all), func(p routing.Peer) bool { return o.Kin(o.not, p) }); len(far) > 0 {
+		return far
+	}
+	return all
+}
+
 // Apply implements [expert.Applier].
 func (o others) Apply(ctx context.Context, in expert.Batch, calls []expert.Call) []expert.Result {
 	results := make([]expert.Result, len(calls))
 	asked := map[routing.Peer][]int{}
 	for i, c := range calls {
-		holders := o.Directory.Holders(c.Expert)
+		holders := o.strangers(o.Directory.Holders(c.Expert))
 		var to routing.Peer
 		offset := 0
 		if len(holders) > 0 {
@@ -48,9 +66,6 @@ func (o others) Apply(ctx context.Context, in expert.Batch, calls []expert.Call)
 		}
 		for k := range holders {
 			p := holders[(offset+k)%len(holders)]
-			if p == o.not {
-				continue
-			}
 			if to == "" {
 				to = p
 			}
