@@ -173,7 +173,7 @@ func parseAccount(s string) (ledger.Key, error) {
 	if _, err := account.Parse(s); err == nil || strings.HasPrefix(s, account.Prefix+"1") {
 		return ledger.Key{}, usagef("%s is an address, from which the key cannot be told: give the peer id or the public key that \"moeswarm wallet address\" shows there", s)
 	}
-	return ledger.Key{}, usagef("%.80q is no account: give a peer id (12D3KooW…) or a public key in hex", s)
+	return ledger.Key{}, usagef("%.80q is no account: give a peer id (12D3KooW…) or a public key in hex; an address (neuro1…) does not tell the key", s)
 }
 
 // parseAddress reads the address of an account, or what it follows from: a peer

@@ -403,44 +403,6 @@ func TestInterrupted(t *testing.T) {
 	}
 }
 
-// TestParentKilled: nodes of a run that is killed without a chance to clean
-// up stop by themselves.
-func TestParentKilled(t *testing.T) {
-	cmd := exec.Command(built(t), "run", "-n", "1000", prompts[0])
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := bufio.NewReader(stdout).ReadString('}'); err != nil {
-		t.Fatal(err)
-	}
-	children := childrenOf(t, cmd.Process.Pid)
-	cmd.Process.Kill()
-	cmd.Wait()
-	deadline := time.Now().Add(20 * time.Second)
-	for _, pid := range children {
-		for alive(pid) {
-			if time.Now().After(deadline) {
-				t.Fatalf("process %d outlives its parent", pid)
-			}
-			time.Sleep(20 * time.Millisecond) // no event tells of a stranger's end
-		}
-	}
-}
-
-// alive reports whether a process runs; a zombie does not.
-func alive(pid int) bool {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return false
-	}
-	_, rest, _ := strings.Cut(string(b), ") ")
-	return !strings.HasPrefix(rest, "Z")
-}
-
 // childrenOf lists the child processes of a process. It needs Linux's /proc.
 func childrenOf(t *testing.T, pid int) []int {
 	t.Helper()

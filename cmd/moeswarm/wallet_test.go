@@ -39,7 +39,7 @@ func TestWallet(t *testing.T) {
 		{"wallet spend", "no command"},
 		{"wallet complain 5f0c --data " + t.TempDir(), "no node has run"},
 		{"wallet address neuro1vvxu62txcsekdygj23ythvjmfl6p9fyucltzth", "cannot be told"},
-		{"wallet address bob", "is no account"},
+		{"wallet address bob", "an address (neuro1…) does not tell the key"},
 		{"wallet send neuro1vvxu62txcsekdygj23ythvjmfl6p9fyucltztq 1", "a character is wrong"},
 		{"wallet send bob 1", "an address (neuro1…), a peer id"},
 		{"wallet send neuro1vvxu62txcsekdygj23ythvjmfl6p9fyucltzth much", "is no amount"},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"time"
 
@@ -130,6 +131,31 @@ func balanceOf(ctx context.Context, l ledger.Ledger, k ledger.Key, models []stri
 	return v, nil
 }
 
+// justAmount reads the operand of a command that takes an amount.
+func justAmount(fs *flag.FlagSet, args []string) (ledger.Amount, error) {
+	ops, err := parse(fs, args, 1, 1)
+	if err != nil {
+		return 0, err
+	}
+	n, err := parseAmount(ops[0])
+	if err != nil {
+		return 0, usageError{err}
+	}
+	return n, nil
+}
+
+// withAmount reads the operands of a command that takes something and an amount.
+func withAmount(fs *flag.FlagSet, args []string) (what string, n ledger.Amount, err error) {
+	ops, err := parse(fs, args, 2, 2)
+	if err != nil {
+		return "", 0, err
+	}
+	if n, err = parseAmount(ops[1]); err != nil {
+		return "", 0, usageError{err}
+	}
+	return ops[0], n, nil
+}
+
 func (p program) walletSend(ctx context.Context, args []string) error {
 	var f clientFlags
 	fs := p.flags("wallet send", "wallet send [FLAGS] ACCOUNT AMOUNT", `
@@ -139,20 +165,16 @@ func (p program) walletSend(ctx context.Context, args []string) error {
       to an address; one that is mistyped is refused
 `)
 	f.define(fs, p)
-	ops, err := parse(fs, args, 2, 2)
+	who, n, err := withAmount(fs, args)
 	if err != nil {
 		return err
 	}
-	to, err := parseAddress(ops[0])
+	to, err := parseAddress(who)
 	if err != nil {
 		return err
 	}
-	n, err := parseAmount(ops[1])
-	if err != nil {
-		return usageError{err}
-	}
-	return p.execute(ctx, f, fmt.Sprintf("sent %v to %s", n, ops[0]), func(l *light.Client, self ledger.Key) (ledger.TxID, error) {
-		if k, err := parseAccount(ops[0]); err == nil {
+	return p.execute(ctx, f, fmt.Sprintf("sent %v to %s", n, who), func(l *light.Client, self ledger.Key) (ledger.TxID, error) {
+		if k, err := parseAccount(who); err == nil {
 			return l.Submit(ctx, &ledger.Send{To: k, Amount: n})
 		}
 		return l.Execute(ctx, light.Transfer(account.Of(self), to, n))
@@ -172,17 +194,13 @@ func (p program) walletGrant(ctx context.Context, args []string) error {
 `)
 	f.define(fs, p)
 	long := fs.Duration("for", 0, "how `long` it may be used (default: until it is spent)")
-	ops, err := parse(fs, args, 2, 2)
+	who, n, err := withAmount(fs, args)
 	if err != nil {
 		return err
 	}
-	to, err := parseAddress(ops[0])
+	to, err := parseAddress(who)
 	if err != nil {
 		return err
-	}
-	n, err := parseAmount(ops[1])
-	if err != nil {
-		return usageError{err}
 	}
 	if *long < 0 {
 		return usagef("--for %v: want a time, such as 720h", *long)
@@ -191,14 +209,14 @@ func (p program) walletGrant(ctx context.Context, args []string) error {
 	if *long > 0 {
 		a.Until = time.Now().Add(*long)
 	}
-	what := fmt.Sprintf("pays fees of %s, up to %v", ops[0], n)
+	what := fmt.Sprintf("pays fees of %s, up to %v", who, n)
 	if n == 0 {
-		what = fmt.Sprintf("pays no fees of %s any more", ops[0])
+		what = fmt.Sprintf("pays no fees of %s any more", who)
 	}
 	return p.execute(ctx, f, what, func(l *light.Client, self ledger.Key) (ledger.TxID, error) {
 		switch {
 		case to == account.Of(self):
-			return ledger.TxID{}, usagef("%s is this account itself, which pays its own fees", ops[0])
+			return ledger.TxID{}, usagef("%s is this account itself, which pays its own fees", who)
 		case n == 0:
 			return l.RevokeFees(ctx, to)
 		}
@@ -215,13 +233,9 @@ func (p program) walletBond(ctx context.Context, args []string) error {
 `)
 	f.define(fs, p)
 	role := fs.String("role", "gate", "what the account does, if the ledger does not know it yet: gate or `holder`; a running node says it better")
-	ops, err := parse(fs, args, 1, 1)
+	n, err := justAmount(fs, args)
 	if err != nil {
 		return err
-	}
-	n, err := parseAmount(ops[0])
-	if err != nil {
-		return usageError{err}
 	}
 	roles := map[string]ledger.Role{"gate": ledger.RoleGate, "holder": ledger.RoleHolder}[*role]
 	if roles == 0 {
@@ -243,13 +257,9 @@ func (p program) walletUnbond(ctx context.Context, args []string) error {
       the money comes back after the unbonding time (168 epochs, unless governance changed it), and can be lost until then
 `)
 	f.define(fs, p)
-	ops, err := parse(fs, args, 1, 1)
+	n, err := justAmount(fs, args)
 	if err != nil {
 		return err
-	}
-	n, err := parseAmount(ops[0])
-	if err != nil {
-		return usageError{err}
 	}
 	return p.submit(ctx, f, fmt.Sprintf("%v unbonds", n), func(*light.Client, ledger.Key) (ledger.Msg, error) { return &ledger.Unbond{Amount: n}, nil })
 }
@@ -276,17 +286,13 @@ func (p program) walletEscrow(ctx context.Context, args []string, name, examples
 	var f clientFlags
 	fs := p.flags(name, name+" [FLAGS] MODEL AMOUNT", examples)
 	f.define(fs, p)
-	ops, err := parse(fs, args, 2, 2)
+	id, n, err := withAmount(fs, args)
 	if err != nil {
 		return err
 	}
-	model, err := parseModel(ops[0])
+	model, err := parseModel(id)
 	if err != nil {
 		return err
-	}
-	n, err := parseAmount(ops[1])
-	if err != nil {
-		return usageError{err}
 	}
 	return p.submit(ctx, f, fmt.Sprintf(done, n), func(*light.Client, ledger.Key) (ledger.Msg, error) { return msg(model, n), nil })
 }
