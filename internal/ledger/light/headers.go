@@ -128,7 +128,12 @@ func (h *headers) newer(ctx context.Context, than *types.LightBlock, said peer) 
 	if soon {
 		return nil
 	}
-	height := h.claimed(ctx, said)
+	height, heard := h.claimed(ctx, said)
+	if !heard { // a busy moment shall not hide blocks for a minute
+		h.mu.Lock()
+		h.asked = now.Add(unheard - quiet)
+		h.mu.Unlock()
+	}
 	if height <= uint64(than.Height)+maxStale {
 		return nil
 	}
@@ -138,8 +143,9 @@ func (h *headers) newer(ctx context.Context, than *types.LightBlock, said peer) 
 	return nil
 }
 
-// claimed is the newest block that another node than one says it has.
-func (h *headers) claimed(ctx context.Context, but peer) (height uint64) {
+// claimed is the newest block that another node than one says it has; heard is
+// false if none said anything.
+func (h *headers) claimed(ctx context.Context, but peer) (height uint64, heard bool) {
 	ctx, cancel := context.WithTimeout(ctx, claimTime)
 	defer cancel()
 	heights := make(chan uint64, len(h.ticket.Addrs))
@@ -157,11 +163,15 @@ func (h *headers) claimed(ctx context.Context, but peer) (height uint64) {
 	for range h.ticket.Addrs {
 		height = max(height, <-heights)
 	}
-	return height
+	return height, height > 0
 }
 
-// claimTime is how long nodes have to say what is newest.
-const claimTime = 3 * time.Second
+const (
+	// claimTime is how long nodes have to say what is newest.
+	claimTime = 3 * time.Second
+	// unheard is after how long they are asked again if none did.
+	unheard = 10 * time.Second
+)
 
 // connect makes the light client, which asks for the block of the ticket unless
 // a later one is trusted already.
