@@ -47,20 +47,34 @@ func (c Codes) Check() error {
 		return fmt.Errorf("%w: codes of (%d, %d) in blocks of %d", ErrBadCall, c.Rows, c.Dim, c.Block)
 	}
 	for b, e := range c.Extremes {
-		most, least, seen := codeOfExtreme(c.Block, e), int8(0), false
-		for _, v := range c.Values[b*c.Block : (b+1)*c.Block] {
-			seen = seen || v == most
-			least = min(least, v)
-			if e == 0 && v != 0 {
-				return fmt.Errorf("%w: a code of %d in a block of zeros", ErrBadCall, v)
-			}
-		}
+		any, extreme, low := look(c.Values[b*c.Block:(b+1)*c.Block], codeOfExtreme(c.Block, e))
 		a := float32(math.Abs(float64(e)))
-		if e != 0 && (!seen || least < -127 || !(a >= leastExtreme && a <= mostExtreme)) {
+		switch {
+		case e == 0 && any:
+			return fmt.Errorf("%w: a code in a block of zeros", ErrBadCall)
+		case e != 0 && (!extreme || low || !(a >= leastExtreme && a <= mostExtreme)):
 			return fmt.Errorf("%w: a block of codes without its extreme, %g", ErrBadCall, e)
 		}
 	}
 	return nil
+}
+
+// look reports what is among the codes of a block, eight at a time, since every row
+// on its way is looked at twice: any but 0, the code most, and -128, which no
+// quantiser gives.
+func look(block []int8, most int8) (any, extreme, low bool) {
+	const ones, tops = 0x0101010101010101, 0x8080808080808080
+	var seen, mosts, lows uint64
+	for ; len(block) >= 8; block = block[8:] {
+		_ = block[7]
+		x := uint64(uint8(block[0])) | uint64(uint8(block[1]))<<8 | uint64(uint8(block[2]))<<16 | uint64(uint8(block[3]))<<24 |
+			uint64(uint8(block[4]))<<32 | uint64(uint8(block[5]))<<40 | uint64(uint8(block[6]))<<48 | uint64(uint8(block[7]))<<56
+		seen |= x
+		m, l := x^ones*uint64(uint8(most)), x^tops
+		mosts |= (m - ones) &^ m & tops // not 0: a byte of m is
+		lows |= (l - ones) &^ l & tops
+	}
+	return seen != 0, mosts != 0, lows != 0
 }
 
 // Floats writes rows, (Rows, Dim), that a quantiser takes back to these codes
@@ -76,13 +90,15 @@ func (c Codes) Floats(dst []float32) {
 		placed := false
 		for i, v := range from {
 			x := float32(v) * unit
-			switch {
-			case v == most && !placed:
-				x, placed = e, true
-			case x >= a:
-				x = below
-			case x <= -a:
-				x = -below
+			if v == 127 || v == -127 { // no other comes near the extreme
+				switch {
+				case v == most && !placed:
+					x, placed = e, true
+				case x >= a:
+					x = below
+				case x <= -a:
+					x = -below
+				}
 			}
 			to[i] = x
 		}

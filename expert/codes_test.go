@@ -125,3 +125,39 @@ func TestCodesCheckRefuses(t *testing.T) {
 		}
 	}
 }
+
+// TestLook: eight codes at a time see what one at a time does.
+func TestLook(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 8))
+	for range 20000 {
+		block := make([]int8, 32)
+		spread := []int{1, 2, 3, 256}[r.IntN(4)]
+		for i := range block {
+			block[i] = int8(r.IntN(spread))
+		}
+		block[r.IntN(32)] = []int8{0, 127, -127, -128, 126, 1, -1}[r.IntN(7)]
+		most := []int8{127, -127}[r.IntN(2)]
+		var any, extreme, low bool
+		for _, v := range block {
+			any, extreme, low = any || v != 0, extreme || v == most, low || v == -128
+		}
+		if a, e, l := look(block, most); a != any || e != extreme || l != low {
+			t.Fatalf("%v, %d: %v %v %v, want %v %v %v", block, most, a, e, l, any, extreme, low)
+		}
+	}
+}
+
+func BenchmarkCodes(b *testing.B) {
+	codes, _ := codesOf(draw(rand.New(rand.NewPCG(1, 21)), 2048), 1, 2048, gguf.Q8_0)
+	to := make([]float32, 2048)
+	b.Run("Check", func(b *testing.B) {
+		for b.Loop() {
+			_ = codes.Check()
+		}
+	})
+	b.Run("Floats", func(b *testing.B) {
+		for b.Loop() {
+			codes.Floats(to)
+		}
+	})
+}
