@@ -59,7 +59,7 @@ func (c *checker) install(cfg *routing.Config, n *simswarm.Node) (err error) {
 		Seed:    seed, Always: c.always,
 	})
 	if err == nil {
-		cfg.Check = c.inspector.Check
+		cfg.Check = c.inspector.Look
 	}
 	return err
 }

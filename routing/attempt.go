@@ -20,12 +20,17 @@ type outcome struct {
 	kind    Failure // of err
 	outrun  bool    // it was cancelled since its calls had been answered
 	checked bool    // this is the verdict of Config.Check on an answer accepted before
+
+	read func(*outcome) // of a flight's outcome until it is opened: reads the answer
+	why  error          // why the flight had been told to stop by then
+	over bool           // the round was over by then
 }
 
 // settle takes in an outcome: answered calls are done, the others wait for
 // their next attempt.
 func (w *round) settle(ctx context.Context, o outcome) {
 	w.flying--
+	o.open()
 	switch {
 	case o.checked:
 		w.judge(ctx, o)
@@ -49,7 +54,7 @@ func (w *round) settle(ctx context.Context, o outcome) {
 		if errs[i] == nil {
 			good++
 		} else if o.err == nil {
-			worst = max(worst, blame(ctx, ctx, errs[i]))
+			worst = max(worst, blame(ctx.Err() != nil, nil, errs[i]))
 		}
 	}
 	w.learnFrom(o, errs, good, worst)

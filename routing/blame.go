@@ -1,7 +1,6 @@
 package routing
 
 import (
-	"context"
 	"errors"
 	"time"
 
@@ -27,11 +26,11 @@ func (f Failure) String() string {
 	return [failureKinds]string{"cancelled", "overloaded", "unknown expert", "unreachable", "straggler", "bad result", "bad call"}[f]
 }
 
-// blame tells the kind of a failed attempt. round is the context of the whole
-// round, own that of the attempt.
-func blame(round, own context.Context, err error) Failure {
+// blame tells the kind of a failed attempt: over says that the whole round was,
+// stopped why the attempt was told to stop, nil if it was not.
+func blame(over bool, stopped, err error) Failure {
 	switch {
-	case round.Err() != nil, context.Cause(own) == errOutrun:
+	case over, stopped == errOutrun:
 		return Cancelled
 	case errors.Is(err, expert.ErrBadResult):
 		return BadResult
@@ -41,7 +40,7 @@ func blame(round, own context.Context, err error) Failure {
 		return Overloaded
 	case errors.Is(err, expert.ErrUnknownExpert), errors.Is(err, expert.ErrNoHolder):
 		return UnknownHere
-	case errors.Is(err, expert.ErrStraggler), own.Err() != nil:
+	case errors.Is(err, expert.ErrStraggler), stopped != nil:
 		return Straggled
 	}
 	return Unreachable // also whatever a Caller did not wrap

@@ -88,7 +88,11 @@ func (w *round) accept(ctx context.Context, o outcome, calls []int, wasted int) 
 	if w.work.Sum {
 		w.parts = append(w.parts, part{peer: o.ask.peer, calls: o.ask.calls, sum: o.answer.Sum})
 	}
-	if r.cfg.Check == nil || o.ask.peer == "" {
+	var check func() error
+	if r.cfg.Check != nil && o.ask.peer != "" {
+		check = r.cfg.Check(ctx, w.checked(o))
+	}
+	if check == nil {
 		for _, c := range calls {
 			w.calls[c].phase = answered
 			w.open--
@@ -98,6 +102,16 @@ func (w *round) accept(ctx context.Context, o outcome, calls []int, wasted int) 
 	for _, c := range calls {
 		w.calls[c].phase, w.calls[c].by = checking, o.flight
 	}
+	w.flying++
+	go func() {
+		o.checked = true
+		o.err = check()
+		w.inbox.put(o)
+	}()
+}
+
+// checked is an answer as checks see it.
+func (w *round) checked(o outcome) Checked {
 	seen := Checked{Peer: o.ask.peer, In: w.in, Results: o.answer.Results, Signed: o.answer.Signed, Calls: make([]expert.Call, len(o.ask.calls))}
 	for i, c := range o.ask.calls {
 		seen.Calls[i] = w.work.Calls[c]
@@ -105,12 +119,7 @@ func (w *round) accept(ctx context.Context, o outcome, calls []int, wasted int) 
 	if w.work.Sum {
 		seen.Results, seen.Sum, seen.Signed = nil, &o.answer.Sum, nil
 	}
-	w.flying++
-	go func() {
-		o.checked = true
-		o.err = r.cfg.Check(ctx, seen)
-		w.done <- o
-	}()
+	return seen
 }
 
 // judge takes in the verdict on an answer that was accepted: calls whose

@@ -271,3 +271,8 @@ func idle(t *testing.T, r *Router) {
 		}
 	}
 }
+
+// waitFor makes a router's check that every answer waits for.
+func waitFor(check func(context.Context, Checked) error) func(context.Context, Checked) func() error {
+	return func(ctx context.Context, c Checked) func() error { return func() error { return check(ctx, c) } }
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/moeswarm/moeswarm/expert"
@@ -13,7 +14,23 @@ import (
 type flight struct {
 	ask
 	began  time.Time
-	cancel context.CancelCauseFunc
+	halted atomic.Pointer[error] // why it was told to stop; nil: it was not
+	stop   func(why error)       // tells the caller
+}
+
+// halt tells the peer to stop, once. The flight then lands soon.
+func (f *flight) halt(why error) {
+	if f.halted.CompareAndSwap(nil, &why) {
+		f.stop(why)
+	}
+}
+
+// why is the reason that it was told to stop for, nil if it was not.
+func (f *flight) why() error {
+	if e := f.halted.Load(); e != nil {
+		return *e
+	}
+	return nil
 }
 
 // pending is a duplicate that is to be started unless the calls have been
@@ -28,7 +45,7 @@ type pending struct {
 // errOutrun is why an ask is cancelled whose calls need no answer any more.
 var errOutrun = errors.New("answered by another peer meanwhile")
 
-// start begins an ask in its own goroutine, which ends with an outcome.
+// start begins an ask, which ends with an outcome in the inbox.
 func (w *round) start(ctx context.Context, a ask) {
 	w.flying++
 	w.remote = true
@@ -37,26 +54,43 @@ func (w *round) start(ctx context.Context, a ask) {
 		calls[i] = w.work.Calls[c]
 		w.calls[c].asks++
 	}
-	lost, cancel := context.WithCancelCause(ctx)
-	f := &flight{ask: a, began: time.Now(), cancel: cancel}
+	f := &flight{ask: a, began: time.Now()}
 	w.asks = append(w.asks, f)
-	go func() {
-		defer cancel(nil)
-		own, done := context.WithTimeout(lost, a.limit)
-		defer done()
-		o := outcome{ask: a, flight: f, began: f.began}
-		sent := Ask{In: w.in, Calls: calls, Sum: w.work.Sum}
-		o.answer, o.err = w.router.cfg.Caller.Call(own, a.peer, sent)
-		o.took = time.Since(o.began)
-		if o.err == nil {
-			o.err = checkAnswer(&sent, &o.answer)
+	sent := Ask{In: w.in, Calls: calls, Sum: w.work.Sum}
+	f.stop = w.router.cfg.Starter.Start(ctx, a.peer, sent, func(read func() (Answer, error)) {
+		w.inbox.put(outcome{ask: a, flight: f, began: f.began, took: time.Since(f.began), why: f.why(), over: ctx.Err() != nil,
+			read: func(o *outcome) {
+				if o.answer, o.err = read(); o.err == nil {
+					o.err = checkAnswer(&sent, &o.answer)
+				}
+			}})
+	})
+}
+
+// open reads the answer of an outcome, and says whom to blame if there is none.
+func (o *outcome) open() {
+	if o.read == nil {
+		return
+	}
+	o.read(o)
+	o.read = nil
+	if o.err != nil {
+		o.kind = blame(o.over, o.why, o.err)
+		o.outrun = o.kind == Cancelled && o.why == errOutrun
+	}
+}
+
+// cutOff stops the flights that have had all their time, and says when the next
+// of the others will have.
+func (w *round) cutOff(now time.Time) (next time.Time) {
+	for _, f := range w.asks {
+		if due := f.began.Add(f.limit); due.After(now) {
+			next = sooner(next, due)
+		} else {
+			f.halt(context.DeadlineExceeded)
 		}
-		if o.err != nil {
-			o.kind = blame(ctx, own, o.err)
-			o.outrun = o.kind == Cancelled && context.Cause(own) == errOutrun
-		}
-		w.done <- o
-	}()
+	}
+	return next
 }
 
 // landed takes a flight out of those under way.
@@ -72,7 +106,7 @@ func (w *round) landed(f *flight) {
 func (w *round) cancelOutrun() {
 	for _, f := range w.asks {
 		if !slices.ContainsFunc(f.calls, func(c int) bool { return w.calls[c].phase == flying }) {
-			f.cancel(errOutrun)
+			f.halt(errOutrun)
 		}
 	}
 }

@@ -12,29 +12,41 @@ import (
 	"github.com/moeswarm/moeswarm/expert"
 )
 
-// startLocal begins with the experts held here. They are computed while peers
-// work on the others; when there are no others, at once and in this goroutine.
-func (w *round) startLocal(ctx context.Context) {
-	var mine []int
+// claimLocal lists the calls whose experts are held here.
+func (w *round) claimLocal() (mine []int) {
 	for c := range w.work.Calls {
 		if w.router.cfg.LocalHolds(w.work.Calls[c].Expert) {
 			mine = append(mine, c)
 			w.calls[c].phase = flying
 		}
 	}
-	if len(mine) == 0 {
-		return
-	}
+	return mine
+}
+
+// inlineRows is how many rows of experts held here are computed by the round's
+// own goroutine: a decoding step's, which take less than a peer's frame takes.
+const inlineRows = 64
+
+// startLocal begins with the experts held here, once the attempts at peers have
+// been started: this work may keep every processor for longer than a frame takes
+// to write. They are computed while peers work on the others, in this goroutine
+// where it has nothing to do meanwhile.
+func (w *round) startLocal(ctx context.Context, mine []int) {
 	w.flying++
-	if len(mine) == len(w.calls) {
+	rows, watch := 0, false
+	for _, c := range mine {
+		rows += len(w.work.Calls[c].Rows)
+	}
+	for _, f := range w.asks {
+		watch = watch || len(f.hedges) > 0
+	}
+	if len(mine) == len(w.calls) || rows <= inlineRows && !watch {
 		w.settle(ctx, w.local(ctx, mine))
 		return
 	}
 	go func() {
-		// The attempts at peers first: once it has begun, this work may keep
-		// every processor for longer than a frame takes to write.
 		runtime.Gosched()
-		w.done <- w.local(ctx, mine)
+		w.inbox.put(w.local(ctx, mine))
 	}()
 }
 

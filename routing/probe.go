@@ -85,7 +85,7 @@ func (r *Router) probe(ctx context.Context, peer Peer, bytes int, limit time.Dur
 	began := time.Now()
 	load, err := r.cfg.Prober.Probe(own, peer, bytes)
 	now := time.Now()
-	kind := blame(ctx, own, err)
+	kind := blame(ctx.Err() != nil, context.Cause(own), err)
 
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -9,7 +9,7 @@ import (
 )
 
 // round sees the calls of one layer through. One goroutine owns it, the one
-// that called Apply or Sum; attempts run in their own and send an outcome.
+// that called Apply or Sum; attempts end with an outcome in its inbox.
 type round struct {
 	router *Router
 	work   Work
@@ -20,8 +20,10 @@ type round struct {
 	open    int       // calls neither answered nor given up
 	flying  int       // attempts and checks under way, the local attempt included
 	asks    []*flight // the attempts at peers among them
-	done    chan outcome
+	inbox   *inbox
 	askedAt time.Time     // when Missing was last called
+	alarm   *time.Timer   // nil: none was needed yet
+	alarmAt time.Time     // when it rings; zero: it does not
 	remote  bool          // some peer was asked
 	away    time.Duration // what the slowest answer used spent on the network
 
@@ -69,7 +71,7 @@ func newRound(r *Router, in expert.Batch, calls []expert.Call, sum bool) *round 
 		calls: make([]callState, len(calls)),
 		began: time.Now(),
 		open:  len(calls),
-		done:  make(chan outcome),
+		inbox: newInbox(),
 	}
 	if len(calls) > 0 {
 		w.work.Kind = r.cfg.Kind(calls[0].Expert)
@@ -84,42 +86,78 @@ func newRound(r *Router, in expert.Batch, calls []expert.Call, sum bool) *round 
 // way any more: from then on nobody reads the batch.
 func (w *round) run(ctx context.Context) {
 	attempts, cancel := context.WithCancel(ctx)
-	w.startLocal(attempts)
+	mine := w.claimLocal()
 	for w.open > 0 {
 		wake := w.place(attempts)
+		if mine != nil {
+			w.startLocal(attempts, mine)
+			mine = nil
+			continue
+		}
 		now := time.Now()
 		wake = sooner(wake, w.hedge(attempts, now))
 		wake = sooner(wake, w.dropLate(now))
+		wake = sooner(wake, w.cutOff(now))
 		if w.open == 0 {
 			break
 		}
 		w.await(ctx, attempts, wake)
 	}
 	cancel()
+	for _, f := range w.asks {
+		f.halt(context.Canceled)
+	}
 	for w.flying > 0 {
-		w.settle(attempts, <-w.done)
+		if o, ok := w.inbox.take(); ok {
+			w.settle(attempts, o)
+		} else {
+			<-w.inbox.some
+		}
+	}
+	if w.alarm != nil {
+		w.alarm.Stop()
 	}
 	w.count()
 }
 
 // await takes in the next event: an outcome, the moment to plan again (zero:
-// there is none), or the end of ctx.
+// there is none), or the end of ctx. An alarm that is set for an earlier moment
+// than is wanted is left alone: then the round looks once more.
 func (w *round) await(ctx, attempts context.Context, wake time.Time) {
+	if o, ok := w.inbox.take(); ok {
+		w.settle(attempts, o)
+		return
+	}
 	var alarm <-chan time.Time
 	if !wake.IsZero() {
-		t := time.NewTimer(time.Until(wake))
-		defer t.Stop()
-		alarm = t.C
+		alarm = w.setAlarm(wake)
 	}
 	select {
-	case o := <-w.done:
-		w.settle(attempts, o)
+	case <-w.inbox.some:
+		if o, ok := w.inbox.take(); ok {
+			w.settle(attempts, o)
+		}
 	case <-alarm:
+		w.alarmAt = time.Time{}
 	case <-ctx.Done():
 		for c := range w.calls {
 			w.giveUp(c, fmt.Errorf("%v: %w", w.work.Calls[c].Expert, ctx.Err()))
 		}
 	}
+}
+
+// setAlarm makes sure that the alarm rings at the given time at the latest.
+func (w *round) setAlarm(at time.Time) <-chan time.Time {
+	switch {
+	case w.alarm == nil:
+		w.alarm = time.NewTimer(time.Until(at))
+	case w.alarmAt.IsZero() || at.Before(w.alarmAt):
+		w.alarm.Reset(time.Until(at))
+	default:
+		return w.alarm.C
+	}
+	w.alarmAt = at
+	return w.alarm.C
 }
 
 // giveUp ends a call without a result. A sum without all its calls is none,

@@ -21,7 +21,8 @@ type Config struct {
 	// Directory and Caller reach the peers. Both may be nil: there are none.
 	Directory Directory
 	Caller    Caller
-	Prober    Prober // may be nil: idle peers are not probed
+	Starter   Starter // of the same caller; nil: a goroutine waits for each call
+	Prober    Prober  // may be nil: idle peers are not probed
 	// Relayed says that a peer can only be reached through a third node, so
 	// that more is expected of the way there as long as it is not measured. It
 	// must not block. May be nil.
@@ -35,10 +36,12 @@ type Config struct {
 	Missing func([]expert.ID)
 
 	// Check looks at every good answer of a peer after it was accepted and
-	// before the layer returns; the layer waits for it. If it returns an
-	// error, the answer counts as [expert.ErrBadResult] and its calls are
-	// done again elsewhere. Several checks may run at once. May be nil.
-	Check func(context.Context, Checked) error
+	// before the layer returns. It decides at once whether there is something
+	// to check; if so, it returns what does that, and the layer waits for it.
+	// If that returns an error, the answer counts as [expert.ErrBadResult] and
+	// its calls are done again elsewhere. Several checks may run at once. May
+	// be nil.
+	Check func(context.Context, Checked) (check func() error)
 
 	Policy Policy
 	Log    *slog.Logger // nil: none
@@ -53,6 +56,9 @@ func (c Config) validate() (Config, error) {
 	}
 	if c.Local == nil && c.Caller == nil {
 		return c, errors.New("routing: neither local experts nor a way to peers; set Local or Caller")
+	}
+	if c.Starter == nil && c.Caller != nil {
+		c.Starter = waiter{c.Caller}
 	}
 	if c.LocalHolds == nil {
 		c.LocalHolds = func(expert.ID) bool { return false }

@@ -42,7 +42,7 @@ func TestCheckRepairs(t *testing.T) {
 		n := newFakeNet()
 		n.join("liar", ms, lying, testIDs[:3]...)
 		n.join("honest", 20*ms, nil, testIDs[:3]...)
-		r := newTestRouter(t, n, func(c *Config) { c.Check = recompute })
+		r := newTestRouter(t, n, func(c *Config) { c.Check = waitFor(recompute) })
 		measure(r, "liar", ms)
 		measure(r, "honest", 20*ms)
 		for range 3 {
@@ -68,7 +68,7 @@ func TestCheckIsWaitedFor(t *testing.T) {
 		n := newFakeNet()
 		n.join("a", 10*ms, nil, testIDs[:3]...)
 		r := newTestRouter(t, n, func(c *Config) {
-			c.Check = func(ctx context.Context, _ Checked) error { return sleep(ctx, 30*ms) }
+			c.Check = waitFor(func(ctx context.Context, _ Checked) error { return sleep(ctx, 30*ms) })
 		})
 		if took := askLayer(t, r, sum, testIDs[:3]...); took != 40*ms {
 			t.Errorf("took %v, want 10 ms and the check's 30", took)
@@ -289,7 +289,7 @@ func TestChaosWithChecks(t *testing.T) {
 			for i, f := range []fault{lying, hanging, failing(expert.ErrUnreachable), nan, partly(expert.ErrUnreachable)} {
 				n.join(Peer('a'+rune(i)), time.Duration(5+3*i)*ms, every(3+i+int(seed), f), testIDs[i%3:5+i%3]...)
 			}
-			r := newTestRouter(t, n, func(c *Config) { c.Check = recompute; c.Policy.Seed = seed + 1 })
+			r := newTestRouter(t, n, func(c *Config) { c.Check = waitFor(recompute); c.Policy.Seed = seed + 1 })
 			var rounds sync.WaitGroup
 			for g := range uint64(3) {
 				rounds.Go(func() {

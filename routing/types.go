@@ -61,6 +61,17 @@ type Caller interface {
 	Call(ctx context.Context, to Peer, a Ask) (Answer, error)
 }
 
+// Starter is a [Caller] that need not be waited for, so that an ask costs no
+// goroutine.
+type Starter interface {
+	// Start begins what Call does, and returns before there is an answer. Once
+	// it is over, done is called, once, perhaps before Start returns; it does
+	// not block. What it gets reads the answer, and is called once at the most.
+	// The ask may be kept until then. stop tells the peer to stop, as the end of
+	// Call's ctx does; done is called soon then, if it was not before.
+	Start(ctx context.Context, to Peer, a Ask, done func(read func() (Answer, error))) (stop func(why error))
+}
+
 // Prober measures the way to a peer: it has payload bytes sent there and
 // back, and reports the peer's load.
 type Prober interface {

@@ -206,36 +206,86 @@ func (c *caller) callOnce(ctx context.Context, to routing.Peer, a routing.Ask) (
 	if err != nil {
 		return routing.Answer{}, err
 	}
-	b, codes, err := c.encode(a)
+	b, s, err := c.encode(to, a)
 	if err != nil {
 		return routing.Answer{}, err
 	}
-	rows, sent := outputRows(a), len(b)
-	w := &awaited{kind: wire.KindReply, size: wire.ReplySize(rows, a.In.Dim), done: make(chan arrival, 1)}
-	if c.cfg.Half && !a.Sum {
-		w.or = wire.HalfReplySize(rows, a.In.Dim)
-	}
-	if c.cfg.Listener != nil && !a.Sum {
-		id := a.Calls[0].Expert
-		w.heard = &Heard{Model: id.Model, Layer: id.Layer, Rows: rows}
-	}
+	w := s.awaits(c.cfg)
+	w.done = make(chan arrival, 1)
 	got, err := c.send(ctx, l, w, b)
-	if err != nil {
-		return routing.Answer{}, fmt.Errorf("call to %s: %w", to, err)
+	return s.answer(got, err)
+}
+
+// Start begins a call; see [routing.Starter]. One that goes into one frame, to a
+// peer that there is a link to, takes no goroutine: the frame is written, and
+// done is called by who reads the answer.
+func (c *caller) Start(ctx context.Context, to routing.Peer, a routing.Ask, done func(func() (routing.Answer, error))) (stop func(error)) {
+	c.mu.Lock()
+	l := c.mu.links[to]
+	c.mu.Unlock()
+	if l == nil || len(splitAsk(a)) > 1 {
+		return routing.StartWaiting(ctx, c, to, a, done)
 	}
-	answer, err := toAnswer(a, rows, got.body)
+	b, s, err := c.encode(to, a)
 	if err != nil {
-		return routing.Answer{}, fmt.Errorf("call to %s: %w", to, err)
+		done(func() (routing.Answer, error) { return routing.Answer{}, err })
+		return func(error) {}
 	}
-	answer.BytesOut, answer.BytesIn = sent, wire.HeaderLen+len(got.body)
+	w := s.awaits(c.cfg)
+	w.then = func(got arrival) {
+		done(func() (routing.Answer, error) { return s.answer(got, got.err) })
+	}
+	if err := l.begin(w, c.cfg.InFlight); err != nil { // another link, or none
+		c.memory.put(b)
+		return routing.StartWaiting(ctx, c, to, a, done)
+	}
+	wire.SetID(b, w.id)
+	l.out.put(outFrame{b: b, id: w.id}) // if it is closed, fail follows
+	return func(why error) {
+		l.withdraw(w)
+		w.finish(arrival{err: why})
+	}
+}
+
+// sentAsk is an ask that is on its way.
+type sentAsk struct {
+	to    routing.Peer
+	ask   routing.Ask
+	rows  int  // of the answer
+	bytes int  // of the frame
+	coded bool // its rows went out as codes
+}
+
+func (s sentAsk) awaits(cfg callerConfig) *awaited {
+	w := &awaited{kind: wire.KindReply, size: wire.ReplySize(s.rows, s.ask.In.Dim)}
+	if cfg.Half && !s.ask.Sum {
+		w.or = wire.HalfReplySize(s.rows, s.ask.In.Dim)
+	}
+	if cfg.Listener != nil && !s.ask.Sum {
+		id := s.ask.Calls[0].Expert
+		w.heard = &Heard{Model: id.Model, Layer: id.Layer, Rows: s.rows}
+	}
+	return w
+}
+
+// answer reads what came for it, or says why nothing did.
+func (s sentAsk) answer(got arrival, err error) (answer routing.Answer, _ error) {
+	if err == nil {
+		answer, err = toAnswer(s.ask, s.rows, got.body)
+	}
+	if err != nil {
+		return routing.Answer{}, fmt.Errorf("call to %s: %w", s.to, err)
+	}
+	answer.BytesOut, answer.BytesIn = s.bytes, wire.HeaderLen+len(got.body)
 	if got.word != nil {
-		answer.Signed = []routing.Signed{{Calls: len(a.Calls), Codes: codes, Word: got.word}}
+		answer.Signed = []routing.Signed{{Calls: len(s.ask.Calls), Codes: s.coded, Word: got.word}}
 	}
 	return answer, nil
 }
 
-// encode makes the frame of an ask, and says whether its rows go out as codes.
-func (c *caller) encode(a routing.Ask) (frame []byte, coded bool, err error) {
+// encode makes the frame of an ask.
+func (c *caller) encode(to routing.Peer, a routing.Ask) (frame []byte, s sentAsk, err error) {
+	s = sentAsk{to: to, ask: a}
 	call := wire.Call{In: a.In, Calls: a.Calls, Sum: a.Sum, Half: c.cfg.Half && !a.Sum}
 	if c.cfg.Coder != nil {
 		codes, _ := c.codes.Get().(*expert.Codes)
@@ -244,11 +294,14 @@ func (c *caller) encode(a routing.Ask) (frame []byte, coded bool, err error) {
 		}
 		defer c.codes.Put(codes)
 		if c.cfg.Coder.Encode(a.In, a.Calls, codes) {
-			call.Codes, coded = *codes, true
+			call.Codes, s.coded = *codes, true
 		}
 	}
-	frame, err = wire.AppendCall(c.memory.get(), 0, call)
-	return frame, coded, err
+	if frame, err = wire.AppendCall(c.memory.get(), 0, call); err != nil {
+		return nil, s, err
+	}
+	s.rows, s.bytes = outputRows(a), len(frame)
+	return frame, s, nil
 }
 
 // Probe has payload bytes sent to a peer and back; see [routing.Prober].

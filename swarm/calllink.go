@@ -56,11 +56,22 @@ type link struct {
 type awaited struct {
 	id   uint64
 	kind wire.Kind
-	size int // of the only body that fits, or anySize
-	or   int // of another that would fit; 0: none
-	done chan arrival
+	size int           // of the only body that fits, or anySize
+	or   int           // of another that would fit; 0: none
+	done chan arrival  // room for one; nil: then
+	then func(arrival) // does not block; called once
+	over atomic.Bool   // then was called
 	// heard is what a word about the answer will be compared with; nil: none is wanted.
 	heard *Heard
+}
+
+// finish hands over what came.
+func (w *awaited) finish(got arrival) {
+	if w.then == nil {
+		w.done <- got
+	} else if w.over.CompareAndSwap(false, true) {
+		w.then(got)
+	}
 }
 
 // anySize: whatever the kind's limit allows.
@@ -146,12 +157,12 @@ func (l *link) answer(r *wire.Reader, h wire.Header, w *awaited) error {
 	defer l.inBody.Store(false)
 	if h.Kind == wire.KindRefusal {
 		body, err := r.Body(nil)
-		w.done <- arrival{err: refused(body, err)}
+		w.finish(arrival{err: refused(body, err)})
 		return err
 	}
 	if h.Kind != w.kind || w.size != anySize && h.Len != w.size && (w.or == 0 || h.Len != w.or) {
 		err := fmt.Errorf("%w: %v of %d bytes, want %v of %d", expert.ErrBadResult, h.Kind, h.Len, w.kind, w.size)
-		w.done <- arrival{err: err}
+		w.finish(arrival{err: err})
 		return err
 	}
 	var room []byte // what has no known size grows as it arrives
@@ -160,14 +171,14 @@ func (l *link) answer(r *wire.Reader, h wire.Header, w *awaited) error {
 	}
 	body, err := r.Body(room)
 	if err != nil {
-		w.done <- arrival{err: fmt.Errorf("%w: %w", expert.ErrUnreachable, err)}
+		w.finish(arrival{err: fmt.Errorf("%w: %w", expert.ErrUnreachable, err)})
 		return err
 	}
 	got := arrival{body: body}
 	if w.heard != nil {
 		got.word = l.listening.expect(w.id, *w.heard)
 	}
-	w.done <- got
+	w.finish(got)
 	return nil
 }
 
@@ -225,7 +236,13 @@ func (l *link) exchange(ctx context.Context, w *awaited, b []byte) (arrival, err
 	case got := <-w.done:
 		return got, got.err
 	case <-ctx.Done():
+		l.withdraw(w)
+		return arrival{}, context.Cause(ctx)
 	}
+}
+
+// withdraw takes a call back, or tells the peer to stop.
+func (l *link) withdraw(w *awaited) {
 	unsent := l.out.drop(w.id)
 	l.mu.Lock()
 	_, due := l.mu.awaited[w.id]
@@ -238,7 +255,6 @@ func (l *link) exchange(ctx context.Context, w *awaited, b []byte) (arrival, err
 	if tell {
 		l.out.put(outFrame{b: wire.AppendCancel(l.out.memory.get(), w.id), id: w.id})
 	}
-	return arrival{}, context.Cause(ctx)
 }
 
 // fail ends the link: whoever waits learns it at once.
@@ -251,7 +267,7 @@ func (l *link) fail(err error) {
 	l.mu.awaited = make(map[uint64]*awaited)
 	l.mu.Unlock()
 	for _, w := range waiting {
-		w.done <- arrival{err: fmt.Errorf("%w: %w", expert.ErrUnreachable, err)}
+		w.finish(arrival{err: fmt.Errorf("%w: %w", expert.ErrUnreachable, err)})
 	}
 }
 

@@ -26,7 +26,9 @@ func frameTime(n int) time.Duration {
 }
 
 // inlineTime is how long whoever puts a frame may try to write it itself: many
-// times what handing it to the transport takes, and little enough to wait.
+// times what handing it to the transport takes, and little enough to wait. Each
+// deadline costs a timer, so one serves for several frames, as long as half of the
+// time is left.
 // inlineMost is the longest frame it tries: the credit a new stream has.
 const (
 	inlineTime = 20 * time.Millisecond
@@ -50,6 +52,8 @@ type outbox struct {
 	wake    chan struct{}    // one token: something changed for the writer
 	room    chan struct{}    // one token: something changed for a waiter in below
 	written func(f outFrame) // called as each frame leaves, written or not; may be nil
+
+	until time.Time // the write deadline that is set, zero: none; the writer's
 
 	// Atomic.
 	moved atomic.Int64 // bytes written so far
@@ -113,7 +117,10 @@ func (o *outbox) put(f outFrame) bool {
 // writeNow writes a frame for whoever puts it. What does not go within
 // inlineTime is left to the outbox's own goroutine.
 func (o *outbox) writeNow(w deadlineWriter, f outFrame) {
-	_ = w.SetWriteDeadline(time.Now().Add(inlineTime))
+	if now := time.Now(); o.until.Before(now.Add(inlineTime / 2)) {
+		o.until = now.Add(inlineTime)
+		_ = w.SetWriteDeadline(o.until)
+	}
 	n, err := w.Write(f.b)
 	o.moved.Add(int64(n))
 	o.mu.Lock()
@@ -226,8 +233,9 @@ func (o *outbox) run(w io.Writer) error {
 			}
 			b = joined
 		}
-		if s, ok := w.(deadlineWriter); ok {
-			_ = s.SetWriteDeadline(time.Time{}) // writeNow may have set one
+		if s, ok := w.(deadlineWriter); ok && !o.until.IsZero() { // writeNow has set one
+			o.until = time.Time{}
+			_ = s.SetWriteDeadline(o.until)
 		}
 		err = o.write(w, b)
 		o.mu.Lock()

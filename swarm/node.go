@@ -116,6 +116,24 @@ func (n *Node) Call(ctx context.Context, to routing.Peer, a routing.Ask) (routin
 	return answer, err
 }
 
+// Start implements routing.Starter.
+func (n *Node) Start(ctx context.Context, to routing.Peer, a routing.Ask, done func(func() (routing.Answer, error))) (stop func(error)) {
+	l := n.live.Load()
+	if l == nil {
+		done(func() (routing.Answer, error) { return routing.Answer{}, errNotRunning })
+		return func(error) {}
+	}
+	return l.services.caller.Start(ctx, to, a, func(read func() (routing.Answer, error)) {
+		done(func() (routing.Answer, error) {
+			answer, err := read()
+			if err != nil {
+				n.learn(l, to, a, err)
+			}
+			return answer, err
+		})
+	})
+}
+
 // Probe implements routing.Prober.
 func (n *Node) Probe(ctx context.Context, to routing.Peer, payload int) (routing.Load, error) {
 	l := n.live.Load()

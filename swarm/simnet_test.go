@@ -146,7 +146,9 @@ func startCast(t *testing.T, cast simswarm.Cast, fault simswarm.Fault) *simSwarm
 		}
 		s.join(&link, Offer{Model: testModel(), Name: "test", Layers: castLayers(), Held: held}, faults...)
 	}
-	s.route(routing.Config{Check: s.recompute})
+	s.route(routing.Config{Check: func(ctx context.Context, c routing.Checked) func() error {
+		return func() error { return s.recompute(ctx, c) }
+	}})
 	return s
 }
 

@@ -53,11 +53,11 @@ func (n *Node) newAudit(pool *ggml.Pool) (*audit.Inspector, error) {
 }
 
 // check is what the router has answers checked with, nil without audits.
-func (n *Node) check() func(context.Context, routing.Checked) error {
+func (n *Node) check() func(context.Context, routing.Checked) func() error {
 	if n.audit == nil {
 		return nil
 	}
-	return n.audit.Check
+	return n.audit.Look
 }
 
 // watcher prepares a step and gives its barrier; see [audit.Inspector.Watch].

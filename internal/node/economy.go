@@ -375,13 +375,30 @@ func (k *keys) of(p routing.Peer) (ledger.Key, error) {
 // Call implements routing.Caller.
 func (c crediting) Call(ctx context.Context, to routing.Peer, a routing.Ask) (routing.Answer, error) {
 	answer, err := c.Node.Call(ctx, to, a)
+	c.note(to, a, answer, err)
+	return answer, err
+}
+
+// Start implements routing.Starter.
+func (c crediting) Start(ctx context.Context, to routing.Peer, a routing.Ask, done func(func() (routing.Answer, error))) (stop func(error)) {
+	return c.Node.Start(ctx, to, a, func(read func() (routing.Answer, error)) {
+		done(func() (routing.Answer, error) {
+			answer, err := read()
+			c.note(to, a, answer, err)
+			return answer, err
+		})
+	})
+}
+
+// note counts an answer, once what the peer signs of it is there where that counts.
+func (c crediting) note(to routing.Peer, a routing.Ask, answer routing.Answer, err error) {
 	if err != nil || len(a.Calls) == 0 {
-		return answer, err
+		return
 	}
 	c.samples.saw(to, a)
 	if !c.signed || a.Sum {
 		c.credit(to, ledger.Hash(a.Calls[0].Expert.Model), rowsOf(a.Calls))
-		return answer, nil
+		return
 	}
 	for _, s := range answer.Signed {
 		model, rows := ledger.Hash(a.Calls[0].Expert.Model), rowsOf(a.Calls[s.First:s.First+s.Calls])
@@ -391,7 +408,6 @@ func (c crediting) Call(ctx context.Context, to routing.Peer, a routing.Ask) (ro
 			}
 		})
 	}
-	return answer, nil
 }
 
 // credit counts rows that a peer answered with.

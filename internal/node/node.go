@@ -260,7 +260,7 @@ func (n *Node) newRouter() (*routing.Router, error) {
 	return routing.New(routing.Config{
 		Check: n.check(), Kind: n.kinds(), Relayed: n.net.Relayed,
 		Local: n.sets, LocalHolds: n.sets.Holds,
-		Directory: n.net, Caller: caller, Prober: n.net, Missing: n.net.LookUp,
+		Directory: n.net, Caller: caller, Starter: caller, Prober: n.net, Missing: n.net.LookUp,
 		Policy: n.cfg.Routing, Log: n.cfg.Log,
 	})
 }

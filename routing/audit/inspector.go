@@ -121,9 +121,18 @@ func (i *Inspector) Run(ctx context.Context) error {
 	return nil
 }
 
-// Check implements a router's check; see [routing.Config]. An error means that
-// the answer must not be used.
+// Check looks at an answer, and waits for what is to be waited for. An error means
+// that the answer must not be used.
 func (i *Inspector) Check(ctx context.Context, a routing.Checked) error {
+	if check := i.Look(ctx, a); check != nil {
+		return check()
+	}
+	return nil
+}
+
+// Look implements a router's check; see [routing.Config]. Most answers are not
+// drawn, and then there is nothing to wait for.
+func (i *Inspector) Look(ctx context.Context, a routing.Checked) (check func() error) {
 	c := &Case{Checked: a, At: i.cfg.now()}
 	if len(a.Calls) == 0 || len(c.answered()) == 0 {
 		return nil
@@ -135,7 +144,7 @@ func (i *Inspector) Check(ctx context.Context, a routing.Checked) error {
 	case !draw:
 		return nil
 	case !trust:
-		return i.audit(ctx, c, i.waiting)
+		return func() error { return i.audit(ctx, c, i.waiting) }
 	}
 	own := c.keep()
 	waiting := i.begin(ctx, own.model())
@@ -148,9 +157,11 @@ func (i *Inspector) Check(ctx context.Context, a routing.Checked) error {
 	case i.queue <- job:
 		return nil
 	default: // too much is waiting: this layer waits for itself
-		err := i.audit(ctx, own, i.panel(own))
-		i.end(waiting, nil)
-		return err
+		return func() error {
+			err := i.audit(ctx, own, i.panel(own))
+			i.end(waiting, nil)
+			return err
+		}
 	}
 }
 
