@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/moeswarm/moeswarm/expert"
 	"github.com/moeswarm/moeswarm/expert/content"
@@ -236,6 +237,9 @@ func (p program) serve(ctx context.Context, n *node.Node) error {
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan error, 1)
 	go func() { done <- n.Run(ctx) }()
+	var calm sync.WaitGroup
+	defer calm.Wait()
+	calm.Go(func() { keepCalm(ctx) })
 	select {
 	case err := <-done:
 		cancel()
@@ -413,9 +417,10 @@ func (f nodeFlags) autoMemory() (int64, error) {
 	return int64(f.memory), nil
 }
 
-// roomFor is how many of Go's places for running code are left to the network
-// while all workers compute.
-const roomFor = 2
+// roomFor is how many of Go's places for running code there are besides those of
+// the workers: two are left to the network while all workers compute, and
+// keepCalm takes one.
+const roomFor = 3
 
 // leaveRoom gives Go more places than there are workers. One that computes is in
 // C, and keeps its place: frames that come meanwhile would wait for it.
