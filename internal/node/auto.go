@@ -28,8 +28,8 @@ const (
 	// its experts are given up, for autoLost.
 	autoPatience = time.Minute
 	autoLost     = time.Minute
-	// handOverTime bounds the wait of a leaving node for others to take what
-	// only it holds; the rest of the ten seconds is for goodbyes.
+	// handOverTime is the usual bound of the wait of a leaving node for others to
+	// take what only it holds; the rest of the ten seconds is for goodbyes.
 	handOverTime = 5 * time.Second
 )
 
@@ -285,7 +285,7 @@ func (p *placer) handOver() {
 	}
 	p.tell(p.stock.held()) // none of them counts any more
 	p.node.cfg.Say("model %s: handing over %d experts that nobody else holds", p.model.Name, len(going))
-	for deadline := time.Now().Add(handOverTime); time.Now().Before(deadline) && len(going) > 0; {
+	for deadline := time.Now().Add(p.node.cfg.handOver); time.Now().Before(deadline) && len(going) > 0; {
 		time.Sleep(100 * time.Millisecond)
 		going = placement.Leave(p.view(time.Now()).Experts, placement.Policy{Want: 1})
 	}

@@ -164,7 +164,7 @@ func TestHandOver(t *testing.T) {
 		t.Errorf("a node that leaves alone said %q", said)
 	}
 	var heir *Node
-	leave(Config{}, func(n *Node) {
+	leave(Config{handOver: time.Minute}, func(n *Node) {
 		heir = running(t, Config{Join: n.Addrs(), Models: []Model{{Name: "tiny", Model: m, Auto: true, Memory: size}}})
 		for len(n.net.Claims(m.ID())) == 0 {
 			<-n.net.Changed()

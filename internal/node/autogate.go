@@ -204,7 +204,7 @@ func (n *Node) handOverGating(m Model) {
 		}
 	}
 	n.cfg.Say("model %s: nobody else gates it; waiting for one that begins to", m.Name)
-	for deadline := time.Now().Add(handOverTime); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
+	for deadline := time.Now().Add(n.cfg.handOver); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
 		if gates, _ = state(); gates {
 			return
 		}

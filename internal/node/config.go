@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/moeswarm/moeswarm/expert"
 	"github.com/moeswarm/moeswarm/expert/content"
@@ -91,6 +92,10 @@ type Config struct {
 	// Name and Team are shown in lists of who did how much, without a ledger.
 	Name, Team string
 
+	// handOver bounds the wait of a leaving node for others to take what only it
+	// holds; 0: handOverTime. Tests on busy machines have more.
+	handOver time.Duration
+
 	// Owner is what the machine's owner allows; the zero value: everything.
 	Owner Owner
 
@@ -174,6 +179,9 @@ func (c Config) validate() (Config, error) {
 		if _, c.Key, err = ed25519.GenerateKey(nil); err != nil {
 			return c, err
 		}
+	}
+	if c.handOver == 0 {
+		c.handOver = handOverTime
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)

@@ -47,6 +47,9 @@ type Economy struct {
 	// lookPause is the time between two tries to have a transcript shown; 0: half
 	// a minute. Tests have less.
 	lookPause time.Duration
+	// payWait is how long a payment that is due may take; 0: the usual, see
+	// [toll.GateConfig]. Tests that hold an answer up have more.
+	payWait time.Duration
 	// probePause is the longest pause between looks at two holders; 0: two seconds.
 	probePause time.Duration
 	// Name and Team are shown where work is listed.
@@ -183,7 +186,7 @@ func newEconomy(n *Node, cfg Economy, key ed25519.PrivateKey) (_ *economy, err e
 		},
 	})
 	e.gate = toll.NewGate(toll.GateConfig{
-		Chain: cfg.Chain, Key: key, Till: e.till, Archive: e.archive, Window: window, Free: free, Epoch: e.standing.epoch.Load,
+		Chain: cfg.Chain, Key: key, Till: e.till, Wait: cfg.payWait, Archive: e.archive, Window: window, Free: free, Epoch: e.standing.epoch.Load,
 		Look: func(ctx context.Context) { _, _ = e.standing.look(ctx) },
 		FreeAll: func() uint64 {
 			if cfg.Free > 0 {
