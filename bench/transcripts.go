@@ -107,8 +107,9 @@ type recording struct {
 }
 
 func recorded(ctx context.Context, d *drafting, r prompt.Request, archive *transcript.Archive, number int) (a recording, err error) {
-	name := transcript.Name{Session: ledger.Session{byte(number), byte(number >> 8)}}
-	id := transcript.Identity{Chain: "bench", Key: ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)), Model: ledger.Hash(r.Model), Session: name.Session}
+	salt := ledger.Salt{byte(number), byte(number >> 8)}
+	name := transcript.Name{Session: salt.Session()}
+	id := transcript.Identity{Chain: "bench", Key: ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)), Model: ledger.Hash(r.Model), Salt: salt, Request: []byte(r.Text)}
 	var w *transcript.Writer
 	var first time.Time
 	if r.Trace {

@@ -69,7 +69,7 @@ type Config struct {
 	Toll Toll
 	// Pay gives the payer of an answer that a peer is asked for; nil, or a nil
 	// Payer: nothing is paid.
-	Pay func(to routing.Peer, r prompt.Request) (Payer, error)
+	Pay func(to routing.Peer, r prompt.Request, request []byte) (Payer, error)
 	// Transcripts replies to peers that ask about answers; nil: nobody does.
 	Transcripts Transcripts
 	// Shelf is what this node sends of models to peers that ask; nil: nothing.
@@ -148,7 +148,7 @@ type settings struct {
 	completer   prompt.Completer
 	toll        Toll
 	debts       Debts
-	pay         func(to routing.Peer, r prompt.Request) (Payer, error)
+	pay         func(to routing.Peer, r prompt.Request, request []byte) (Payer, error)
 	shelf       Shelf
 	signer      Signer
 	listener    func(from routing.Peer) Ear

@@ -29,7 +29,7 @@ type Payer interface {
 	Last(ctx context.Context, promptTokens, tokens int) ([]byte, error)
 	// Seal takes what the gating node signed about the tokens so far. An error
 	// ends the answer.
-	Seal(statement []byte, tokens []int32) error
+	Seal(statement []byte, promptTokens int, tokens []int32) error
 	// Close ends the account. The answer had so many tokens.
 	Close(promptTokens, tokens int)
 }
@@ -37,7 +37,8 @@ type Payer interface {
 // Toll is a gating node's side: it decides whom to answer, and for what.
 type Toll interface {
 	// Open begins the account of one answer, or says why there will be none.
-	Open(from routing.Peer, r prompt.Request) (Tab, error)
+	// request is r as it came, see [ReadRequest].
+	Open(from routing.Peer, r prompt.Request, request []byte) (Tab, error)
 }
 
 // Tab is the account of one answer at a gating node.
@@ -87,7 +88,7 @@ func (y *paying) got(c prompt.Chunk) error {
 	}
 	statement := y.sealed
 	y.sealed = nil
-	if err := y.payer.Seal(statement, y.tokens); err != nil {
+	if err := y.payer.Seal(statement, int(y.prompt.Load()), y.tokens); err != nil {
 		return fmt.Errorf("%w: %w", prompt.ErrLost, err)
 	}
 	return nil
@@ -157,6 +158,9 @@ func (free) Pay([]byte) error                          { return nil }
 func (free) Cover(context.Context, prompt.Chunk) error { return nil }
 func (free) Seal(prompt.Chunk) ([]byte, error)         { return nil, nil }
 func (free) Close()                                    {}
+
+// ReadRequest reads a request as a client sent it.
+func ReadRequest(b []byte) (prompt.Request, error) { return wire.ParsePrompt(b) }
 
 // Debts is a holder's account of what peers owe it.
 type Debts interface {

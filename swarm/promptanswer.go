@@ -47,10 +47,10 @@ func (a *answer) run(work context.Context, c prompt.Completer) error {
 		a.end(context.Cause(ctx))
 	})
 	r := wire.NewReader(a.stream)
-	req, err := a.readPrompt(r)
+	req, raw, err := a.readPrompt(r)
 	var tab Tab = free{}
 	if err == nil && a.toll != nil {
-		tab, err = a.toll.Open(routingPeer(a.stream.Conn().RemotePeer()), req)
+		tab, err = a.toll.Open(routingPeer(a.stream.Conn().RemotePeer()), req, raw)
 	}
 	if err == nil {
 		a.tab = tab
@@ -78,24 +78,24 @@ func (a *answer) farewell() {
 	_ = a.stream.Close()
 }
 
-func (a *answer) readPrompt(r *wire.Reader) (prompt.Request, error) {
+// readPrompt reads the prompt, and gives its bytes as well.
+func (a *answer) readPrompt(r *wire.Reader) (req prompt.Request, raw []byte, err error) {
 	_ = a.stream.SetReadDeadline(time.Now().Add(a.times.Silence))
 	h, err := r.Next()
 	if err != nil {
-		return prompt.Request{}, fmt.Errorf("%w: %w", errAskerGone, err)
+		return req, nil, fmt.Errorf("%w: %w", errAskerGone, err)
 	}
 	if h.Kind != wire.KindPrompt {
-		return prompt.Request{}, fmt.Errorf("%w: %v before a prompt", prompt.ErrBadRequest, h.Kind)
+		return req, nil, fmt.Errorf("%w: %v before a prompt", prompt.ErrBadRequest, h.Kind)
 	}
 	// A long prompt on a poor line may take longer than silence may last.
 	_ = a.stream.SetReadDeadline(time.Now().Add(frameTime(h.Len)))
-	body, err := r.Body(nil)
-	if err != nil {
-		return prompt.Request{}, fmt.Errorf("%w: %w", errAskerGone, err)
+	if raw, err = r.Body(nil); err != nil {
+		return req, nil, fmt.Errorf("%w: %w", errAskerGone, err)
 	}
-	req, err := wire.ParsePrompt(body)
+	req, err = wire.ParsePrompt(raw)
 	req.User = string(routingPeer(a.stream.Conn().RemotePeer())) // whom it is fair between
-	return req, err
+	return req, raw, err
 }
 
 // complete sends the chunks of c's answer.

@@ -23,10 +23,10 @@ type remote struct {
 	to    routing.Peer
 	times promptTimes
 	// pay gives the payer of an answer; nil: nothing is paid.
-	pay func(to routing.Peer, r prompt.Request) (Payer, error)
+	pay func(to routing.Peer, r prompt.Request, request []byte) (Payer, error)
 }
 
-func newRemote(h host.Host, to routing.Peer, times promptTimes, pay func(routing.Peer, prompt.Request) (Payer, error)) *remote {
+func newRemote(h host.Host, to routing.Peer, times promptTimes, pay func(routing.Peer, prompt.Request, []byte) (Payer, error)) *remote {
 	return &remote{host: h, to: to, times: times.withDefaults(), pay: pay}
 }
 
@@ -79,7 +79,7 @@ func (r *remote) payment(ctx context.Context, req prompt.Request, frame []byte) 
 	if r.pay == nil {
 		return nil, frame, nil
 	}
-	p, err := r.pay(r.to, req)
+	p, err := r.pay(r.to, req, frame[wire.HeaderLen:])
 	if err != nil || p == nil {
 		return nil, frame, err
 	}

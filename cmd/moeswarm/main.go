@@ -16,6 +16,7 @@ import (
 	"github.com/moeswarm/moeswarm/gating/chat"
 	"github.com/moeswarm/moeswarm/internal/ggml"
 	"github.com/moeswarm/moeswarm/internal/ledger"
+	"github.com/moeswarm/moeswarm/internal/node"
 	"github.com/moeswarm/moeswarm/internal/simswarm"
 )
 
@@ -27,6 +28,7 @@ type program struct {
 
 	misbehave simswarm.Fault                    // of a node that a benchmark starts; nil: it behaves
 	sees      func(ledger.Ledger) ledger.Ledger // what a node sees of its ledger, in tests; nil: all
+	cheat     node.Cheat                        // of a gating node, in tests
 }
 
 // command is one subcommand.

@@ -106,7 +106,7 @@ func (p program) node(ctx context.Context, args []string) error {
 	fs.Var(&f.memory, "memory", "`amount` of memory and disk for what the node chooses itself with --experts auto and --gate=auto, such as 2GiB, for each model")
 	fs.Var(&f.gate, "gate", "run the models' trunks and complete prompts; experts that are not held here are asked of peers; --gate=auto: while the swarm has too few nodes that do, the trunk counting in --memory (default false)")
 	fs.StringVar(&f.audit, "audit", "auto", "how a gating node checks what peers answer: auto, by their standing; always; off")
-	fs.StringVar(&f.template, "chat-template", "", "use the built-in chat template of this `name` instead of the models' own: "+strings.Join(chat.Names(), ", "))
+	fs.StringVar(&f.template, "chat-template", "", "use the built-in chat template of this `name` instead of the models' own; not with --ledger and --gate: "+strings.Join(chat.Names(), ", "))
 	fs.IntVar(&f.threads, "threads", 0, "`processors` to compute with (default: all)")
 	fs.IntVar(&f.answers, "answers", 0, "answers a gating node works on at a time per model; four times as many wait, in fair turns between users (default 16)")
 	fs.Var(&f.kvMemory, "kv-memory", "`size`, such as 8GiB, that a gating node's answers may take for their keys and values, those kept of earlier prompts included (default: a quarter of the machine's memory)")
@@ -264,7 +264,7 @@ func (p program) nodeConfig(f nodeFlags) (node.Config, error) {
 		Version: version(), Listen: f.listen, Announce: f.announce, Join: f.join, MDNS: f.mdns, Hosts: f.hosts,
 		Template: f.template, Threads: f.threads, Answers: f.answers, Audit: f.audit,
 		Log: slog.New(slog.NewTextHandler(p.stderr, &slog.HandlerOptions{Level: level})),
-		Say: p.say, Misbehave: p.misbehave,
+		Say: p.say, Misbehave: p.misbehave, Cheat: p.cheat,
 	}
 	if len(cfg.Listen) == 0 {
 		cfg.Listen = []string{"/ip4/0.0.0.0/tcp/4160", "/ip4/0.0.0.0/udp/4160/quic-v1"}

@@ -112,7 +112,7 @@ func (e *Engine) newSequence(ctx context.Context, r prompt.Request) (*sequence, 
 	if r.Task == prompt.TaskEmbed {
 		s.pool = &pool{}
 	} else if r.Trace && r.BestEffort == 0 {
-		s.trace = &tracing{per: len(e.cfg.Sparse) * e.cfg.TopK}
+		s.trace = &tracing{per: len(e.cfg.Sparse) * e.cfg.TopK, greedy: r.Greedy()}
 	}
 	s.limit = s.prompt + min(r.MaxTokens, e.cfg.room-s.prompt)
 	s.ids = append(ids, r.Prefix...)

@@ -12,6 +12,7 @@ import (
 // whoever checks its answer later.
 type tracing struct {
 	per    int      // experts of a row, in all layers
+	greedy bool     // see prompt.Request
 	routes []uint16 // of the rows that the trunk has seen, by position, (fed, per)
 	told   int      // rows whose routes the reader has
 }
@@ -65,15 +66,8 @@ func (m member) traced(n *lane, i int) (*prompt.Trace, error) {
 	}
 	t := &prompt.Trace{Hidden: slices.Clone(hidden.Row(m.hidden + i)), Routes: slices.Clone(s.routes[s.told*s.per:])}
 	if s.told == 0 {
-		t.Prompt, t.Greedy = slices.Clone(m.ids), m.drawing.greedy()
+		t.Prompt, t.Greedy = slices.Clone(m.ids), s.greedy
 	}
 	s.told = len(m.ids)
 	return t, nil
-}
-
-// greedy reports whether tokens are those with the best logits.
-func (d *drawing) greedy() bool {
-	s := d.sampling
-	return s.Temperature == 0 && (s.RepeatPenalty == 0 || s.RepeatPenalty == 1) && s.FrequencyPenalty == 0 && s.PresencePenalty == 0 &&
-		len(s.Bias) == 0 && d.matcher == nil
 }

@@ -95,6 +95,13 @@ type Bias struct {
 	Add   float32 `json:"add"`
 }
 
+// Greedy reports whether each token of the answer is the one with the best logit.
+func (r Request) Greedy() bool {
+	s := r.Sampling
+	return s.Temperature == 0 && (s.RepeatPenalty == 0 || s.RepeatPenalty == 1) && s.FrequencyPenalty == 0 && s.PresencePenalty == 0 &&
+		len(s.Bias) == 0 && r.Schema == nil && (r.Chat == nil || r.Chat.Force == "")
+}
+
 // Finish says why an answer ended.
 type Finish string
 

@@ -142,7 +142,7 @@ type Chunk struct {
 	Epoch       uint64
 	Session     Session
 	Index       uint64
-	Prev        Hash // of the statement of the chunk before; zero for the first
+	Prev        Hash // of the statement of the chunk before; of the first, what was asked, see [Salt.Asked]
 	Tokens      Hash
 	Fingerprint Hash // of the last hidden states
 	Routing     Hash // of the experts that were chosen

@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/moeswarm/moeswarm/expert"
 	"github.com/moeswarm/moeswarm/expert/content"
+	"github.com/moeswarm/moeswarm/gating/prompt"
 	"github.com/moeswarm/moeswarm/internal/ledger/credit"
 	"github.com/moeswarm/moeswarm/routing"
 	"github.com/moeswarm/moeswarm/swarm"
@@ -68,7 +70,8 @@ type Config struct {
 	// drafts are looked up in the answers themselves.
 	Draft Model
 	// Template names a built-in chat template to use for all models instead of
-	// their own; empty: their own.
+	// their own; empty: their own. A gating node with an economy has none: who
+	// checks its answers reads conversations by the model's own.
 	Template string
 	// TemplateWorker is the command line of a process that runs chat.Serve,
 	// where templates that came with models run; empty: they are refused.
@@ -102,6 +105,9 @@ type Config struct {
 	// Misbehave wraps what peers' calls are computed with; for benchmarks and
 	// tests. nil: nothing does.
 	Misbehave func(expert.Applier) expert.Applier
+	// Cheat makes a gating node of tests give answers that are not what was
+	// paid for; the zero value: it is honest.
+	Cheat Cheat
 	// Content keeps parts of models that come from peers; nil: no model may be
 	// in parts.
 	Content *content.Store
@@ -116,6 +122,12 @@ type Config struct {
 	Log *slog.Logger // nil: silent
 	// Say is told, in lines for people, what the node waits for. nil: nobody.
 	Say func(format string, args ...any)
+}
+
+// Cheat is how a gating node deceives those whom it answers.
+type Cheat struct {
+	Experts func(expert.Applier) expert.Applier // computes its answers; nil: as they are
+	Asked   func(prompt.Request) prompt.Request // what it answers instead; nil: what it was asked
 }
 
 // Model is one model that the node serves a part of.
@@ -156,6 +168,9 @@ func (c Config) validate() (Config, error) {
 	}
 	if c.Economy != nil && c.PartialSums {
 		return c, errors.New("partial sums and a ledger exclude each other: holders sign results of experts, and nobody could show a jury that a sum is wrong")
+	}
+	if c.Economy != nil && c.Template != "" && slices.ContainsFunc(c.Models, Model.mayGate) {
+		return c, errors.New("--chat-template does not go with --ledger and --gate: whoever checks an answer reads conversations by the model's own template, and would find another text; leave it out")
 	}
 	if err := credit.CheckNames(c.Name, c.Team); err != nil {
 		return c, fmt.Errorf("name or team of this node: %w", err)

@@ -292,12 +292,12 @@ func (e *economy) hasBond(k ledger.Key) bool {
 const maxBacked = 4096
 
 // Open implements swarm.Toll.
-func (e *economy) Open(from routing.Peer, r prompt.Request) (swarm.Tab, error) {
+func (e *economy) Open(from routing.Peer, r prompt.Request, request []byte) (swarm.Tab, error) {
 	k, err := swarm.KeyOf(from)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", prompt.ErrUnpaid, err)
 	}
-	t, err := e.gate.Open(k, r)
+	t, err := e.gate.Open(k, r, request)
 	if err != nil {
 		return nil, err // not a nil tab in an interface
 	}
@@ -306,7 +306,7 @@ func (e *economy) Open(from routing.Peer, r prompt.Request) (swarm.Tab, error) {
 
 // pay makes the payer of an answer at a peer. Nothing is sent to one that is not
 // among the gating nodes that the ledger gives this client.
-func (e *economy) pay(to routing.Peer, r prompt.Request) (swarm.Payer, error) {
+func (e *economy) pay(to routing.Peer, r prompt.Request, request []byte) (swarm.Payer, error) {
 	k, err := swarm.KeyOf(to)
 	if err == nil {
 		err = e.standing.gatesFor(context.Background(), k, e.self, ledger.Hash(r.Model))
@@ -314,7 +314,7 @@ func (e *economy) pay(to routing.Peer, r prompt.Request) (swarm.Payer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", prompt.ErrNotMember, err)
 	}
-	return e.payer.Open(k, r), nil
+	return e.payer.Open(k, r, request), nil
 }
 
 // Admit, Served and Receipt implement swarm.Debts.

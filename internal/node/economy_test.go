@@ -4,8 +4,10 @@ import (
 	"context"
 	"crypto/ed25519"
 	"errors"
+	"os"
 	"path/filepath"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -41,6 +43,8 @@ type paid struct {
 	addrs   []string
 	// misbehave is given to nodes that start now.
 	misbehave func(expert.Applier) expert.Applier
+	// asked is what gating nodes answer instead of what they are asked; nil: that.
+	asked atomic.Pointer[func(prompt.Request) prompt.Request]
 	// wrap is what nodes that start now see of the ledger; nil: all.
 	wrap func(ledger.Ledger) ledger.Ledger
 }
@@ -59,6 +63,7 @@ func newPaid(t testing.TB, gates int, change func(*state.Genesis), rich ...ledge
 	params := ledger.DefaultParams()
 	params.EpochBlocks = 6
 	params.EmissionStart, params.BonusBps = 0, 0 // what is earned is what was paid
+	params.AuditBps = 0                          // and audits are paid, too
 	g := state.Genesis{Params: params,
 		Models: map[ledger.Hash]ledger.Model{id: {Active: true, Name: "tiny"}},
 		Providers: map[ledger.Key]ledger.Provider{
@@ -91,7 +96,17 @@ func newPaid(t testing.TB, gates int, change func(*state.Genesis), rich ...ledge
 // start runs a node of the swarm; a client has a model without a role.
 func (p *paid) start(key ed25519.PrivateKey, m Model, maxSpend ledger.Amount) *Node {
 	p.t.Helper()
-	cfg := Config{Key: key, Join: p.addrs, Misbehave: p.misbehave, Routing: routing.Policy{MissingWait: 5 * time.Second}, Economy: &Economy{
+	deceive := Cheat{Asked: func(r prompt.Request) prompt.Request {
+		if f := p.asked.Load(); f != nil {
+			return (*f)(r)
+		}
+		return r
+	}}
+	self, err := os.Executable()
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	cfg := Config{Key: key, Cheat: deceive, TemplateWorker: []string{self, templateWorker}, Join: p.addrs, Misbehave: p.misbehave, Routing: routing.Policy{MissingWait: 5 * time.Second}, Economy: &Economy{
 		Ledger: p.ledger.As(ledger.KeyOf(key)), Chain: p.ledger.Chain(), Dir: p.t.TempDir(), MaxSpend: maxSpend, Price: p.price, lookPause: 20 * time.Millisecond, probePause: 5 * time.Millisecond, payWait: p.payWait}}
 	if p.wrap != nil {
 		cfg.Economy.Ledger = p.wrap(cfg.Economy.Ledger)
@@ -384,7 +399,7 @@ func TestOutsider(t *testing.T) {
 		}
 	}
 	// Asked all the same, it refuses; and so does the asker.
-	_, err := outsider.economy.Open(client.net.ID(), p.request(8))
+	_, err := outsider.economy.Open(client.net.ID(), p.request(8), nil)
 	if !errors.Is(err, prompt.ErrNotMember) {
 		t.Errorf("the outsider: %v", err)
 	}
@@ -441,8 +456,8 @@ func TestCheatIsCutOff(t *testing.T) {
 		Window: func() uint64 { return 16 }, Epoch: func() uint64 { return p.ledger.Clock().Epoch },
 		Period: func(ledger.Key, ledger.Hash) (uint64, bool) { return p.ledger.Clock().Epoch, true }})
 	n, err := swarm.New(swarm.Config{Key: key, Listen: []string{"/ip4/127.0.0.1/tcp/0"}, Join: p.addrs,
-		Pay: func(_ routing.Peer, r prompt.Request) (swarm.Payer, error) {
-			return cheat{payer.Open(p.gates[0].economy.self, r)}, nil
+		Pay: func(_ routing.Peer, r prompt.Request, request []byte) (swarm.Payer, error) {
+			return cheat{payer.Open(p.gates[0].economy.self, r, request)}, nil
 		}})
 	if err != nil {
 		t.Fatal(err)

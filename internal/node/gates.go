@@ -26,7 +26,8 @@ import (
 // grows when the trunk of a model comes, and shrinks when it goes.
 type gates struct {
 	mu      sync.RWMutex
-	engines map[expert.ModelID]*engine.Engine // guarded by mu once the node runs
+	engines map[expert.ModelID]*engine.Engine   // guarded by mu once the node runs
+	asked   func(prompt.Request) prompt.Request // see [Cheat]
 	// covered reports whether every expert of a model has a holder. Its error
 	// says which have none.
 	covered func(expert.ModelID) error
@@ -51,6 +52,9 @@ func (g *gates) Complete(ctx context.Context, r prompt.Request) iter.Seq2[prompt
 				yield(prompt.Chunk{}, err)
 				return
 			}
+		}
+		if g.asked != nil {
+			r = g.asked(r)
 		}
 		work, calls := g.count()
 		left := r.MaxTokens - len(r.Prefix)
@@ -119,7 +123,7 @@ func (n *Node) openGate(m Model) (end func(), err error) {
 		return nil, err
 	}
 	id := m.Model.ID()
-	e, err := newEngine(m, n.hots[id].over(n.demand), renderer, n.pool, n.watchSteps(), n.router.Away, n.cfg)
+	e, err := newEngine(m, n.gated(id), renderer, n.pool, n.watchSteps(), n.router.Away, n.cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -133,6 +137,15 @@ func (n *Node) openGate(m Model) (end func(), err error) {
 		cancel()
 		running.Wait()
 	}, nil
+}
+
+// gated is what computes the experts of a model that is gated here.
+func (n *Node) gated(id expert.ModelID) expert.Applier {
+	a := n.hots[id].over(n.demand)
+	if n.cfg.Cheat.Experts != nil {
+		a = n.cfg.Cheat.Experts(a)
+	}
+	return a
 }
 
 // newEngine builds the gating stack of one model over an applier of experts.

@@ -79,7 +79,7 @@ func New(cfg Config) (*Node, error) {
 	n := &Node{cfg: cfg, sets: expert.Sets{}, began: time.Now(), ready: make(chan struct{}), served: make(chan struct{})}
 	n.hots = map[expert.ModelID]*hotExperts{}
 	n.parts, n.download = map[expert.ModelID]*partsHolder{}, swarm.NewRate(cfg.MaxDownload)
-	n.gates = &gates{engines: map[expert.ModelID]*engine.Engine{}, covered: n.covered, count: n.countWork}
+	n.gates = &gates{engines: map[expert.ModelID]*engine.Engine{}, covered: n.covered, count: n.countWork, asked: cfg.Cheat.Asked}
 	pool := ggml.NewPool(cfg.Threads)
 	n.pool = pool
 	n.speed = newSpeedMeter(n.sets, cfg.Models, cfg.Owner.MaxCPU)
@@ -130,7 +130,7 @@ func New(cfg Config) (*Node, error) {
 			return nil, fmt.Errorf("model %s: %w", m.Name, err)
 		}
 		n.renderers = append(n.renderers, renderer)
-		if n.gates.engines[m.Model.ID()], err = newEngine(m, n.hots[m.Model.ID()].over(n.demand), renderer, pool, n.watchSteps(), n.router.Away, cfg); err != nil {
+		if n.gates.engines[m.Model.ID()], err = newEngine(m, n.gated(m.Model.ID()), renderer, pool, n.watchSteps(), n.router.Away, cfg); err != nil {
 			return nil, err
 		}
 	}

@@ -395,6 +395,9 @@ func (o *outputs) again(ctx context.Context, m Model, t *transcript.Transcript) 
 	if err != nil {
 		return 0, err
 	}
+	if same, err := o.asked(ctx, m, t); err != nil || !same {
+		return 1_000_000, err
+	}
 	seen, err := v.Run(ctx, t)
 	if errors.Is(err, ledger.ErrMalformed) {
 		return 1_000_000, nil

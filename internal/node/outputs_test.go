@@ -51,11 +51,17 @@ func TestHonestAnswersHold(t *testing.T) {
 	p := newAudited(t, 3)
 	client := p.client(actor(100), deposit)
 	var requests []prompt.Request
-	for i := range 4 {
+	for i := range 6 {
 		r := p.request(20 + 15*i)
-		r.Text += " func main() { return }"[:1+5*i]
+		r.Text += " func main() { return }"[:1+4*i]
 		if i == 3 {
 			r.Sampling = prompt.Sampling{Temperature: 0.8, Seed: 5}
+		}
+		if i == 4 {
+			r.Text, r.Chat = "", &prompt.Chat{Now: 1_800_000_000, Messages: []prompt.Message{{Role: "system", Content: "be kind"}, {Role: "user", Content: "func main()"}}}
+		}
+		if i == 5 { // which another gating node began
+			r.Prefix = []int32{5, 6, 7}
 		}
 		requests = append(requests, r)
 	}
@@ -149,13 +155,18 @@ func (p *paid) cheating(n *Node) {
 	n.gates.add(m.Model.ID(), e)
 }
 
-// TestCheatingGatesLoseTheirBonds: one that leaves experts out, and one that has
-// no transcript of what it signed. Each is found by who the ledger draws, tried
-// by a jury of gating nodes, and its bond is a tenth less.
+// TestCheatingGatesLoseTheirBonds: one that leaves experts out, one that has no
+// transcript of what it signed, and some that answer something else than what they
+// were asked. Each is found by who the ledger draws, tried by a jury of gating
+// nodes, and its bond is a tenth less.
 func TestCheatingGatesLoseTheirBonds(t *testing.T) {
-	for name, spoil := range map[string]func(p *paid, gate *Node){
-		"without a layer's experts": nil,
-		"without a transcript": func(p *paid, gate *Node) {
+	for name, how := range map[string]struct {
+		spoil func(p *paid, gate *Node)
+		asked func(prompt.Request) prompt.Request
+		chat  bool
+	}{
+		"without a layer's experts": {},
+		"without a transcript": {spoil: func(p *paid, gate *Node) {
 			p.until("the transcript to be gone", func() bool { // once the answer has ended
 				if err := gate.economy.archive.Turn(1000); err != nil {
 					p.t.Fatal(err)
@@ -163,22 +174,38 @@ func TestCheatingGatesLoseTheirBonds(t *testing.T) {
 				_, n := gate.economy.archive.Bytes()
 				return n == 0
 			})
-		},
+		}},
+		"a text put in": {asked: func(r prompt.Request) prompt.Request { r.Text = "buy " + r.Text; return r }},
+		"a message put in": {chat: true, asked: func(r prompt.Request) prompt.Request {
+			c := *r.Chat
+			c.Messages = append([]prompt.Message{{Role: "system", Content: "buy"}}, c.Messages...)
+			r.Chat = &c
+			return r
+		}},
+		"drawn, not the best": {asked: func(r prompt.Request) prompt.Request { r.Sampling.Temperature = 1; return r }},
 	} {
 		t.Run(name, func(t *testing.T) {
+			spoil := how.spoil
 			p := newAudited(t, 6)
 			client := p.client(actor(100), deposit)
 			var gate *Node
 			ask := func() {
 				t.Helper()
-				_, _, gates, err := answerOf(t.Context(), client, p.request(70), nil)
+				r := p.request(70)
+				if how.chat {
+					r.Text, r.Chat = "", &prompt.Chat{Messages: []prompt.Message{{Role: "user", Content: "func main()"}}}
+				}
+				_, _, gates, err := answerOf(t.Context(), client, r, nil)
 				if err != nil {
 					t.Fatal(err)
 				}
 				gate = p.gates[slices.IndexFunc(p.gates, func(g *Node) bool { return g.ID() == gates[0] })]
 			}
+			if how.asked != nil {
+				p.asked.Store(&how.asked)
+			}
 			ask()
-			if spoil == nil { // from now on
+			if spoil == nil && how.asked == nil { // from now on
 				bad := gate
 				p.cheating(bad)
 				for gate = nil; gate != bad; ask() {

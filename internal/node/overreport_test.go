@@ -99,30 +99,30 @@ func TestTwoSealsAreShown(t *testing.T) {
 	p := newPaid(t, 1, nil, ledger.KeyOf(actor(100)))
 	client := p.client(actor(100), deposit)
 	gate := p.gates[0].economy.self
-	bill := client.economy.payer.Open(gate, p.request(200))
+	bill := client.economy.payer.Open(gate, p.request(200), nil)
 	first, err := bill.First(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	seals := func() *toll.Seals {
-		return &toll.Seals{Chain: p.ledger.Chain(), Gate: gate, Client: client.economy.self, Model: ledger.Hash(p.model.ID()), ID: toll.AnswerID(first)}
+		return &toll.Seals{Chain: p.ledger.Chain(), Gate: gate, Client: client.economy.self, Model: ledger.Hash(p.model.ID()), Salt: ledger.Salt(first)}
 	}
 	tokens := make([]int32, 2*ledger.ChunkTokens)
 	sign := func(tokens []int32) []byte {
 		var c ledger.Chunk
-		if err := ledger.Decode(seals().Sign(tokens, false, p.ledger.Clock().Epoch, actor(0)), &c); err != nil {
+		if err := ledger.Decode(seals().Sign(0, tokens, false, p.ledger.Clock().Epoch, actor(0)), &c); err != nil {
 			t.Fatal(err)
 		}
 		c.Fingerprint, c.Routing = ledger.Hash{1}, ledger.Hash{2}
 		c = c.Sign(p.ledger.Chain(), actor(0))
 		return ledger.Encode(&c)
 	}
-	if err := bill.Seal(sign(tokens[:ledger.ChunkTokens]), tokens[:ledger.ChunkTokens]); err != nil {
+	if err := bill.Seal(sign(tokens[:ledger.ChunkTokens]), 0, tokens[:ledger.ChunkTokens]); err != nil {
 		t.Fatal(err)
 	}
 	other := make([]int32, 2*ledger.ChunkTokens)
 	other[0] = 7
-	if err := bill.Seal(sign(other[:ledger.ChunkTokens]), tokens); err == nil {
+	if err := bill.Seal(sign(other[:ledger.ChunkTokens]), 0, tokens); err == nil {
 		t.Error("another first part is taken")
 	}
 	p.until("the slash", func() bool {

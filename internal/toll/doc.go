@@ -22,9 +22,9 @@
 //
 // # First payment
 //
-// What goes along with a prompt is the answer's id, 16 random bytes, and then a
-// voucher or nothing. The gating node signs parts of the answer under that id
-// (see [Seals]).
+// What goes along with a prompt is a salt, 16 random bytes from which the answer's
+// name follows, and then a voucher or nothing. The gating node signs parts of the
+// answer under that name, the first of them for what was asked (see [Seals]).
 //
 // The package opens no connections and starts no goroutines but [Credits.Run].
 package toll

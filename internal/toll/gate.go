@@ -111,13 +111,17 @@ func (g *Gate) Earned() (ledger.Amount, uint64) {
 	return ledger.Amount(g.earned.Load()), g.tokens.Load()
 }
 
-// Open begins the account of one answer, or says why there will be none.
-func (g *Gate) Open(from ledger.Key, r prompt.Request) (*Tab, error) {
+// Open begins the account of one answer, or says why there will be none. request
+// is r as the client sent it; it is kept, not copied.
+func (g *Gate) Open(from ledger.Key, r prompt.Request, request []byte) (*Tab, error) {
 	model := ledger.Hash(r.Model)
+	if len(request) > transcript.MaxRequest {
+		return nil, fmt.Errorf("%w: a request of %d bytes, at most %d can be signed for", prompt.ErrBadRequest, len(request), transcript.MaxRequest)
+	}
 	if err := g.cfg.Member(from, model); err != nil {
 		return nil, err
 	}
-	t := &Tab{gate: g, from: from, model: model, load: Load(r), prefix: len(r.Prefix), moved: make(chan struct{}, 1), price: g.cfg.Price(model)}
+	t := &Tab{gate: g, from: from, model: model, request: request, load: Load(r), prefix: len(r.Prefix), moved: make(chan struct{}, 1), price: g.cfg.Price(model)}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.turnLocked()
@@ -160,14 +164,15 @@ func (g *Gate) sweepLocked() {
 
 // Tab is the account of one answer, at the gating node.
 type Tab struct {
-	gate   *Gate
-	client *client
-	from   ledger.Key
-	model  ledger.Hash
-	price  ledger.Amount
-	load   uint64
-	prefix int
-	moved  chan struct{} // something was paid; room for 1
+	gate    *Gate
+	client  *client
+	from    ledger.Key
+	model   ledger.Hash
+	price   ledger.Amount
+	request []byte
+	load    uint64
+	prefix  int
+	moved   chan struct{} // something was paid; room for 1
 
 	tokens []int32 // given; of the goroutine that gives, as are seals and writer
 	seals  Seals
@@ -189,11 +194,11 @@ func (t *Tab) Pay(b []byte) error {
 	began := t.began
 	t.gate.mu.Unlock()
 	if !began {
-		id, first, err := parseFirst(b)
+		salt, first, err := parseFirst(b)
 		if err != nil {
 			return fmt.Errorf("%w: %w", prompt.ErrUnpaid, err)
 		}
-		t.seals = Seals{Chain: t.gate.cfg.Chain, Gate: t.gate.self, Client: t.from, Model: t.model, ID: id}
+		t.seals = Seals{Chain: t.gate.cfg.Chain, Gate: t.gate.self, Client: t.from, Model: t.model, Salt: salt, Request: t.request}
 		if a := t.gate.cfg.Archive; a != nil {
 			if err := a.Begin(t.name(), t.gate.cfg.Epoch()); errors.Is(err, transcript.ErrFull) {
 				return &prompt.BusyError{Detail: err.Error()}
@@ -374,10 +379,13 @@ func (t *Tab) Seal(c prompt.Chunk) ([]byte, error) {
 		t.tokens = append(t.tokens, c.Token)
 	}
 	if t.writer == nil && (c.Trace == nil || t.gate.cfg.Archive == nil) {
-		return t.seals.Sign(t.tokens, ended, epoch, t.gate.cfg.Key), nil
+		return t.seals.Sign(c.PromptTokens+t.prefix, t.tokens, ended, epoch, t.gate.cfg.Key), nil
 	}
 	if t.writer == nil {
-		id := transcript.Identity{Chain: t.gate.cfg.Chain, Key: t.gate.cfg.Key, Client: t.from, Model: t.model, Session: t.seals.ID}
+		id := transcript.Identity{Chain: t.gate.cfg.Chain, Key: t.gate.cfg.Key, Client: t.from, Model: t.model, Salt: t.seals.Salt, Request: t.request}
+		if n := c.PromptTokens + t.prefix; n != len(c.Trace.Prompt) {
+			return nil, fmt.Errorf("%w: a prompt of %d tokens, of which %d were counted", prompt.ErrLost, len(c.Trace.Prompt), n)
+		}
 		t.writer = transcript.NewWriter(id, c.Trace.Prompt, c.Trace.Greedy)
 	}
 	var part *ledger.Chunk
@@ -399,7 +407,9 @@ func (t *Tab) Seal(c prompt.Chunk) ([]byte, error) {
 	return ledger.Encode(part), nil
 }
 
-func (t *Tab) name() transcript.Name { return transcript.Name{Client: t.from, Session: t.seals.ID} }
+func (t *Tab) name() transcript.Name {
+	return transcript.Name{Client: t.from, Session: t.seals.Salt.Session()}
+}
 
 // Close ends the account.
 func (t *Tab) Close() {

@@ -28,17 +28,14 @@ func spent(load uint64, r int, promptTokens, tokens int) uint64 {
 	return max(load, uint64(max(promptTokens, 0)+r+max(tokens, 0)))
 }
 
-// AnswerID names one answer of a gating node to a client.
-type AnswerID = ledger.Session
-
-func newID() (id ledger.Session) {
+func newSession() (id ledger.Session) {
 	_, _ = rand.Read(id[:]) // never fails
 	return id
 }
 
 // firstPayment writes what goes along with a prompt.
-func firstPayment(id AnswerID, v *ledger.Voucher) []byte {
-	b := append([]byte(nil), id[:]...)
+func firstPayment(s ledger.Salt, v *ledger.Voucher) []byte {
+	b := append([]byte(nil), s[:]...)
 	if v != nil {
 		b = append(b, ledger.Encode(v)...)
 	}
@@ -46,14 +43,14 @@ func firstPayment(id AnswerID, v *ledger.Voucher) []byte {
 }
 
 // parseFirst reads it. The voucher is nil where nothing will be paid.
-func parseFirst(b []byte) (id AnswerID, v *ledger.Voucher, err error) {
-	if len(b) != len(id) && len(b) != len(id)+ledger.VoucherSize {
-		return id, nil, fmt.Errorf("%w: a first payment of %d bytes", ledger.ErrMalformed, len(b))
+func parseFirst(b []byte) (s ledger.Salt, v *ledger.Voucher, err error) {
+	if len(b) != len(s) && len(b) != len(s)+ledger.VoucherSize {
+		return s, nil, fmt.Errorf("%w: a first payment of %d bytes", ledger.ErrMalformed, len(b))
 	}
-	copy(id[:], b)
-	if b = b[len(id):]; len(b) == 0 {
-		return id, nil, nil
+	copy(s[:], b)
+	if b = b[len(s):]; len(b) == 0 {
+		return s, nil, nil
 	}
 	v = new(ledger.Voucher)
-	return id, v, ledger.Decode(b, v)
+	return s, v, ledger.Decode(b, v)
 }

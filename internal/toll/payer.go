@@ -2,6 +2,7 @@ package toll
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -74,11 +75,12 @@ func (p *Payer) Spent() (ledger.Amount, uint64) {
 	return ledger.Amount(p.spent.Load()), p.tokens.Load()
 }
 
-// Open begins the account of one answer at a gating node.
-func (p *Payer) Open(gate ledger.Key, r prompt.Request) *Bill {
+// Open begins the account of one answer at a gating node. request is r as it is
+// sent there.
+func (p *Payer) Open(gate ledger.Key, r prompt.Request, request []byte) *Bill {
 	b := &Bill{payer: p, gate: gate, model: ledger.Hash(r.Model), load: Load(r), prefix: len(r.Prefix)}
-	b.id = newID()
-	b.seals = Seals{Chain: p.cfg.Chain, Gate: gate, Client: p.cfg.Self, Model: b.model, ID: b.id, Exact: r.BestEffort == 0 && r.Task == prompt.TaskComplete, Twice: p.cfg.Twice}
+	_, _ = rand.Read(b.salt[:]) // never fails
+	b.seals = Seals{Chain: p.cfg.Chain, Gate: gate, Client: p.cfg.Self, Model: b.model, Salt: b.salt, Request: request, Exact: r.BestEffort == 0 && r.Task == prompt.TaskComplete, Twice: p.cfg.Twice}
 	b.count = b.load
 	price := ledger.Amount(0)
 	if p.cfg.Purse != nil {
@@ -92,7 +94,7 @@ func (p *Payer) Open(gate ledger.Key, r prompt.Request) *Bill {
 		if len(p.lanes) >= maxLanes {
 			p.sweepLocked()
 		}
-		l = &lane{session: newID(), price: price}
+		l = &lane{session: newSession(), price: price}
 		p.lanes[key] = l
 	}
 	l.running++
@@ -123,7 +125,7 @@ type Bill struct {
 	lane   *lane
 	gate   ledger.Key
 	model  ledger.Hash
-	id     AnswerID
+	salt   ledger.Salt
 	load   uint64
 	prefix int
 	count  uint64 // tokens of the answer in lane.used; guarded by payer.mu
@@ -134,13 +136,13 @@ type Bill struct {
 // First is what goes along with the prompt.
 func (b *Bill) First(ctx context.Context) ([]byte, error) {
 	if b.lane.price == 0 {
-		return firstPayment(b.id, nil), nil
+		return firstPayment(b.salt, nil), nil
 	}
 	v, err := b.pay(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return firstPayment(b.id, v), nil
+	return firstPayment(b.salt, v), nil
 }
 
 // Next is what is due when so many tokens have come.
@@ -223,8 +225,8 @@ func (b *Bill) payUp(ctx context.Context, ahead uint64) (*ledger.Voucher, error)
 }
 
 // Seal takes what the gating node signed about the tokens so far.
-func (b *Bill) Seal(statement []byte, tokens []int32) error {
-	if err := b.seals.Take(statement, tokens, b.payer.cfg.Epoch()); err != nil {
+func (b *Bill) Seal(statement []byte, promptTokens int, tokens []int32) error {
+	if err := b.seals.Take(statement, promptTokens+b.prefix, tokens, b.payer.cfg.Epoch()); err != nil {
 		return err
 	}
 	b.sealed.Store(int64(len(tokens)))

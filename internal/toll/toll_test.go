@@ -121,13 +121,13 @@ func newPair(t testing.TB, pays bool) *pair {
 // answer runs one answer of n tokens to a prompt of so many, with payments that
 // arrive at once unless lose says otherwise. It returns how many tokens came.
 func (p *pair) answer(ctx context.Context, r prompt.Request, promptTokens, n int, lose func(i int) bool) (got int, bill *Bill, err error) {
-	bill = p.payer.Open(p.key, r)
+	bill = p.payer.Open(p.key, r, []byte(r.Text))
 	defer func() { bill.Close(promptTokens, got) }()
 	first, err := bill.First(ctx)
 	if err != nil {
 		return 0, bill, err
 	}
-	tab, err := p.gate.Open(bill.payer.cfg.Self, r)
+	tab, err := p.gate.Open(bill.payer.cfg.Self, r, []byte(r.Text))
 	if err != nil {
 		return 0, bill, err
 	}
@@ -142,7 +142,7 @@ func (p *pair) answer(ctx context.Context, r prompt.Request, promptTokens, n int
 	for i := range n {
 		c := prompt.Chunk{PromptTokens: promptTokens, HasToken: true, Token: int32(i), Trace: &prompt.Trace{Hidden: []float32{float32(i), 1, 2}, Routes: []uint16{uint16(i)}}}
 		if i == 0 {
-			c.Trace.Prompt = []int32{1}
+			c.Trace.Prompt = make([]int32, promptTokens+len(r.Prefix))
 		}
 		if i == n-1 {
 			c.Finish = prompt.FinishLength
@@ -156,7 +156,7 @@ func (p *pair) answer(ctx context.Context, r prompt.Request, promptTokens, n int
 		}
 		tokens = append(tokens, c.Token)
 		if seal != nil {
-			if err := bill.Seal(seal, tokens); err != nil {
+			if err := bill.Seal(seal, promptTokens, tokens); err != nil {
 				return len(tokens), bill, err
 			}
 		}
@@ -206,7 +206,7 @@ func TestPaidToTheUnit(t *testing.T) {
 			t.Fatalf("%d paid for %d tokens at %d", paid, cost, price)
 		}
 		// What was signed can be shown.
-		shown, err := p.archive.Get(transcript.Name{Client: ledger.KeyOf(p.book.client), Session: bill.id})
+		shown, err := p.archive.Get(transcript.Name{Client: ledger.KeyOf(p.book.client), Session: bill.salt.Session()})
 		if err != nil || shown.Verify(chain) != nil || len(shown.Answer()) != n {
 			t.Fatalf("a transcript of %d tokens for %d: %v", len(shown.Answer()), n, err)
 		}
@@ -236,18 +236,18 @@ func TestPaidToTheUnit(t *testing.T) {
 func TestTokensOfAVoucher(t *testing.T) {
 	p := newPair(t, true)
 	r := prompt.Request{Model: expert.ModelID{3}}
-	tab, err := p.gate.Open(ledger.KeyOf(p.book.client), r)
+	tab, err := p.gate.Open(ledger.KeyOf(p.book.client), r, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer tab.Close()
-	due := ledger.Due{Gate: p.key, Model: ledger.Hash(r.Model), Epoch: 1, Session: newID(), Tokens: 31, Cum: 32 * price}
+	due := ledger.Due{Gate: p.key, Model: ledger.Hash(r.Model), Epoch: 1, Session: newSession(), Tokens: 31, Cum: 32 * price}
 	for _, short := range []bool{true, false} {
 		v, err := p.book.Pay(t.Context(), due)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := tab.Pay(firstPayment(newID(), &v)); short != errors.Is(err, prompt.ErrUnpaid) {
+		if err := tab.Pay(firstPayment(ledger.Salt(newSession()), &v)); short != errors.Is(err, prompt.ErrUnpaid) {
 			t.Errorf("%d tokens for the price of 32: %v", due.Tokens, err)
 		}
 		due.Tokens = 32
@@ -312,16 +312,16 @@ func TestLimit(t *testing.T) {
 func TestSeals(t *testing.T) {
 	gate := private(2)
 	make := func() (s, c Seals) {
-		s = Seals{Chain: chain, Gate: ledger.KeyOf(gate), Client: ledger.Key{1}, Model: ledger.Hash{9}, ID: AnswerID{5}}
+		s = Seals{Chain: chain, Gate: ledger.KeyOf(gate), Client: ledger.Key{1}, Model: ledger.Hash{9}, Salt: ledger.Salt{5}, Request: []byte("what was asked")}
 		return s, s
 	}
 	tokens := []int32{1, 2, 3}
 	s, c := make()
-	if err := c.Take(s.Sign(tokens, true, 4, gate), tokens, 4); err != nil {
+	if err := c.Take(s.Sign(9, tokens, true, 4, gate), 9, tokens, 4); err != nil {
 		t.Fatal(err)
 	}
 	more := append(tokens, 4)
-	if err := c.Take(s.Sign(more, true, 5, gate), more, 4); err != nil {
+	if err := c.Take(s.Sign(9, more, true, 5, gate), 9, more, 4); err != nil {
 		t.Fatal(err)
 	}
 	for name, spoil := range map[string]func(k *ledger.Chunk){
@@ -331,22 +331,25 @@ func TestSeals(t *testing.T) {
 		"epoch":   func(k *ledger.Chunk) { k.Epoch += 2 },
 		"client":  func(k *ledger.Chunk) { k.Client[0]++ },
 		"session": func(k *ledger.Chunk) { k.Session[0]++ },
+		"request": func(k *ledger.Chunk) { k.Prev = ledger.Salt{5}.Asked([]byte("what was not asked"), 9) },
+		"length":  func(k *ledger.Chunk) { k.Prev = ledger.Salt{5}.Asked([]byte("what was asked"), 10) },
+		"salt":    func(k *ledger.Chunk) { k.Prev = ledger.Salt{6}.Asked([]byte("what was asked"), 9) },
 	} {
 		s, c := make()
 		var k ledger.Chunk
-		if err := ledger.Decode(s.Sign(tokens, true, 4, gate), &k); err != nil {
+		if err := ledger.Decode(s.Sign(9, tokens, true, 4, gate), &k); err != nil {
 			t.Fatal(err)
 		}
 		spoil(&k)
 		k = k.Sign(chain, gate)
-		if c.Take(ledger.Encode(&k), tokens, 4) == nil {
+		if c.Take(ledger.Encode(&k), 9, tokens, 4) == nil {
 			t.Errorf("wrong %s was taken", name)
 		}
 	}
 	s, c = make()
-	b := s.Sign(tokens, true, 4, gate)
+	b := s.Sign(9, tokens, true, 4, gate)
 	b[len(b)-1] ^= 1
-	if err := c.Take(b, tokens, 4); !errors.Is(err, ledger.ErrSignature) {
+	if err := c.Take(b, 9, tokens, 4); !errors.Is(err, ledger.ErrSignature) {
 		t.Errorf("a wrong signature: %v", err)
 	}
 }
@@ -356,9 +359,9 @@ func TestSeals(t *testing.T) {
 func TestNamesOnce(t *testing.T) {
 	p := newPair(t, false)
 	r := prompt.Request{Model: expert.ModelID{9}, Text: "x", MaxTokens: 2}
-	first := firstPayment(AnswerID{7}, nil)
+	first := firstPayment(ledger.Salt{7}, nil)
 	for i := range 2 {
-		tab, err := p.gate.Open(ledger.Key{1}, r)
+		tab, err := p.gate.Open(ledger.Key{1}, r, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -374,11 +377,11 @@ func TestNamesOnce(t *testing.T) {
 // can be, unless the client let experts be left out.
 func TestTokensAlone(t *testing.T) {
 	gate := private(2)
-	s := Seals{Chain: chain, Gate: ledger.KeyOf(gate), Client: ledger.Key{1}, Model: ledger.Hash{9}, ID: AnswerID{5}}
+	s := Seals{Chain: chain, Gate: ledger.KeyOf(gate), Client: ledger.Key{1}, Model: ledger.Hash{9}, Salt: ledger.Salt{5}, Request: []byte("what was asked")}
 	c := s
 	c.Exact = true
 	tokens := []int32{1, 2, 3}
-	if err := c.Take(s.Sign(tokens, true, 4, gate), tokens, 4); !errors.Is(err, ledger.ErrSignature) {
+	if err := c.Take(s.Sign(9, tokens, true, 4, gate), 9, tokens, 4); !errors.Is(err, ledger.ErrSignature) {
 		t.Errorf("taken: %v", err)
 	}
 }
@@ -467,8 +470,8 @@ func TestCredits(t *testing.T) {
 
 func FuzzFirstPayment(f *testing.F) {
 	v := ledger.Voucher{Tokens: 3, Cum: 4}.Sign(chain, private(1))
-	f.Add(firstPayment(AnswerID{1}, &v))
-	f.Add(firstPayment(AnswerID{1}, nil))
+	f.Add(firstPayment(ledger.Salt{1}, &v))
+	f.Add(firstPayment(ledger.Salt{1}, nil))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		id, v, err := parseFirst(b)
 		if err == nil && string(firstPayment(id, v)) != string(b) {

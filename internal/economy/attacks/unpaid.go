@@ -58,13 +58,13 @@ func unpaid() Attack {
 // its own. ok is false when the gate gives none.
 func (s *stage) takeUnpaid(payer *toll.Payer, gate *toll.Gate, c, g person) (tokens uint64, ok bool) {
 	r := prompt.Request{Model: expert.ModelID(s.model)}
-	tab, err := gate.Open(c.key, r)
+	tab, err := gate.Open(c.key, r, nil)
 	if errors.Is(err, prompt.ErrUnpaid) {
 		return 0, false
 	}
 	check(err)
 	defer tab.Close()
-	bill := payer.Open(g.key, r)
+	bill := payer.Open(g.key, r, nil)
 	defer func() {
 		bill.Close(0, 0)
 		payer.Distrust(g.key, s.model) // the next answer is a new session

@@ -17,7 +17,7 @@ func archived(t *testing.T, a *Archive, n Name, tr *Transcript) {
 		t.Fatal(err)
 	}
 	for i := range tr.Parts {
-		if err := a.Append(n, &Transcript{Prompt: tr.Prompt, Greedy: tr.Greedy, Parts: tr.Parts[:i+1]}); err != nil {
+		if err := a.Append(n, &Transcript{Salt: tr.Salt, Request: tr.Request, Prompt: tr.Prompt, Greedy: tr.Greedy, Parts: tr.Parts[:i+1]}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -29,7 +29,7 @@ func TestArchiveSurvivesKills(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n, want := Name{Client: ledger.Key{4}, Session: ledger.Session{6}}, written(1, 100)
+	n, want := Name{Client: ledger.Key{4}, Session: ledger.Salt{6}.Session()}, written(1, 100)
 	archived(t, a, n, want)
 	// Killed while a part is written: what is whole can be shown.
 	files, err := filepath.Glob(filepath.Join(dir, "*", "*"))

@@ -1,12 +1,12 @@
 // Package transcript lets anybody check later that an answer came from the model
 // it was paid as.
 //
-// A gating node keeps, for each 32 tokens of an answer, the tokens, a
-// [Fingerprint] of the last hidden states that led to them, and the experts that
-// every layer chose; it signs the hashes of the three as a [ledger.Chunk], each
-// chunk naming the one before. A [Writer] makes the chain, [Transcript.Verify]
-// checks it. The transcript itself is shown when a beacon or a complaint asks for
-// it.
+// A gating node keeps what it was asked, as the client sent it, and for each 32
+// tokens of an answer the tokens, a [Fingerprint] of the last hidden states that
+// led to them, and the experts that every layer chose; it signs the hashes of the
+// three as a [ledger.Chunk], each chunk naming the one before, and the first what
+// was asked. A [Writer] makes the chain, [Transcript.Verify] checks it. The
+// transcript itself is shown when a beacon or a complaint asks for it.
 //
 // A [Verifier] runs prompt and answer through its own copy of the model as a
 // prompt, many rows at a time, along the experts of the transcript, since where
@@ -27,5 +27,6 @@
 // chunks in millionths, which is what a jury of gating nodes rules on.
 //
 // It cannot see what was sampled above zero temperature from honest logits, nor
-// who read the prompt. Nothing here starts a goroutine or reads a clock.
+// who read the prompt; nor does it know tokenizers: whether the prompt's tokens
+// are those of the request is for its caller to say. Nothing here starts a goroutine or reads a clock.
 package transcript

@@ -9,9 +9,10 @@ import (
 
 // Limits of a transcript that somebody sends.
 const (
-	MaxTokens = 1 << 18 // prompt and answer
-	MaxRoutes = 1 << 28 // experts chosen, of all rows and layers: half a gigabyte
-	MaxBytes  = 2*MaxRoutes + 8*MaxTokens + (1 << 20)
+	MaxTokens  = 1 << 18  // prompt and answer
+	MaxRoutes  = 1 << 28  // experts chosen, of all rows and layers: half a gigabyte
+	MaxRequest = 10 << 20 // bytes of a request: text, options and a prefix, as far as they travel
+	MaxBytes   = 2*MaxRoutes + 8*MaxTokens + MaxRequest + (1 << 20)
 )
 
 // Part is a chunk of an answer with what its hashes stand for.
@@ -27,9 +28,11 @@ type Part struct {
 
 // Transcript is a whole answer.
 type Transcript struct {
-	Prompt []int32
-	Greedy bool // the answer was drawn at temperature zero
-	Parts  []Part
+	Salt    ledger.Salt
+	Request []byte  // what was asked, as the client sent it
+	Prompt  []int32 // what the gate made of it: all that came before the answer
+	Greedy  bool    // the answer was drawn at temperature zero
+	Parts   []Part
 }
 
 // Answer is all tokens of the answer.
@@ -55,10 +58,12 @@ func (t *Transcript) hashes(i int) (tokens, print, routing ledger.Hash) {
 
 // head is the part of the encoding before the parts.
 func (t *Transcript) head() []byte {
-	b := []byte{1, 0}
+	b := []byte{2, 0}
 	if t.Greedy {
 		b[1] = 1
 	}
+	b = append(b, t.Salt[:]...)
+	b = append(binary.BigEndian.AppendUint32(b, uint32(len(t.Request))), t.Request...)
 	return appendInts(b, t.Prompt)
 }
 
@@ -87,7 +92,7 @@ func (t *Transcript) Verify(chain string) error {
 	for i := range t.Parts {
 		p, first := &t.Parts[i], &t.Parts[0].Chunk
 		c := p.Chunk
-		var prev ledger.Hash
+		prev := t.Salt.Asked(t.Request, len(t.Prompt))
 		if i > 0 {
 			prev = t.Parts[i-1].Chunk.ID()
 		}
@@ -97,8 +102,8 @@ func (t *Transcript) Verify(chain string) error {
 		case !whole:
 			return fmt.Errorf("%w: chunk %d has %d tokens", ledger.ErrMalformed, i, len(p.Tokens))
 		case c.Index != uint64(i) || c.Prev != prev:
-			return fmt.Errorf("%w: chunk %d does not follow the one before", ledger.ErrMalformed, i)
-		case c.Gate != first.Gate || c.Client != first.Client || c.Model != first.Model || c.Session != first.Session:
+			return fmt.Errorf("%w: chunk %d does not follow the one before, or what was asked", ledger.ErrMalformed, i)
+		case c.Session != t.Salt.Session() || c.Gate != first.Gate || c.Client != first.Client || c.Model != first.Model:
 			return fmt.Errorf("%w: chunk %d is of another session", ledger.ErrMalformed, i)
 		case c.Tokens != tokens || c.Fingerprint != print || c.Routing != routing:
 			return fmt.Errorf("%w: chunk %d does not stand for what it came with", ledger.ErrMalformed, i)
@@ -140,11 +145,13 @@ func Decode(b []byte) (*Transcript, error) {
 // decode reads as many whole parts as there are, and says how many bytes they
 // are.
 func decode(b []byte) (t *Transcript, whole int, err error) {
-	if len(b) > MaxBytes || len(b) < 2 || b[0] != 1 || b[1] > 1 {
+	if len(b) > MaxBytes || len(b) < 2 || b[0] != 2 || b[1] > 1 {
 		return nil, 0, fmt.Errorf("%w: %d bytes are no transcript", ledger.ErrMalformed, len(b))
 	}
 	t = &Transcript{Greedy: b[1] == 1}
 	r := reader{b: b[2:]}
+	copy(t.Salt[:], r.take(len(t.Salt)))
+	t.Request = r.take(r.count(MaxRequest, 1))
 	if t.Prompt = r.ints(MaxTokens); r.err != nil {
 		return nil, 0, r.err
 	}

@@ -15,7 +15,7 @@ import (
 const chain = "test"
 
 func identity() Identity {
-	return Identity{Chain: chain, Key: ed25519.NewKeyFromSeed(bytes.Repeat([]byte{3}, 32)), Client: ledger.Key{4}, Model: ledger.Hash{5}, Session: ledger.Session{6}}
+	return Identity{Chain: chain, Key: ed25519.NewKeyFromSeed(bytes.Repeat([]byte{3}, 32)), Client: ledger.Key{4}, Model: ledger.Hash{5}, Salt: ledger.Salt{6}, Request: []byte("what was asked")}
 }
 
 // written is a transcript of random numbers with so many tokens.
@@ -53,6 +53,9 @@ func TestChainBreaks(t *testing.T) {
 	for name, alter := range map[string]func(*Transcript){
 		"a token":            func(x *Transcript) { x.Parts[1].Tokens[3]++ },
 		"the prompt":         func(x *Transcript) { x.Prompt[0]++ },
+		"its length":         func(x *Transcript) { x.Prompt = x.Prompt[:2] },
+		"what was asked":     func(x *Transcript) { x.Request = []byte("what was not asked") },
+		"the salt":           func(x *Transcript) { x.Salt[3]++ },
 		"greedy":             func(x *Transcript) { x.Greedy = false },
 		"a route":            func(x *Transcript) { x.Parts[2].Routes[0]++ },
 		"a value":            func(x *Transcript) { x.Parts[0].Print[5].Bits++ },
@@ -102,7 +105,7 @@ func TestEncoding(t *testing.T) {
 
 func FuzzDecode(f *testing.F) {
 	f.Add(written(4, 40).Encode())
-	f.Add([]byte{1, 0, 0, 0, 0, 0, 0, 0, 0, 0})
+	f.Add(append([]byte{2, 0, 15: 0}, 0, 0, 0, 0, 0, 0, 0, 1, 'x', 0, 0, 0, 0))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		got, err := Decode(b)
 		if err != nil {

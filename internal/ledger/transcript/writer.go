@@ -13,7 +13,8 @@ type Identity struct {
 	Key     ed25519.PrivateKey // the gate's
 	Client  ledger.Key
 	Model   ledger.Hash
-	Session ledger.Session
+	Salt    ledger.Salt
+	Request []byte // what was asked, as the client sent it; it is kept, not copied
 }
 
 // Writer makes the transcript of an answer as it comes. It belongs to one
@@ -28,7 +29,7 @@ type Writer struct {
 
 // NewWriter begins a transcript.
 func NewWriter(id Identity, prompt []int32, greedy bool) *Writer {
-	return &Writer{id: id, t: Transcript{Prompt: slices.Clone(prompt), Greedy: greedy}}
+	return &Writer{id: id, t: Transcript{Salt: id.Salt, Request: id.Request, Prompt: slices.Clone(prompt), Greedy: greedy}}
 }
 
 // Add says that a row with this hidden state led to a token. routes are those of
@@ -53,8 +54,8 @@ func (w *Writer) End(epoch uint64) *ledger.Chunk {
 	i := len(w.t.Parts)
 	w.t.Parts = append(w.t.Parts, Part{Tokens: w.tokens, Print: Take(w.rows), Routes: w.routes})
 	w.tokens, w.rows, w.routes = nil, w.rows[:0], nil
-	c := ledger.Chunk{Gate: ledger.KeyOf(w.id.Key), Client: w.id.Client, Model: w.id.Model, Epoch: epoch, Session: w.id.Session, Index: uint64(i)}
-	if i > 0 {
+	c := ledger.Chunk{Gate: ledger.KeyOf(w.id.Key), Client: w.id.Client, Model: w.id.Model, Epoch: epoch, Session: w.id.Salt.Session(), Index: uint64(i)}
+	if c.Prev = w.t.Salt.Asked(w.t.Request, len(w.t.Prompt)); i > 0 {
 		c.Prev = w.t.Parts[i-1].Chunk.ID()
 	}
 	c.Tokens, c.Fingerprint, c.Routing = w.t.hashes(i)
