@@ -28,6 +28,7 @@ type ledgerFlags struct {
 	ticket     string
 	prices     list
 	maxSpend   amount
+	maxAudits  amount
 	free       uint64
 	name, team string
 	feesFrom   string
@@ -37,6 +38,7 @@ func (f *ledgerFlags) define(fs *flag.FlagSet) {
 	fs.StringVar(&f.ticket, "ledger", "off", "off: every node that gates is a gating node, and nothing is paid; or the `ticket` (led1…) of a ledger, as \"moeswarm-ledger devnet\" prints it")
 	fs.Var(&f.prices, "price", "`amount` that a token costs here, prompt and answer, for prompts of other nodes, or MODEL=AMOUNT for one model; a higher one than before holds from the next epoch on; may be repeated; with --ledger and --gate (default: nothing)")
 	fs.Var(&f.maxSpend, "max-spend", "`amount` that this node may promise to gating nodes in all, with this data directory; with --ledger (default: nothing; free quotas must do)")
+	fs.Var(&f.maxAudits, "max-audit-spend", "`amount` of --max-spend that may go to gating nodes that look at answers which others gave this node, as the ledger's seed draws some (default: a twentieth of --max-spend)")
 	fs.Uint64Var(&f.free, "free-tokens", 0, "`tokens` an epoch that clients who pay nothing may have of this gating node, all together (default: 64 times what the ledger gives one)")
 	fs.StringVar(&f.feesFrom, "fees-from", "", feesFromUsage)
 	fs.StringVar(&f.name, "name", "", "`name` of this node in lists of who did how much")
@@ -50,14 +52,17 @@ func (f ledgerFlags) join(cfg *node.Config, data string) (end func() error, err 
 		return none, usagef("--name and --team: %w", err)
 	}
 	if f.ticket == "off" {
-		if len(f.prices) > 0 || f.maxSpend > 0 || f.free > 0 {
-			return none, usagef("--price, --max-spend and --free-tokens need a --ledger")
+		if len(f.prices) > 0 || f.maxSpend > 0 || f.maxAudits > 0 || f.free > 0 {
+			return none, usagef("--price, --max-spend, --max-audit-spend and --free-tokens need a --ledger")
 		}
 		if f.feesFrom != "" {
 			return none, usagef("--fees-from needs a --ledger: without one there are no fees")
 		}
 		cfg.Name, cfg.Team = f.name, f.team
 		return none, nil
+	}
+	if f.maxAudits > f.maxSpend {
+		return none, usagef("--max-audit-spend %v is a part of --max-spend %v, and cannot be more", ledger.Amount(f.maxAudits), ledger.Amount(f.maxSpend))
 	}
 	if data == "" {
 		return none, usagef("--ledger needs a data directory, where it is kept what was promised; leave --ephemeral out")
@@ -68,7 +73,7 @@ func (f ledgerFlags) join(cfg *node.Config, data string) (end func() error, err 
 		return none, err
 	}
 	e := &node.Economy{
-		Ledger: l, Chain: l.Chain(), Dir: filepath.Join(dir, l.Chain()), MaxSpend: ledger.Amount(f.maxSpend),
+		Ledger: l, Chain: l.Chain(), Dir: filepath.Join(dir, l.Chain()), MaxSpend: ledger.Amount(f.maxSpend), MaxAudits: ledger.Amount(f.maxAudits),
 		Free: f.free, Name: f.name, Team: f.team,
 	}
 	if err := f.setPrices(e, cfg.Models); err != nil {

@@ -9,18 +9,17 @@ import (
 	"text/tabwriter"
 
 	"github.com/moeswarm/moeswarm/internal/account"
-	"github.com/moeswarm/moeswarm/internal/ledger"
 	"github.com/moeswarm/moeswarm/internal/ledger/transcript"
 	"github.com/moeswarm/moeswarm/internal/owner"
 )
 
 // paidAnswer is what "wallet answers --json" prints of one.
 type paidAnswer struct {
-	ID    string `json:"id"`
-	Epoch uint64 `json:"epoch"`
-	Gate  string `json:"gate"`
-	Model string `json:"model"`
-	Most  uint64 `json:"tokens_at_most"`
+	ID     string `json:"id"`
+	Epoch  uint64 `json:"epoch"`
+	Gate   string `json:"gate"`
+	Model  string `json:"model"`
+	Tokens uint32 `json:"tokens"` // prompt and answer
 }
 
 // walletAnswers lists the answers that gating nodes signed for this node.
@@ -44,12 +43,13 @@ func (p program) walletAnswers(_ context.Context, args []string) error {
 	}
 	answers := []paidAnswer{}
 	for _, folder := range folders {
-		chunks, err := transcript.ReadProofs(folder)
+		proofs, err := transcript.ReadProofs(folder)
 		if err != nil {
 			return err
 		}
-		for _, c := range chunks {
-			answers = append(answers, paidAnswer{hex.EncodeToString(c.Session[:]), c.Epoch, account.Of(c.Gate).String(), c.Model.String(), (c.Index + 1) * ledger.ChunkTokens})
+		for _, x := range proofs {
+			c := x.Chunk
+			answers = append(answers, paidAnswer{hex.EncodeToString(c.Session[:]), c.Epoch, account.Of(c.Gate).String(), c.Model.String(), x.Tokens})
 		}
 	}
 	if *asJSON {
@@ -60,9 +60,9 @@ func (p program) walletAnswers(_ context.Context, args []string) error {
 		return err
 	}
 	w := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "answer\tepoch\ttokens at most\tgating node\tmodel")
+	fmt.Fprintln(w, "answer\tepoch\ttokens\tgating node\tmodel")
 	for _, a := range answers {
-		fmt.Fprintf(w, "%s\t%d\t%d\t%s\t%.12s\n", a.ID, a.Epoch, a.Most, a.Gate, a.Model)
+		fmt.Fprintf(w, "%s\t%d\t%d\t%s\t%.12s\n", a.ID, a.Epoch, a.Tokens, a.Gate, a.Model)
 	}
 	return w.Flush()
 }

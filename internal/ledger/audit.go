@@ -28,19 +28,39 @@ func Audited(seed Hash, c Chunk, bps uint64) bool {
 }
 
 // Auditors are who of a committee may see an answer's transcript, in the order
-// in which they are asked: neither the gate nor the client.
-func Auditors(seed Hash, c Chunk, seats []Seat) []Key {
-	var keys []Key
+// in which they are asked: neither the gate nor the client. The first of them, so
+// many as paid says, are gates that the epoch gives the client: whom it can pay.
+func Auditors(seed Hash, c Chunk, seats []Seat) (keys []Key, paid int) {
+	own := Assigned(seed, c.Client, seats)
 	for _, s := range seats {
 		if s.Peer != c.Gate && s.Peer != c.Client {
 			keys = append(keys, s.Peer)
 		}
 	}
 	slices.SortFunc(keys, func(a, b Key) int {
+		if x, y := slices.Contains(own, a), slices.Contains(own, b); x != y {
+			if x {
+				return -1
+			}
+			return 1
+		}
 		x, y := auditHash("auditor", seed, c, a), auditHash("auditor", seed, c, b)
 		return bytes.Compare(x[:], y[:])
 	})
-	return keys[:min(len(keys), MaxAuditors)]
+	keys = keys[:min(len(keys), MaxAuditors)]
+	for paid < len(keys) && slices.Contains(own, keys[paid]) {
+		paid++
+	}
+	return keys, paid
+}
+
+// AuditSession is the session in which a client pays an auditor for looking at an
+// answer: one for each answer, so that a voucher that comes again pays nothing
+// twice and nothing else.
+func AuditSession(c Chunk) (s Session) {
+	h := Sum([]byte("audit session"), c.Gate[:], c.Session[:])
+	copy(s[:], h[:])
+	return s
 }
 
 // auditHash looks at what names an answer alone: at nothing that its gate
@@ -94,7 +114,14 @@ type Ask struct {
 	// looked at, drawn or not.
 	Complaint Complaint
 	Case      Hash // of a juror; else zero
+	// Tokens is how many the transcript has, prompt and answer, and Payment a
+	// voucher for them, of [AuditSession]; zero: none. Both are a client's.
+	Tokens  uint64
+	Payment Voucher
 }
+
+// Paid says whether a voucher came with the request.
+func (m Ask) Paid() bool { return m.Payment != Voucher{} }
 
 // MaxAsk bounds an encoded Ask.
 const MaxAsk = 1024
@@ -107,4 +134,6 @@ func (m *Ask) code(c *coder) {
 	m.Chunk.code(c)
 	m.Complaint.code(c)
 	c.hash(&m.Case)
+	c.u64(&m.Tokens)
+	m.Payment.code(c)
 }

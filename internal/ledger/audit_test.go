@@ -35,7 +35,15 @@ func TestAuditDraw(t *testing.T) {
 		if ledger.Audited(word, c, 0) || !ledger.Audited(word, c, ledger.BpsOne) {
 			t.Fatal("none is some, or all is not all")
 		}
-		auditors := ledger.Auditors(word, c, seats)
+		auditors, paid := ledger.Auditors(word, c, seats)
+		for i, k := range auditors {
+			if (i < paid) != slices.Contains(ledger.Assigned(word, c.Client, seats), k) {
+				t.Fatalf("%d of the auditors can be paid, and %d. not or so", paid, i)
+			}
+		}
+		if others := slices.DeleteFunc(ledger.Assigned(word, c.Client, seats), func(k ledger.Key) bool { return k == c.Gate || k == c.Client }); paid != min(len(others), ledger.MaxAuditors) {
+			t.Fatalf("%d auditors of %d who could be paid", paid, len(others))
+		}
 		if len(auditors) != ledger.MaxAuditors || slices.Contains(auditors, c.Gate) || slices.Contains(auditors, c.Client) {
 			t.Fatalf("%v look at an answer of %v to %v", auditors, c.Gate, c.Client)
 		}
@@ -44,7 +52,7 @@ func TestAuditDraw(t *testing.T) {
 		again.Tokens[0]++
 		again.Fingerprint, again.Routing, again.Prev = ledger.Hash{}, ledger.Hash{}, ledger.Hash{}
 		again.Index, again.Epoch = 0, 0
-		if ledger.Audited(word, again, 5000) != ledger.Audited(word, c, 5000) || !slices.Equal(auditors, ledger.Auditors(word, again, seats)) {
+		if ledger.Audited(word, again, 5000) != ledger.Audited(word, c, 5000) || !slices.Equal(auditors, first(ledger.Auditors(word, again, seats))) {
 			t.Fatal("what a gate chooses moves the draw")
 		}
 	}
@@ -56,7 +64,9 @@ func TestAuditDraw(t *testing.T) {
 			t.Errorf("%v looks at %d of %d", k, m, n)
 		}
 	}
-	if got := ledger.Auditors(ledger.Hash{}, ledger.Chunk{Gate: seats[0].Peer}, seats[:1]); len(got) != 0 {
+	if got, paid := ledger.Auditors(ledger.Hash{}, ledger.Chunk{Gate: seats[0].Peer}, seats[:1]); len(got) != 0 || paid != 0 {
 		t.Errorf("%v look where there is nobody else", got)
 	}
 }
+
+func first(keys []ledger.Key, _ int) []ledger.Key { return keys }

@@ -33,6 +33,9 @@ type Economy struct {
 	// MaxSpend is all that may be promised for answers, ever, with this Dir; 0:
 	// nothing is paid, and free quotas must do.
 	MaxSpend ledger.Amount
+	// MaxAudits is how much of it may be promised for audits of answers; 0: a
+	// twentieth.
+	MaxAudits ledger.Amount
 	// Price of a token gated here, in the unit of the ledger.
 	Price ledger.Amount
 	// Prices are those of models that cost something else.
@@ -44,8 +47,8 @@ type Economy struct {
 	// audits, in bytes; 0: 4 GiB. When it is full nobody is answered until older
 	// ones are past their audits.
 	MaxTranscripts int64
-	// lookPause is the time between two tries to have a transcript shown; 0: half
-	// a minute. Tests have less.
+	// lookPause is the time between the first tries to have a transcript shown; 0:
+	// showPause. Tests have less.
 	lookPause time.Duration
 	// payWait is how long a payment that is due may take; 0: the usual, see
 	// [toll.GateConfig]. Tests that hold an answer up have more.
@@ -64,11 +67,24 @@ func (c Economy) price(model expert.ModelID) ledger.Amount {
 	return c.Price
 }
 
-func (c Economy) showPause() time.Duration {
-	if c.lookPause > 0 {
-		return c.lookPause
+// auditShare is which part of what may be spent may be spent on audits, unless it
+// is said: five times what one answer in a hundred costs.
+const auditShare = 20
+
+func (c Economy) maxAudits() ledger.Amount {
+	if c.MaxAudits > 0 {
+		return c.MaxAudits
 	}
-	return showPause
+	return c.MaxSpend / auditShare
+}
+
+// showPause is the time after so many tries.
+func (c Economy) showPause(tries int) time.Duration {
+	first := showPause
+	if c.lookPause > 0 {
+		first = c.lookPause
+	}
+	return first << (2 * (tries - 1))
 }
 
 func (c Economy) pauseOfProbes() time.Duration {
@@ -144,11 +160,12 @@ func newEconomy(n *Node, cfg Economy, key ed25519.PrivateKey) (_ *economy, err e
 		return nil, err
 	}
 	var purse ledger.Purse // nil unless there is one
+	var audits toll.AuditPurse
 	if cfg.MaxSpend > 0 {
-		if e.purse, err = pay.NewPurse(pay.PurseConfig{Path: filepath.Join(cfg.Dir, "purse.db"), Chain: cfg.Chain, Key: key, MaxSpend: cfg.MaxSpend}); err != nil {
+		if e.purse, err = pay.NewPurse(pay.PurseConfig{Path: filepath.Join(cfg.Dir, "purse.db"), Chain: cfg.Chain, Key: key, MaxSpend: cfg.MaxSpend, MaxAudits: cfg.maxAudits()}); err != nil {
 			return nil, err
 		}
-		purse = e.purse
+		purse, audits = e.purse, e.purse
 	}
 	seen := seenChain{cfg.Ledger, e.standing}
 	if e.till, err = pay.NewTill(pay.TillConfig{Path: filepath.Join(cfg.Dir, "till.db"), Chain: cfg.Chain, Key: key, Ledger: seen}); err != nil {
@@ -175,7 +192,7 @@ func newEconomy(n *Node, cfg Economy, key ed25519.PrivateKey) (_ *economy, err e
 		return e.standing.param(func(p *ledger.Params) uint64 { return p.FreeTokens }, defaultFree)
 	}
 	e.payer = toll.NewPayer(toll.PayerConfig{
-		Chain: cfg.Chain, Self: e.self, Purse: purse, Window: window, Epoch: e.standing.epoch.Load, Keep: e.outputs.keep, Twice: e.twiceSealed,
+		Chain: cfg.Chain, Self: e.self, Purse: purse, Audits: audits, Window: window, Epoch: e.standing.epoch.Load, Keep: e.outputs.keep, Twice: e.twiceSealed,
 		Period: func(gate ledger.Key, model ledger.Hash) (uint64, bool) { return e.standing.period(gate, e.self, model) },
 		Price: func(gate ledger.Key, model ledger.Hash) ledger.Amount {
 			p, err := swarm.PeerOf(gate)

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/moeswarm/moeswarm/internal/ledger"
 	"github.com/moeswarm/moeswarm/internal/ledger/transcript"
+	"github.com/moeswarm/moeswarm/internal/toll"
 	"github.com/moeswarm/moeswarm/swarm"
 )
 
@@ -23,9 +25,10 @@ const (
 	// looked at in an epoch, at this node: it costs what a prompt costs.
 	maxComplaints = 8
 	// showTries is how often a gating node is asked for a transcript before it is
-	// accused of having none, and showPause the time in between.
+	// accused of having none, and showPause the first time in between; each is four
+	// times the one before, three minutes in all, in which a node can start again.
 	showTries = 5
-	showPause = 30 * time.Second
+	showPause = 2 * time.Second
 	// maxShown bounds the transcripts of open cases that are kept for jurors.
 	maxShown = 4
 	// rerunTime bounds running one transcript again.
@@ -48,6 +51,7 @@ type outputs struct {
 
 	mu         sync.Mutex
 	known      map[answerKey]bool      // answers that were looked at, or wait
+	waiting    int                     // of these, before looks; at most maxLooks
 	complained map[ledger.Key]int      // answers, in the epoch at hand
 	epoch      uint64                  // of complained
 	shown      []shown                 // of cases, the latest last
@@ -71,6 +75,7 @@ func keyOf(c ledger.Chunk) answerKey {
 type look struct {
 	chunk     ledger.Chunk
 	complaint ledger.Complaint
+	tokens    uint64 // that the client paid for; 0: it pays nothing
 }
 
 // trial is a transcript that a juror runs again.
@@ -95,10 +100,14 @@ type OutputsView struct {
 	Passed  int   `json:"passed"`
 	Failed  int   `json:"failed"`
 	Missing int   `json:"not_shown"`
+	Short   int   `json:"longer_than_paid_for"`
+	Unpaid  int   `json:"asked_for_and_not_paid"`
 	Shown   int   `json:"transcripts_shown"`
 	Handed  int   `json:"own_answers_handed_in"`
 	Bytes   int64 `json:"transcript_bytes"`
 	Answers int   `json:"transcripts"`
+	// Paid is what this node promised for audits of its answers, ever.
+	Paid ledger.Amount `json:"promised_for_audits_nneuro"`
 }
 
 func newOutputs(e *economy, proofs *transcript.Proofs) *outputs {
@@ -116,6 +125,9 @@ func (o *outputs) run(ctx context.Context) error {
 			case <-ctx.Done():
 				return
 			case l := <-o.looks:
+				o.mu.Lock()
+				o.waiting--
+				o.mu.Unlock()
 				o.look(ctx, l)
 			}
 		}
@@ -160,7 +172,8 @@ func (o *outputs) turn(epoch uint64) error {
 func (o *outputs) forgetLocked(epoch uint64) {
 	handed, complaints := map[ledger.Session]bool{}, map[ledger.Session]bool{}
 	for back := uint64(0); back < ledger.AuditDelay+ledger.AuditEpochs && back <= epoch; back++ {
-		for _, c := range o.proofs.Of(epoch - back) {
+		for _, x := range o.proofs.Of(epoch - back) {
+			c := x.Chunk
 			if o.handed[c.Session] {
 				handed[c.Session] = true
 			}
@@ -172,52 +185,71 @@ func (o *outputs) forgetLocked(epoch uint64) {
 	o.handed, o.complaints = handed, complaints
 }
 
-// keep remembers what a gating node signed of an answer to this node.
-func (o *outputs) keep(chunks []ledger.Chunk) {
+// keep remembers what a gating node signed of an answer to this node, of so many
+// tokens.
+func (o *outputs) keep(chunks []ledger.Chunk, tokens int) {
 	last := chunks[len(chunks)-1]
 	if last.Fingerprint == (ledger.Hash{}) {
 		return // nothing to check it by
 	}
-	if err := o.proofs.Keep(last); err != nil {
+	if err := o.proofs.Keep(transcript.Proof{Chunk: last, Tokens: uint32(tokens)}); err != nil {
 		o.e.node.cfg.Log.Warn("what a gating node signed is not kept, so nobody will check it", "err", err)
 	}
 }
 
+// panel is who may look at an answer.
+type panel struct {
+	auditors []ledger.Key
+	paid     int  // how many of them, the first, are paid for it
+	drawn    bool // the ledger wants it looked at
+}
+
+func (p panel) has(k ledger.Key) bool { return slices.Contains(p.auditors, k) }
+
 // draw reads who may look at an answer, and whether it is drawn, if its time has
-// come.
-func (o *outputs) draw(ctx context.Context, c ledger.Chunk) (auditors []ledger.Key, drawn bool, err error) {
+// come, and is not over since so many epochs.
+func (o *outputs) draw(ctx context.Context, c ledger.Chunk, late uint64) (p panel, err error) {
 	epoch, now := c.Epoch+ledger.AuditDelay, o.e.standing.epoch.Load()
-	if now < epoch || now >= epoch+ledger.AuditEpochs {
-		return nil, false, fmt.Errorf("%w: an answer of epoch %d is looked at in epochs %d to %d, this is %d", ledger.ErrTooEarly, c.Epoch, epoch, epoch+ledger.AuditEpochs-1, now)
+	if now+1 == epoch { // who asks may have heard of it before
+		if _, err := o.e.standing.look(ctx); err != nil {
+			return p, err
+		}
+		now = o.e.standing.epoch.Load()
+	}
+	if now < epoch || now >= epoch+ledger.AuditEpochs+late {
+		return p, fmt.Errorf("%w: an answer of epoch %d is looked at in epochs %d to %d, this is %d", ledger.ErrTooEarly, c.Epoch, epoch, epoch+ledger.AuditEpochs-1, now)
 	}
 	seats, seed, err := o.e.standing.seats(ctx, epoch, c.Model)
 	if err != nil {
-		return nil, false, err
+		return p, err
 	}
 	bps := o.e.standing.param(func(p *ledger.Params) uint64 { return p.AuditBps }, 0)
-	return ledger.Auditors(seed, c, seats), ledger.Audited(seed, c, bps), nil
+	p.drawn = ledger.Audited(seed, c, bps)
+	p.auditors, p.paid = ledger.Auditors(seed, c, seats)
+	return p, nil
 }
 
 // handIn brings the answers to this node that are drawn to who looks at them.
 func (o *outputs) handIn(ctx context.Context) {
 	now := o.e.standing.epoch.Load()
 	for back := uint64(ledger.AuditDelay); back < ledger.AuditDelay+ledger.AuditEpochs && back <= now; back++ {
-		for _, c := range o.proofs.Of(now - back) {
+		for _, x := range o.proofs.Of(now - back) {
+			c := x.Chunk
 			o.mu.Lock()
 			done, complaint := o.handed[c.Session], o.complaints[c.Session]
 			o.mu.Unlock()
 			if done || ctx.Err() != nil {
 				continue
 			}
-			auditors, drawn, err := o.draw(ctx, c)
+			p, err := o.draw(ctx, c, 0)
 			if err != nil {
 				o.e.node.cfg.Log.Debug("an answer is not handed in yet", "err", err)
 				continue
 			}
-			done = !drawn && !complaint || o.handTo(ctx, auditors, c, complaint)
+			done = !p.drawn && !complaint || o.handTo(ctx, p, x, complaint)
 			o.mu.Lock()
 			o.handed[c.Session] = done
-			if done && (drawn || complaint) {
+			if done && (p.drawn || complaint) {
 				o.stats.Handed++
 			}
 			o.mu.Unlock()
@@ -226,12 +258,21 @@ func (o *outputs) handIn(ctx context.Context) {
 }
 
 // handTo asks auditors in their order, and reports whether one will look.
-func (o *outputs) handTo(ctx context.Context, auditors []ledger.Key, c ledger.Chunk, complaint bool) bool {
-	ask := ledger.Ask{Kind: ledger.AskLook, Chunk: c}
+func (o *outputs) handTo(ctx context.Context, p panel, x transcript.Proof, complaint bool) bool {
+	c := x.Chunk
+	ask := ledger.Ask{Kind: ledger.AskLook, Chunk: c, Tokens: uint64(x.Tokens)}
 	if complaint {
 		ask.Complaint = ledger.Complaint{Client: o.e.self, Chunk: c.ID()}.Sign(o.e.cfg.Chain, o.e.key)
 	}
-	for _, k := range auditors {
+	for i, k := range p.auditors {
+		ask.Payment = ledger.Voucher{}
+		if i < p.paid {
+			v, err := o.e.payer.PayAudit(ctx, k, auditOf(ask))
+			if err != nil { // a free quota may do
+				o.e.node.cfg.Log.Info("an audit is not paid for", "auditor", k, "err", err)
+			}
+			ask.Payment = v
+		}
 		_, err := o.ask(ctx, k, ask)
 		if err == nil {
 			return true
@@ -239,6 +280,11 @@ func (o *outputs) handTo(ctx context.Context, auditors []ledger.Key, c ledger.Ch
 		o.e.node.cfg.Log.Debug("an auditor does not look at an answer", "auditor", k, "err", err)
 	}
 	return false
+}
+
+// auditOf is what a client asks to be done, in the epoch whose seed says by whom.
+func auditOf(a ledger.Ask) toll.Audit {
+	return toll.Audit{Chunk: a.Chunk, Epoch: a.Chunk.Epoch + ledger.AuditDelay, Tokens: a.Tokens}
 }
 
 // ask sends a request about an answer.
@@ -278,7 +324,7 @@ func (o *outputs) look(ctx context.Context, l look) {
 	var raw []byte
 	err := errNoTranscript
 	for try := range showTries {
-		if try > 0 && !pause(ctx, o.e.cfg.showPause()) {
+		if try > 0 && !pause(ctx, o.e.cfg.showPause(try)) {
 			return
 		}
 		raw, err = o.ask(ctx, l.chunk.Gate, ledger.Ask{Kind: ledger.AskShow, Chunk: l.chunk, Complaint: l.complaint})
@@ -298,10 +344,15 @@ func (o *outputs) look(ctx context.Context, l look) {
 		o.open(l.chunk, notShown, nil)
 		return
 	}
+	if n := len(t.Prompt) + len(t.Answer()); l.tokens > 0 && uint64(n) > l.tokens {
+		o.count(func(v *OutputsView) { v.Short++ })
+		log.Info("an answer is longer than its client paid for", "tokens", n, "paid", l.tokens)
+		return
+	}
 	share, err := o.again(ctx, m, t)
 	for try := 1; err != nil; try++ { // a holder went away, say
 		log.Warn("a transcript could not be run again", "err", err)
-		if try == showTries || !pause(ctx, o.e.cfg.showPause()) {
+		if try == showTries || !pause(ctx, o.e.cfg.showPause(try)) {
 			return
 		}
 		share, err = o.again(ctx, m, t)
@@ -441,5 +492,8 @@ func (o *outputs) view() OutputsView {
 	v := o.stats
 	o.mu.Unlock()
 	v.Bytes, v.Answers = o.e.archive.Bytes()
+	if o.e.purse != nil {
+		v.Paid = o.e.purse.Audits()
+	}
 	return v
 }

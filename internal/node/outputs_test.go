@@ -83,7 +83,7 @@ func TestHonestAnswersHold(t *testing.T) {
 	epoch := p.ledger.Clock().Epoch
 	all := len(requests) + 1
 	p.until("what was signed", func() bool { return len(client.economy.outputs.proofs.Of(epoch)) == all })
-	c := client.economy.outputs.proofs.Of(epoch)[0]
+	c := client.economy.outputs.proofs.Of(epoch)[0].Chunk
 
 	// Nobody is shown anything before the draw, nor whoever was not drawn after it.
 	refused := func(n *Node) {
@@ -108,6 +108,9 @@ func TestHonestAnswersHold(t *testing.T) {
 		}
 	})
 	p.until("audits", func() bool { return p.sum(func(v OutputsView) int { return v.Passed }) == all })
+	if spent, _ := client.economy.payer.Spent(); spent != p.promised() {
+		t.Errorf("%v promised, %v taken", spent, p.promised())
+	}
 	if v := client.economy.outputs.view(); v.Handed != all {
 		t.Errorf("%d answers handed in of %d", v.Handed, all)
 	}
@@ -116,6 +119,93 @@ func TestHonestAnswersHold(t *testing.T) {
 	}
 	if got := p.sum(func(v OutputsView) int { return v.Shown }); got != all {
 		t.Errorf("%d transcripts shown for %d audits", got, all)
+	}
+}
+
+// TestAuditorsArePaid: an audit costs the client what a prompt of the answer's
+// length costs, to the unit, once.
+func TestAuditorsArePaid(t *testing.T) {
+	p := newPaid(t, 3, func(g *state.Genesis) { g.Params.AuditBps = ledger.BpsOne })
+	client := p.client(actor(100), deposit)
+	if _, _, _, err := answerOf(t.Context(), client, p.request(50), nil); err != nil {
+		t.Fatal(err)
+	}
+	epoch := p.ledger.Clock().Epoch
+	p.until("what was signed", func() bool { return len(client.economy.outputs.proofs.Of(epoch)) == 1 })
+	answer := client.economy.outputs.proofs.Of(epoch)[0]
+	before, bought := client.economy.payer.Spent()
+	if answer.Tokens != uint32(bought) {
+		t.Errorf("%d tokens of an answer of %d", answer.Tokens, bought)
+	}
+	p.until("the last voucher", func() bool { return p.promised() == before })
+	p.toAudits(client)
+	p.until("the audit", func() bool { return p.sum(func(v OutputsView) int { return v.Passed }) == 1 })
+	cost := ledger.Amount(answer.Tokens) * testPrice
+	if spent, _ := client.economy.payer.Spent(); spent != before+cost || p.promised() != spent || client.economy.outputs.view().Paid != cost {
+		t.Errorf("%v promised and %v taken, after %v; an audit of %d tokens", spent, p.promised(), before, answer.Tokens)
+	}
+	// Asked again, with the same voucher, nobody works or is paid.
+	var auditor *Node
+	for _, g := range p.gates {
+		if g.economy.outputs.view().Passed == 1 {
+			auditor = g
+		}
+	}
+	ask := ledger.Ask{Kind: ledger.AskLook, Chunk: answer.Chunk, Tokens: uint64(answer.Tokens)}
+	for range 2 {
+		v, err := client.economy.payer.PayAudit(t.Context(), auditor.economy.self, auditOf(ask))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ask.Payment = v
+		if _, err := client.economy.outputs.ask(t.Context(), auditor.economy.self, ask); err != nil {
+			t.Error(err)
+		}
+		if err := auditor.economy.gate.TakeAudit(t.Context(), client.economy.self, auditOf(ask), v); err != nil {
+			t.Error(err)
+		}
+	}
+	if p.promised() != before+cost || p.sum(func(v OutputsView) int { return v.Looked }) != 1 {
+		t.Errorf("%v taken of %v for one audit", p.promised(), before+cost)
+	}
+	for range 4 {
+		p.nextEpoch()
+		for _, g := range p.gates {
+			p.dutiful(g)
+		}
+	}
+	e, err := client.cfg.Economy.Ledger.Escrow(t.Context(), client.economy.self, ledger.Hash(p.model.ID()))
+	if err != nil || e.Balance != deposit-before-cost {
+		t.Errorf("escrow %v of %v after %v was promised: %v", e.Balance, deposit, before+cost, err)
+	}
+	if supply, sum := p.ledger.Supply(); supply != sum {
+		t.Errorf("supply %d, accounts %d", supply, sum)
+	}
+}
+
+// TestAuditsOfThePoor: a client whose purse has nothing for audits has them out of
+// its free quota, and none that is longer than that.
+func TestAuditsOfThePoor(t *testing.T) {
+	for free, passed := range map[uint64]int{300: 1, 40: 0} {
+		p := newPaid(t, 3, func(g *state.Genesis) { g.Params.AuditBps, g.Params.FreeTokens = ledger.BpsOne, free })
+		client := p.client(actor(100), 20*100*testPrice-1) // a twentieth is for less than 100 tokens
+		if _, _, _, err := answerOf(t.Context(), client, p.request(100), nil); err != nil {
+			t.Fatal(err)
+		}
+		epoch := p.ledger.Clock().Epoch
+		p.until("what was signed", func() bool { return len(client.economy.outputs.proofs.Of(epoch)) == 1 })
+		before, _ := client.economy.payer.Spent()
+		p.toAudits(client)
+		unpaid := func() bool { return p.sum(func(v OutputsView) int { return v.Unpaid }) > 0 }
+		p.until("the audit", func() bool {
+			return passed == 0 && unpaid() || passed > 0 && p.sum(func(v OutputsView) int { return v.Passed }) == passed
+		})
+		if spent, _ := client.economy.payer.Spent(); spent != before {
+			t.Errorf("%v spent after %v", spent, before)
+		}
+		if n := p.sum(func(v OutputsView) int { return v.Passed }); n != passed {
+			t.Errorf("%d audits with a quota of %d tokens", n, free)
+		}
 	}
 }
 
@@ -282,7 +372,7 @@ func TestComplaint(t *testing.T) {
 	}
 	epoch := p.ledger.Clock().Epoch
 	p.until("what was signed", func() bool { return len(client.economy.outputs.proofs.Of(epoch)) == 1 })
-	c := client.economy.outputs.proofs.Of(epoch)[0]
+	c := client.economy.outputs.proofs.Of(epoch)[0].Chunk
 	for _, nothing := range []string{"", "x", hex.EncodeToString(make([]byte, 16))} {
 		if err := client.complain()(nothing); err == nil {
 			t.Errorf("a complaint about %q", nothing)

@@ -49,35 +49,65 @@ func (o *outputs) admit(ctx context.Context, peer ledger.Key, a ledger.Ask) erro
 	if _, ok := o.model(a.Chunk.Model); !ok {
 		return fmt.Errorf("%w: this node does not gate the model", ledger.ErrUnknown)
 	}
-	auditors, drawn, err := o.draw(ctx, a.Chunk)
+	p, err := o.draw(ctx, a.Chunk, 0)
 	if err != nil {
 		return err
 	}
-	if !slices.Contains(auditors, o.e.self) || !drawn && !o.complains(a) {
+	if !p.has(o.e.self) || !p.drawn && !o.complains(a) {
 		return fmt.Errorf("%w: the answer was not drawn for this node", ledger.ErrUnauthorized)
 	}
+	fresh, err := o.reserve(a, p.drawn)
+	if err != nil || !fresh {
+		return err
+	}
+	l := look{chunk: a.Chunk, complaint: a.Complaint}
+	if slices.Index(p.auditors, o.e.self) < p.paid {
+		l.tokens = a.Tokens
+		if err := o.e.gate.TakeAudit(ctx, peer, auditOf(a), a.Payment); err != nil {
+			o.unreserve(a, p.drawn)
+			o.count(func(v *OutputsView) { v.Unpaid++ })
+			return err
+		}
+	}
+	o.looks <- l // there is room, as it was reserved
+	return nil
+}
+
+// reserve makes room for a look; fresh is false where the answer was looked at, or
+// is about to be.
+func (o *outputs) reserve(a ledger.Ask, drawn bool) (fresh bool, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	k := keyOf(a.Chunk)
 	if o.known[k] {
-		return nil
+		return false, nil
 	}
-	if !drawn && o.complained[peer] >= maxComplaints {
-		return fmt.Errorf("%w: %d complaints in this epoch", ledger.ErrCap, maxComplaints)
+	if !drawn && o.complained[a.Chunk.Client] >= maxComplaints {
+		return false, fmt.Errorf("%w: %d complaints in this epoch", ledger.ErrCap, maxComplaints)
 	}
-	select {
-	case o.looks <- look{a.Chunk, a.Complaint}:
-	default:
-		return fmt.Errorf("%w: %d answers wait to be looked at", ledger.ErrCap, maxLooks)
+	if o.waiting >= maxLooks {
+		return false, fmt.Errorf("%w: %d answers wait to be looked at", ledger.ErrCap, maxLooks)
 	}
 	if !drawn {
-		o.complained[peer]++
+		o.complained[a.Chunk.Client]++
 	}
 	if len(o.known) >= maxKnown {
 		clear(o.known) // one of them might be looked at twice
 	}
 	o.known[k] = true
-	return nil
+	o.waiting++
+	return true, nil
+}
+
+// unreserve gives the room back of a look that is not paid for.
+func (o *outputs) unreserve(a ledger.Ask, drawn bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	delete(o.known, keyOf(a.Chunk))
+	o.waiting--
+	if !drawn {
+		o.complained[a.Chunk.Client]--
+	}
 }
 
 // maxKnown bounds the answers that are remembered so that none is looked at
@@ -102,11 +132,11 @@ func (o *outputs) mayread(ctx context.Context, peer ledger.Key, a ledger.Ask) er
 		}
 		return nil
 	}
-	auditors, drawn, err := o.draw(ctx, a.Chunk)
+	p, err := o.draw(ctx, a.Chunk, 1) // an audit that began at the end of its time goes on
 	if err != nil {
 		return err
 	}
-	if !slices.Contains(auditors, peer) || !drawn && !o.complains(a) {
+	if !p.has(peer) || !p.drawn && !o.complains(a) {
 		return fmt.Errorf("%w: the answer was not drawn for you", ledger.ErrUnauthorized)
 	}
 	return nil

@@ -125,6 +125,17 @@ func (g *Gate) Open(from ledger.Key, r prompt.Request, request []byte) (*Tab, er
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.turnLocked()
+	c := g.clientLocked(from)
+	if owed := c.bad; owed > badWindows*g.cfg.Window() {
+		return nil, fmt.Errorf("%w: %d tokens of earlier answers were left unpaid; come back in the next epoch", prompt.ErrUnpaid, owed)
+	}
+	c.running++
+	t.client = c
+	return t, nil
+}
+
+// clientLocked is a client's accounts, which begin now if there are none.
+func (g *Gate) clientLocked(from ledger.Key) *client {
 	c := g.clients[from]
 	if c == nil {
 		if len(g.clients) >= maxClients {
@@ -133,12 +144,7 @@ func (g *Gate) Open(from ledger.Key, r prompt.Request, request []byte) (*Tab, er
 		c = &client{sessions: map[ledger.Session]*session{}}
 		g.clients[from] = c
 	}
-	if owed := c.bad; owed > badWindows*g.cfg.Window() {
-		return nil, fmt.Errorf("%w: %d tokens of earlier answers were left unpaid; come back in the next epoch", prompt.ErrUnpaid, owed)
-	}
-	c.running++
-	t.client = c
-	return t, nil
+	return c
 }
 
 // turnLocked begins the quotas of a new epoch.

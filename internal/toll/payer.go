@@ -17,6 +17,8 @@ type PayerConfig struct {
 	Self  ledger.Key
 	// Purse signs vouchers; nil: nothing is paid, and free quotas must do.
 	Purse ledger.Purse
+	// Audits pays for audits; nil: nothing does.
+	Audits AuditPurse
 	// Price is what a gating node announces for a token; 0: nothing.
 	Price func(gate ledger.Key, model ledger.Hash) ledger.Amount
 	// Window is how many tokens a voucher is for.
@@ -27,8 +29,9 @@ type PayerConfig struct {
 	// present one, or the one before for one that only finishes what runs.
 	// ok is false when the time for that is over, too.
 	Period func(gate ledger.Key, model ledger.Hash) (epoch uint64, ok bool)
-	// Keep takes what gating nodes signed of an answer that is over; nil: nobody.
-	Keep func([]ledger.Chunk)
+	// Keep takes what gating nodes signed of an answer that is over, and how many
+	// tokens that is, with all that came before; nil: nobody.
+	Keep func(signed []ledger.Chunk, tokens int)
 	// Twice hears of a gating node that signed two things for one place in an
 	// answer. It must not block; nil: nobody.
 	Twice func(a, b ledger.Chunk)
@@ -241,6 +244,6 @@ func (b *Bill) Close(promptTokens, tokens int) {
 	b.lane.running--
 	b.payer.mu.Unlock()
 	if keep := b.payer.cfg.Keep; keep != nil && len(b.seals.Signed()) > 0 {
-		keep(b.seals.Signed())
+		keep(b.seals.Signed(), max(0, promptTokens)+b.prefix+int(b.sealed.Load()))
 	}
 }

@@ -33,12 +33,13 @@ type book struct {
 	mu       sync.Mutex
 	signed   int
 	highest  map[ledger.Session]ledger.Amount
+	audits   map[ledger.Session]ledger.Amount
 	receipts []ledger.Receipt
 	units    map[ledger.Key]uint64
 }
 
 func newBook(client ed25519.PrivateKey) *book {
-	return &book{client: client, highest: map[ledger.Session]ledger.Amount{}, units: map[ledger.Key]uint64{}}
+	return &book{client: client, highest: map[ledger.Session]ledger.Amount{}, audits: map[ledger.Session]ledger.Amount{}, units: map[ledger.Key]uint64{}}
 }
 
 func (b *book) Pay(_ context.Context, due ledger.Due) (ledger.Voucher, error) {
@@ -104,7 +105,7 @@ func newPair(t testing.TB, pays bool) *pair {
 	cfg := PayerConfig{Chain: chain, Self: ledger.KeyOf(client), Window: window, Epoch: one, Period: func(ledger.Key, ledger.Hash) (uint64, bool) { return 1, true },
 		Price: func(ledger.Key, ledger.Hash) ledger.Amount { return price }}
 	if pays {
-		cfg.Purse = p.book
+		cfg.Purse, cfg.Audits = p.book, p.book
 	}
 	p.payer = NewPayer(cfg)
 	var err error

@@ -487,3 +487,49 @@ func TestStubDisputes(t *testing.T) {
 		t.Errorf("after it %v, %v", stub.Receipts(), err)
 	}
 }
+
+// TestAudits: what audits may cost is a part of what may be spent, counted once
+// for each answer and over restarts.
+func TestAudits(t *testing.T) {
+	s := newSwarm(t, 0)
+	open := func() *pay.Purse {
+		t.Helper()
+		p, err := pay.NewPurse(pay.PurseConfig{Path: filepath.Join(s.dir, "audits"), Chain: chain, Key: s.client, MaxSpend: 1000, MaxAudits: 100})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	p := open()
+	if _, err := p.Pay(t.Context(), s.due(1, 1, 16, 300)); err != nil {
+		t.Fatal(err)
+	}
+	for i, fresh := range []ledger.Amount{60, 0} {
+		v, got, err := p.PayAudit(t.Context(), s.due(2, 1, 16, 60))
+		if err != nil || got != fresh || v.Cum != 60 {
+			t.Errorf("the %d. time %v of %v: %v", i+1, got, v.Cum, err)
+		}
+	}
+	if _, _, err := p.PayAudit(t.Context(), s.due(3, 1, 16, 41)); !errors.Is(err, ledger.ErrCap) {
+		t.Errorf("more than there is for audits: %v", err)
+	}
+	if err := p.Close(); err != nil {
+		t.Fatal(err)
+	}
+	p = open()
+	if p.Audits() != 60 || p.Spent() != 360 {
+		t.Errorf("after a restart %v, %v of it for audits", p.Spent(), p.Audits())
+	}
+	if _, _, err := p.PayAudit(t.Context(), s.due(3, 1, 16, 41)); !errors.Is(err, ledger.ErrCap) {
+		t.Errorf("more than there is for audits, after a restart: %v", err)
+	}
+	if _, err := p.Pay(t.Context(), s.due(4, 1, 16, 630)); err != nil {
+		t.Errorf("what is left is for answers: %v", err)
+	}
+	if _, _, err := p.PayAudit(t.Context(), s.due(3, 1, 16, 20)); !errors.Is(err, ledger.ErrCap) {
+		t.Errorf("more than there is at all: %v", err)
+	}
+	if err := p.Close(); err != nil {
+		t.Fatal(err)
+	}
+}

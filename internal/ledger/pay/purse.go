@@ -24,6 +24,8 @@ type PurseConfig struct {
 	Chain    string
 	Key      ed25519.PrivateKey
 	MaxSpend ledger.Amount // in all, as long as the file lives
+	// MaxAudits is how much of that may go to who looks at answers of others.
+	MaxAudits ledger.Amount
 }
 
 // Purse signs vouchers; it is a [ledger.Purse].
@@ -34,6 +36,7 @@ type Purse struct {
 
 	mu       sync.Mutex
 	spent    ledger.Amount // promised in all
+	audits   ledger.Amount // of that, for audits; on disk
 	reserved ledger.Amount // on disk; never less than spent
 	sessions map[tab]*running
 }
@@ -55,7 +58,7 @@ type running struct {
 
 const purseTable = "purse"
 
-var spentKey = []byte("spent")
+var spentKey, auditsKey = []byte("spent"), []byte("audits")
 
 // reserveParts is into how many steps of the disk a purse's limit falls.
 const reserveParts = 256
@@ -73,12 +76,16 @@ func NewPurse(cfg PurseConfig) (*Purse, error) {
 		return nil, err
 	}
 	p := &Purse{cfg: cfg, client: ledger.KeyOf(cfg.Key), book: b, sessions: map[tab]*running{}}
-	err = b.each(purseTable, func(_, v []byte) error {
+	err = b.each(purseTable, func(k, v []byte) error {
 		if len(v) != 8 {
 			return fmt.Errorf("%s is damaged", cfg.Path)
 		}
-		p.spent = ledger.Amount(binary.BigEndian.Uint64(v))
-		p.reserved = p.spent
+		switch n := ledger.Amount(binary.BigEndian.Uint64(v)); string(k) {
+		case string(spentKey):
+			p.spent, p.reserved = n, n
+		case string(auditsKey):
+			p.audits = n
+		}
 		return nil
 	})
 	if err != nil {
@@ -92,36 +99,48 @@ func NewPurse(cfg PurseConfig) (*Purse, error) {
 // the same due gives the same voucher. An error wraps [ledger.ErrCap] when the
 // limit is reached.
 func (p *Purse) Pay(_ context.Context, due ledger.Due) (ledger.Voucher, error) {
+	v, _, err := p.pay(due, p.reserve)
+	return v, err
+}
+
+// PayAudit is Pay for an audit of somebody else's answer, within MaxAudits, and
+// says how much of the voucher is new. One that is signed again after a restart
+// counts twice here, not where it goes.
+func (p *Purse) PayAudit(_ context.Context, due ledger.Due) (v ledger.Voucher, fresh ledger.Amount, err error) {
+	return p.pay(due, p.reserveAudit)
+}
+
+func (p *Purse) pay(due ledger.Due, reserve func(ledger.Amount) error) (v ledger.Voucher, fresh ledger.Amount, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	at := tab{due.Gate, due.Model, due.Session}
 	r := p.sessions[at]
 	if r == nil {
 		if len(p.sessions) >= maxRunning {
-			return ledger.Voucher{}, fmt.Errorf("%w: %d sessions are being paid for; close some", ledger.ErrCap, maxRunning)
+			return v, 0, fmt.Errorf("%w: %d sessions are being paid for; close some", ledger.ErrCap, maxRunning)
 		}
 		r = &running{epoch: due.Epoch}
 	}
 	next := *r
 	switch {
 	case due.Epoch < r.epoch:
-		return ledger.Voucher{}, fmt.Errorf("%w: a voucher for epoch %d after one for %d", ledger.ErrTooLate, due.Epoch, r.epoch)
+		return v, 0, fmt.Errorf("%w: a voucher for epoch %d after one for %d", ledger.ErrTooLate, due.Epoch, r.epoch)
 	case due.Epoch > r.epoch:
 		next = running{epoch: due.Epoch, tokensBefore: r.tokensBefore + r.voucher.Tokens, cumBefore: r.cumBefore + r.voucher.Cum}
 	}
 	before := next.cumBefore + next.voucher.Cum
 	if due.Cum < before || due.Tokens < next.tokensBefore+next.voucher.Tokens {
-		return ledger.Voucher{}, fmt.Errorf("%w: %v due after %v", ledger.ErrMalformed, due.Cum, before)
+		return v, 0, fmt.Errorf("%w: %v due after %v", ledger.ErrMalformed, due.Cum, before)
 	}
-	if err := p.reserve(due.Cum - before); err != nil {
-		return ledger.Voucher{}, err
+	if err := reserve(due.Cum - before); err != nil {
+		return v, 0, err
 	}
 	next.voucher = ledger.Voucher{
 		Client: p.client, Gate: due.Gate, Model: due.Model, Epoch: due.Epoch, Session: due.Session,
 		Tokens: due.Tokens - next.tokensBefore, Cum: due.Cum - next.cumBefore,
 	}.Sign(p.cfg.Chain, p.cfg.Key)
 	p.sessions[at] = &next
-	return next.voucher, nil
+	return next.voucher, due.Cum - before, nil
 }
 
 // reserve counts n as spent, and has the disk know it before.
@@ -142,6 +161,19 @@ func (p *Purse) reserve(n ledger.Amount) error {
 	return nil
 }
 
+// reserveAudit does so within the part that is for audits, of which the disk
+// knows at once.
+func (p *Purse) reserveAudit(n ledger.Amount) error {
+	if n > p.cfg.MaxAudits-min(p.audits, p.cfg.MaxAudits) {
+		return fmt.Errorf("%w: %v of the %v that may be spent on audits are spent; %v more are due (--max-audit-spend)", ledger.ErrCap, p.audits, p.cfg.MaxAudits, n)
+	}
+	if err := p.reserve(n); err != nil || n == 0 {
+		return err
+	}
+	p.audits += n
+	return p.book.write(entry{purseTable, auditsKey, binary.BigEndian.AppendUint64(nil, uint64(p.audits))})
+}
+
 func (p *Purse) save(n ledger.Amount) error {
 	return p.book.write(entry{purseTable, spentKey, binary.BigEndian.AppendUint64(nil, uint64(n))})
 }
@@ -158,6 +190,13 @@ func (p *Purse) Spent() ledger.Amount {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.spent
+}
+
+// Audits is how much of that was for audits.
+func (p *Purse) Audits() ledger.Amount {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.audits
 }
 
 // Close writes what was spent and closes the file.

@@ -2,6 +2,7 @@ package transcript
 
 import (
 	"cmp"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -22,19 +23,27 @@ const proofEpochs = ledger.AuditDelay + ledger.AuditEpochs
 // not audited.
 const maxProofs = 1 << 16
 
-// Proofs keeps what a client holds of its answers: of each the last chunk that
-// its gate signed, which stands for all before it. They lie in a file for each
+// Proof is what a client holds of an answer.
+type Proof struct {
+	Chunk  ledger.Chunk // the last that its gate signed, which stands for all before it
+	Tokens uint32       // up to there, with the prompt
+}
+
+// proofSize is the length of one in a file: the chunk's record, and a number.
+const proofSize = ledger.ChunkSize + 4
+
+// Proofs keeps what a client holds of its answers. They lie in a file for each
 // epoch, one record behind another; what a torn write left is not read.
 type Proofs struct {
 	dir string
 
 	mu     sync.Mutex
-	epochs map[uint64][]ledger.Chunk
+	epochs map[uint64][]Proof
 }
 
 // OpenProofs reads what lies in a folder, which it makes if need be.
 func OpenProofs(dir string) (*Proofs, error) {
-	p := &Proofs{dir: dir, epochs: map[uint64][]ledger.Chunk{}}
+	p := &Proofs{dir: dir, epochs: map[uint64][]Proof{}}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
@@ -53,7 +62,7 @@ func OpenProofs(dir string) (*Proofs, error) {
 		}
 		p.epochs[epoch] = all
 		if rest > 0 { // so that records stay where they belong
-			if err := os.Truncate(filepath.Join(dir, f.Name()), int64(len(p.epochs[epoch]))*ledger.ChunkSize); err != nil {
+			if err := os.Truncate(filepath.Join(dir, f.Name()), int64(len(p.epochs[epoch]))*proofSize); err != nil {
 				return nil, err
 			}
 		}
@@ -63,15 +72,16 @@ func OpenProofs(dir string) (*Proofs, error) {
 
 // readProofs reads the file of an epoch, and says how many bytes of it are no
 // whole record.
-func readProofs(file string, epoch uint64) (all []ledger.Chunk, rest int, err error) {
+func readProofs(file string, epoch uint64) (all []Proof, rest int, err error) {
 	b, err := os.ReadFile(file)
 	if err != nil {
 		return nil, 0, err
 	}
-	for ; len(b) >= ledger.ChunkSize && len(all) < maxProofs; b = b[ledger.ChunkSize:] {
-		var c ledger.Chunk
-		if ledger.Decode(b[:ledger.ChunkSize], &c) == nil && c.Epoch == epoch {
-			all = append(all, c)
+	for ; len(b) >= proofSize && len(all) < maxProofs; b = b[proofSize:] {
+		var x Proof
+		if ledger.Decode(b[:ledger.ChunkSize], &x.Chunk) == nil && x.Chunk.Epoch == epoch {
+			x.Tokens = binary.BigEndian.Uint32(b[ledger.ChunkSize:])
+			all = append(all, x)
 		}
 	}
 	return all, len(b), nil
@@ -79,12 +89,12 @@ func readProofs(file string, epoch uint64) (all []ledger.Chunk, rest int, err er
 
 // ReadProofs reads what lies in a folder, the latest first, while a node may
 // write there.
-func ReadProofs(dir string) ([]ledger.Chunk, error) {
+func ReadProofs(dir string) ([]Proof, error) {
 	files, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, err
 	}
-	var all []ledger.Chunk
+	var all []Proof
 	for _, f := range files {
 		epoch, err := strconv.ParseUint(f.Name(), 10, 64)
 		if err != nil {
@@ -96,12 +106,13 @@ func ReadProofs(dir string) ([]ledger.Chunk, error) {
 		}
 		all = append(all, of...)
 	}
-	slices.SortStableFunc(all, func(a, b ledger.Chunk) int { return cmp.Compare(b.Epoch, a.Epoch) })
+	slices.SortStableFunc(all, func(a, b Proof) int { return cmp.Compare(b.Chunk.Epoch, a.Chunk.Epoch) })
 	return all, nil
 }
 
-// Keep remembers the last chunk of an answer.
-func (p *Proofs) Keep(c ledger.Chunk) error {
+// Keep remembers an answer.
+func (p *Proofs) Keep(x Proof) error {
+	c := x.Chunk
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if n := len(p.epochs[c.Epoch]); n >= maxProofs {
@@ -111,11 +122,11 @@ func (p *Proofs) Keep(c ledger.Chunk) error {
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(ledger.Encode(&c))
+	_, err = f.Write(binary.BigEndian.AppendUint32(ledger.Encode(&c), x.Tokens))
 	if err := errors.Join(err, f.Close()); err != nil {
 		return err
 	}
-	p.epochs[c.Epoch] = append(p.epochs[c.Epoch], c)
+	p.epochs[c.Epoch] = append(p.epochs[c.Epoch], x)
 	return nil
 }
 
@@ -124,24 +135,24 @@ func (p *Proofs) path(epoch uint64) string {
 }
 
 // Of lists the answers that ended in an epoch.
-func (p *Proofs) Of(epoch uint64) []ledger.Chunk {
+func (p *Proofs) Of(epoch uint64) []Proof {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return append([]ledger.Chunk(nil), p.epochs[epoch]...)
+	return append([]Proof(nil), p.epochs[epoch]...)
 }
 
 // Find is the answer of a session.
-func (p *Proofs) Find(s ledger.Session) (ledger.Chunk, bool) {
+func (p *Proofs) Find(s ledger.Session) (Proof, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, all := range p.epochs {
-		for _, c := range all {
-			if c.Session == s {
-				return c, true
+		for _, x := range all {
+			if x.Chunk.Session == s {
+				return x, true
 			}
 		}
 	}
-	return ledger.Chunk{}, false
+	return Proof{}, false
 }
 
 // Turn forgets what no audit is about any more in this epoch.
