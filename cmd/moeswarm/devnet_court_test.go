@@ -18,8 +18,8 @@ import (
 
 // badRole is the environment variable by which a process of this test program is
 // a node that misbehaves, as no flag of the product makes one: "liar", whose
-// results are off by a twentieth, or "generous KEY", a gating node that gives
-// half of what a holder did to KEY.
+// results are off by a twentieth, "generous KEY", a gating node that gives half of
+// what a holder did to KEY, or "cheat", see [cheat].
 const badRole = "MOESWARM_TEST_ROLE"
 
 // misbehave runs such a node with the flags of "moeswarm node".
@@ -40,6 +40,8 @@ func misbehave(role string, args []string) error {
 			return err
 		}
 		p.sees = func(l ledger.Ledger) ledger.Ledger { return generous{l, k} }
+	case "cheat":
+		p.cheat = cheat()
 	default:
 		return fmt.Errorf("%s=%s: no such role", badRole, role)
 	}

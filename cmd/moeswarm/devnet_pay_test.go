@@ -31,7 +31,7 @@ const price = 1000
 // newStage admits the model by vote, has everybody bond and deposit, and waits
 // for the first committee.
 func newStage(t *testing.T) *stage {
-	s := &stage{devnet: startDevnet(t, "--voting-period", "3s", "--param", "seats=3")}
+	s := &stage{devnet: startDevnet(t, "--voting-period", "3s", "--param", "seats=3", "--param", "audit_bps=0")}
 	s.do("gov", "propose", "--data", s.account(0), "--title", "Admit the demo model", "model", s.model, "demo")
 	votes := []func(){
 		func() { s.do("wallet", "bond", "--data", s.account(0), "--role", "holder", "500") },
