@@ -11,6 +11,7 @@ import (
 
 	"github.com/moeswarm/moeswarm/expert"
 	"github.com/moeswarm/moeswarm/gating/engine"
+	"github.com/moeswarm/moeswarm/gating/groups"
 	"github.com/moeswarm/moeswarm/gating/prompt"
 	"github.com/moeswarm/moeswarm/internal/ggml"
 	"github.com/moeswarm/moeswarm/internal/simswarm"
@@ -32,7 +33,7 @@ const (
 
 // streamsTime is how long a configuration decodes at least, where the network
 // decides.
-const streamsTime = 8 * time.Second
+const streamsTime = 16 * time.Second
 
 func streamsDefaults(o *Options) {
 	if o.Model == "" && o.Synthetic == "" && !o.Quick {
@@ -90,6 +91,13 @@ func streams(ctx context.Context, o Options) (Metrics, error) {
 	out := Metrics{"layers": float64(len(m.Shape().SparseLayers)), "threads": float64(pool.Workers()), "holders": streamHolders}
 	rates := map[time.Duration]map[int]float64{}
 	left := leaks()
+	timed, err := b.steps(ctx, most)
+	if err != nil {
+		return out, err
+	}
+	for _, t := range timed {
+		out[fmt.Sprintf("step_%d_rows_ms", t.rows)], out[fmt.Sprintf("step_%d_rows_busy_ms", t.rows)] = ms(t.took), ms(t.busy)
+	}
 	for _, rtt := range rtts {
 		rates[rtt] = map[int]float64{}
 		for _, n := range counts {
@@ -99,8 +107,10 @@ func streams(ctx context.Context, o Options) (Metrics, error) {
 			}
 			rates[rtt][n] = r.rate
 			name := fmt.Sprintf("rtt_%dms_streams_%d_", rtt.Milliseconds(), n)
+			possible, rows := groups.Possible(n, rtt*time.Duration(out["layers"]), workOf(timed))
 			out[name+"tokens_per_s"], out[name+"lanes"] = r.rate, r.lanes
-			o.Progress("RTT %5v %3d streams: %7.1f tokens/s, %.1f rows a step", rtt, n, r.rate, r.lanes)
+			out[name+"possible_tokens_per_s"], out[name+"share_of_possible"] = possible, r.rate/possible
+			o.Progress("RTT %5v %3d streams: %7.1f tokens/s, %.1f rows a step; possible %.1f with %d rows: %.2f of it", rtt, n, r.rate, r.lanes, possible, rows, r.rate/possible)
 		}
 	}
 	streamTargets(o, out, rates, rtts, counts)
@@ -141,6 +151,7 @@ type streamBed struct {
 	pool  *ggml.Pool
 	tok   *endless
 	texts []string
+	ids   [][]int32 // of the texts
 	want  [][]int32 // local greedy answers
 }
 
@@ -157,16 +168,15 @@ func (b *streamBed) prompts(ctx context.Context, n int) error {
 		return err
 	}
 	b.tok = &endless{tok}
-	var all [][]int32
 	for i := range n {
 		text, ids, err := promptFor(b.m, b.o.Prompt, b.o.Seed+uint64(i))
 		if err != nil {
 			return err
 		}
-		b.texts, all = append(b.texts, text), append(all, ids)
+		b.texts, b.ids = append(b.texts, text), append(b.ids, ids)
 	}
 	b.o.Progress("%d answers of %d tokens on this machine alone, to compare with", n, b.o.NewTokens)
-	b.want, err = localBatch(ctx, b.m, b.pool, all, b.o.NewTokens)
+	b.want, err = localBatch(ctx, b.m, b.pool, b.ids, b.o.NewTokens)
 	return err
 }
 
@@ -176,16 +186,21 @@ type streamRun struct {
 	lanes float64 // rows of a step, on average
 }
 
-func (b *streamBed) run(ctx context.Context, rtt time.Duration, n int) (streamRun, error) {
+// start starts a gating node whose holders are so far away; close must follow.
+func (b *streamBed) start(rtt time.Duration) (*asker, error) {
 	s := simswarm.New(simswarm.Config{Seed: b.o.Seed, Sleep: b.o.sleep(), Link: simswarm.Link{RTT: rtt}})
 	for i, held := range (simswarm.Cast{Holders: streamHolders, Replicas: streamReplicas}).Shares(b.m.Manifest().IDs()) {
 		set, err := expert.NewSet(b.m, held, ggml.NewPool(1))
 		if err != nil {
-			return streamRun{}, err
+			return nil, err
 		}
 		s.Join(simswarm.Holder{Name: holderName(i), Held: held, Apply: b.o.work(set, streamsWork)})
 	}
-	a, err := startAsker(askerConfig{swarm: s, model: b.m, pool: b.pool, merge: true, policy: routing.Policy{Seed: b.o.Seed + 1}})
+	return startAsker(askerConfig{swarm: s, model: b.m, pool: b.pool, merge: true, policy: routing.Policy{Seed: b.o.Seed + 1}})
+}
+
+func (b *streamBed) run(ctx context.Context, rtt time.Duration, n int) (streamRun, error) {
+	a, err := b.start(rtt)
 	if err != nil {
 		return streamRun{}, err
 	}
@@ -232,7 +247,7 @@ func (b *streamBed) answers(ctx context.Context, a *asker, rtt time.Duration, n 
 // of n prompts has been read, without taking forever where the network is slow.
 func (b *streamBed) tokens(rtt time.Duration, n int) int {
 	round := rtt * time.Duration(len(b.m.Shape().SparseLayers))
-	return min(b.o.NewTokens, max(16+n/2, int(streamsTime/max(round, 1))))
+	return min(b.o.NewTokens, max(24+n/2, int(streamsTime/max(round, 1))))
 }
 
 // stream receives an answer, and compares it with the local one.

@@ -113,7 +113,8 @@ type Config struct {
 
 	Log *slog.Logger // nil: none
 
-	room int // tokens that there is context and memory for
+	room   int // tokens that there is context and memory for
+	groups int // always so many, to compare with; 0: as many as are best
 }
 
 // The defaults.

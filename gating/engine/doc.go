@@ -10,8 +10,8 @@
 //
 // While a step waits for experts, others go on: where the network takes long,
 // sequences that decode advance in several groups out of phase, each step on a
-// lane of its own, and prompts are read beside them. How many groups is a pure
-// function of measured times; where experts are at home it is one.
+// lane of its own, and prompts are read beside them. How many groups is
+// chosen by measured times (package groups); where experts are at home it is one.
 //
 // Keys and values have a budget. A sequence joins when there is memory for its
 // tokens; when those that run need more, what is kept of ended ones goes first,

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/moeswarm/moeswarm/gating/groups"
 	"github.com/moeswarm/moeswarm/gating/prompt"
 	"github.com/moeswarm/moeswarm/gating/trunk"
 )
@@ -105,65 +106,24 @@ func TestGroupsDoNotMatter(t *testing.T) {
 	}
 }
 
-// The number of groups follows what there is to wait for.
-func TestGroups(t *testing.T) {
-	// A step's own work: 4 ms, and 1 ms for each row; experts the same.
-	learn := func(away time.Duration, rows ...int) *costs {
-		c := &costs{}
-		for _, n := range rows {
-			for range 30 {
-				work := time.Duration(4+n) * time.Millisecond
-				c.note(n, work, work+away, away)
-			}
-		}
-		return c
-	}
-	every := []int{1, 2, 4, 8, 16, 32, 64}
-	for _, x := range []struct {
-		n    int
-		away time.Duration
-		want int
-	}{
-		{1, time.Second, 1},
-		{64, 0, 1},
-		{64, time.Millisecond, 2},        // while one computes, the other's experts do
-		{64, 500 * time.Millisecond, 11}, // 64 rows take 68 ms, but 11 times 6 more
-		{8, 2 * time.Second, 1},          // 2.024 s a token; 8 groups would take 2.01
-		{8, 30 * time.Millisecond, 4},
-	} {
-		if got := learn(x.away, every...).groups(x.n, 1, x.away); max(got, x.want)-min(got, x.want) > x.want/2 {
-			t.Errorf("%d sequences, %v away: %d groups, want about %d", x.n, x.away, got, x.want)
-		}
-	}
-	// What is about as good stays.
-	c := learn(500*time.Millisecond, every...)
-	best := c.groups(64, 1, 500*time.Millisecond)
-	if got := c.groups(64, best+1, 500*time.Millisecond); got != best+1 {
-		t.Errorf("%d groups after %d, where %d are best", got, best+1, best)
-	}
-	if got := (&costs{}).groups(64, 1, time.Second); got != 1 {
-		t.Errorf("nothing measured: %d groups", got)
-	}
-}
-
 // Prompts are read in parts that answers can wait for.
 func TestChunkBesideAnswers(t *testing.T) {
-	c := &costs{}
+	c := &groups.Times{}
 	for _, rows := range []int{1, 16, 32, 64, 256} {
 		for range 30 {
-			c.note(rows, time.Duration(rows)*2*time.Millisecond, time.Duration(rows)*3*time.Millisecond, 0)
+			c.Note(groups.Step{Rows: rows, Compute: time.Duration(rows) * 2 * time.Millisecond, Experts: time.Duration(rows) * 3 * time.Millisecond, Alone: true})
 		}
 	}
-	if got := c.chunk(256, 0, 0); got != 256 {
+	if got := chunk(c, 256, 0, 0); got != 256 {
 		t.Errorf("nobody waits: %d rows", got)
 	}
-	if got := c.chunk(256, 1, 0); got != 32 { // 160 ms
+	if got := chunk(c, 256, 1, 0); got != 32 { // 160 ms
 		t.Errorf("beside answers: %d rows, want 32", got)
 	}
-	if got := c.chunk(256, 1, 3*time.Second); got != 256 { // 1.3 s, where an answer's step takes 3
+	if got := chunk(c, 256, 1, 3*time.Second); got != 256 { // 1.3 s, where an answer's step takes 3
 		t.Errorf("beside answers that take their time: %d rows, want 256", got)
 	}
-	if got := c.chunk(8, 1, 0); got != 8 {
+	if got := chunk(c, 8, 1, 0); got != 8 {
 		t.Errorf("a small chunk: %d rows", got)
 	}
 }

@@ -24,6 +24,7 @@ type lane struct {
 	trace  *gating.Trace // of the step, nil: nobody asks
 	traces *gating.Trace // for steps that are traced; nil before the first
 	decode bool          // sequences that decode are in it
+	alone  bool          // no other step was under way so far
 
 	logits expert.Batch
 	err    error

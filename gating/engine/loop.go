@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/moeswarm/moeswarm/expert"
+	"github.com/moeswarm/moeswarm/gating/groups"
 	"github.com/moeswarm/moeswarm/gating/prompt"
 	"github.com/moeswarm/moeswarm/gating/trunk"
 )
@@ -20,11 +21,14 @@ type loop struct {
 	memory  memory
 	sampler sampler
 	drafts  *drafter
-	costs   costs
+	choice  groups.Choice
+	meter   groups.Meter
 	groups  int
+	grouped int  // sequences that groups was chosen for
+	regroup bool // groups are to be chosen anew: more is known
 	starved bool // a sequence lacks memory for its next step: nobody joins
 
-	idle              []*lane
+	idle, flying      []*lane
 	decoding, reading int // lanes under way
 	landed            chan *lane
 	flights           sync.WaitGroup
@@ -34,7 +38,7 @@ func newLoop(e *Engine) *loop {
 	return &loop{
 		Engine: e, drafts: newDrafter(e.cfg), groups: 1,
 		memory: memory{slots: e.cfg.Slots, budget: e.cfg.Memory},
-		landed: make(chan *lane, mostGroups+mostReading),
+		landed: make(chan *lane, groups.Most+mostReading),
 	}
 }
 
@@ -149,8 +153,13 @@ func (l *loop) choose() (ready []*sequence, rows []int) {
 		ready = append(ready, s)
 		o.pending, o.users = append(o.pending, s.pending()), append(o.users, users[s.user])
 	}
-	l.groups = l.costs.groups(o.decode, l.groups, away)
-	o.groups, o.chunk = l.groups, l.costs.chunk(l.cfg.PrefillChunk, o.decode, away)
+	if o.decode != l.grouped || l.regroup {
+		l.groups, l.grouped, l.regroup = l.choice.Groups(o.decode, l.groups, away), o.decode, false
+	}
+	if l.cfg.groups > 0 {
+		l.groups = l.cfg.groups
+	}
+	o.groups, o.chunk = l.groups, chunk(&l.choice.Times, l.cfg.PrefillChunk, o.decode, away)
 	return ready, o.next()
 }
 
@@ -181,6 +190,7 @@ func (l *loop) fly(ctx context.Context, in []member) {
 		n = &lane{forwarder: l.cfg.NewLane(), cfg: l.cfg}
 	}
 	n.in, n.step, n.effort, n.decode = in, batch(in), bestEffort(in), false
+	l.crowd(n)
 	n.traceFor(in)
 	readers := make([]context.Context, len(in))
 	for i, m := range in {
@@ -202,6 +212,7 @@ func (l *loop) fly(ctx context.Context, in []member) {
 // land takes in a step that is over: sample, and let go of the lane.
 func (l *loop) land(ctx context.Context, n *lane) {
 	l.steps.Add(1)
+	l.flying = slices.DeleteFunc(l.flying, func(f *lane) bool { return f == n })
 	if n.decode {
 		l.decoding--
 	} else {
@@ -215,11 +226,41 @@ func (l *loop) land(ctx context.Context, n *lane) {
 	} else {
 		compute, experts := n.forwarder.Spent()
 		l.drafts.took(n.step.Rows(), n.took, compute+max(experts-l.cfg.Away(), 0))
-		l.costs.note(n.step.Rows(), compute, experts, l.cfg.Away())
+		l.measure(n, groups.Step{Rows: n.step.Rows(), Compute: compute, Experts: experts, Away: l.cfg.Away(), Alone: n.alone})
 		l.advance(n)
 	}
 	n.in, n.logits = nil, expert.Batch{}
 	l.idle = append(l.idle, n)
+}
+
+// crowd puts a lane among those under way, none of which is alone then.
+func (l *loop) crowd(n *lane) {
+	n.alone = len(l.flying) == 0
+	for _, f := range l.flying {
+		f.alone = false
+	}
+	l.flying = append(l.flying, n)
+}
+
+// measure learns of a step what groups are chosen by.
+func (l *loop) measure(n *lane, s groups.Step) {
+	l.choice.Times.Note(s)
+	if !n.decode {
+		return
+	}
+	sequences := 0
+	for _, m := range n.in {
+		if m.pending() == 1 {
+			sequences++
+		}
+	}
+	r, over, ok := l.meter.Landed(groups.Landing{
+		At: time.Now(), Groups: l.groups, Streams: l.grouped, Sequences: sequences, Rows: s.Rows, Reading: l.reading > 0 || sequences < len(n.in),
+	})
+	if ok {
+		l.choice.Saw(r, s.Away)
+	}
+	l.regroup = l.regroup || over
 }
 
 // advance draws the tokens of a step.

@@ -33,8 +33,17 @@ func (o outlook) next() []int {
 		return schedule(o.pending, o.users, o.chunk, o.maxRows)
 	}
 	decoders, prompts := make([]int, len(o.pending)), make([]int, len(o.pending))
-	size := (o.decode + o.groups - 1) / o.groups
 	ready, unread := 0, 0
+	for _, n := range o.pending {
+		if n == 1 {
+			ready++
+		}
+	}
+	size := (o.decode + o.groups - 1) / o.groups
+	if free := o.groups - o.decoding; free > 0 { // even parts also where groups do not divide the number
+		size = min(size, (ready+free-1)/free)
+	}
+	ready = 0
 	for i, n := range o.pending {
 		if n > 1 {
 			prompts[i] = n
