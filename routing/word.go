@@ -12,15 +12,14 @@ var ErrNoWord = errors.New("the answer is not signed")
 
 // Word is a peer's signature under one frame of an answer. It comes behind the
 // answer, so that nothing waits for it. Its methods may be used by several goroutines
-// at once.
+// at once. The zero value is a word that is still to come.
 type Word struct {
-	done chan struct{} // closed once said or err is there
-
 	mu    sync.Mutex
 	over  bool
 	said  Said
 	err   error
 	heard []func(error)
+	done  chan struct{} // closed once it is over; nil: nobody waits
 }
 
 // Said is a peer's statement about one or several frames. This package does not
@@ -29,9 +28,6 @@ type Said struct {
 	Statement []byte
 	Place     int // of the frame among those that it is about
 }
-
-// NewWord is a word that is still to come.
-func NewWord() *Word { return &Word{done: make(chan struct{})} }
 
 // Come ends the waiting: with what the peer said, or with an error, which wraps
 // [ErrNoWord] where it said nothing. Only the first counts.
@@ -44,8 +40,10 @@ func (w *Word) Come(s Said, err error) {
 	w.over, w.said, w.err = true, s, err
 	heard := w.heard
 	w.heard = nil
+	if w.done != nil {
+		close(w.done)
+	}
 	w.mu.Unlock()
-	close(w.done)
 	for _, f := range heard {
 		f(err)
 	}
@@ -67,11 +65,15 @@ func (w *Word) Then(f func(error)) {
 // Wait returns what the peer said. An error wraps [ErrNoWord] when that is nothing,
 // or when ctx ends first.
 func (w *Word) Wait(ctx context.Context) (Said, error) {
-	select {
-	case <-w.done:
+	w.mu.Lock()
+	if w.over {
+		defer w.mu.Unlock()
 		return w.said, w.err
-	default:
 	}
+	if w.done == nil {
+		w.done = make(chan struct{})
+	}
+	w.mu.Unlock()
 	select {
 	case <-w.done:
 		return w.said, w.err

@@ -11,7 +11,7 @@ import (
 // before and after it.
 func TestWord(t *testing.T) {
 	for _, want := range []error{nil, ErrNoWord} {
-		w := NewWord()
+		w := new(Word)
 		ended, cancel := context.WithCancel(t.Context())
 		cancel()
 		if _, err := w.Wait(ended); !errors.Is(err, ErrNoWord) || !errors.Is(err, context.Canceled) {

@@ -263,7 +263,7 @@ func (s sentAsk) awaits(cfg callerConfig) *awaited {
 	}
 	if cfg.Listener != nil && !s.ask.Sum {
 		id := s.ask.Calls[0].Expert
-		w.heard = &Heard{Model: id.Model, Layer: id.Layer, Rows: s.rows}
+		w.heard = Heard{Model: id.Model, Layer: id.Layer, Rows: s.rows}
 	}
 	return w
 }

@@ -61,8 +61,9 @@ type awaited struct {
 	done chan arrival  // room for one; nil: then
 	then func(arrival) // does not block; called once
 	over atomic.Bool   // then was called
-	// heard is what a word about the answer will be compared with; nil: none is wanted.
-	heard *Heard
+	// heard is what a word about the answer will be compared with; of no rows: none is
+	// wanted.
+	heard Heard
 }
 
 // finish hands over what came.
@@ -175,8 +176,8 @@ func (l *link) answer(r *wire.Reader, h wire.Header, w *awaited) error {
 		return err
 	}
 	got := arrival{body: body}
-	if w.heard != nil {
-		got.word = l.listening.expect(w.id, *w.heard)
+	if w.heard.Rows > 0 {
+		got.word = l.listening.expect(w.id, w.heard)
 	}
 	w.finish(got)
 	return nil

@@ -40,7 +40,7 @@ type listening struct {
 // unsigned is an answer whose word is to come.
 type unsigned struct {
 	heard Heard
-	word  *routing.Word
+	word  routing.Word
 	ticks int // since it was there
 }
 
@@ -90,15 +90,15 @@ func (g *listening) hear(w heardWord) {
 // expect notes an answer that came, and is to be signed.
 func (g *listening) expect(id uint64, h Heard) *routing.Word {
 	h.Seq = id
-	u := &unsigned{heard: h, word: routing.NewWord()}
+	u := &unsigned{heard: h}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.over || len(g.unsigned) >= maxUnsigned {
 		u.word.Come(routing.Said{}, fmt.Errorf("%w: %d answers wait for it", routing.ErrNoWord, len(g.unsigned)))
-		return u.word
+		return &u.word
 	}
 	g.unsigned[id] = u
-	return u.word
+	return &u.word
 }
 
 // take reads a word. Answers that nobody waits for any more may be among those that
@@ -146,7 +146,7 @@ func (g *listening) match(w wire.Word) (got heardWord, twice []secondWord) {
 		if u := g.unsigned[id]; u != nil {
 			delete(g.unsigned, id)
 			u.heard.Place = i
-			got.about, got.words = append(got.about, u.heard), append(got.words, u.word)
+			got.about, got.words = append(got.about, u.heard), append(got.words, &u.word)
 			g.remember(id, s)
 		}
 	}

@@ -177,7 +177,7 @@ func answersOf(t *testing.T, l *link, n int, frames ...[]byte) (words []*routing
 	var all []*awaited
 	var b []byte
 	for range n {
-		w := &awaited{kind: wire.KindPong, size: anySize, done: make(chan arrival, 1), heard: &Heard{Rows: 1}}
+		w := &awaited{kind: wire.KindPong, size: anySize, done: make(chan arrival, 1), heard: Heard{Rows: 1}}
 		if err := l.begin(w, n); err != nil {
 			t.Fatal(err)
 		}

@@ -17,13 +17,16 @@ type coder struct {
 // version is the first byte of every record.
 const version = 1
 
+// commonSize has room for most records.
+const commonSize = 320
+
 // Record is what has a canonical encoding: messages, signed statements, and
 // values of the state.
 type Record interface{ code(c *coder) }
 
 // Encode returns the canonical bytes of a record.
 func Encode(r Record) []byte {
-	c := coder{buf: []byte{version}}
+	c := coder{buf: append(make([]byte, 0, commonSize), version)}
 	r.code(&c)
 	if c.err != nil {
 		// A record past its own limits is a mistake of this program; state and

@@ -1,5 +1,10 @@
 package ledger
 
+import (
+	"crypto/sha256"
+	"slices"
+)
+
 // Hashes are the leaves of a tree, which has a node over each two neighbours of a
 // level; a level's odd last node goes up as it is. What a leaf hashes begins with
 // another byte than nodeTag, so that neither passes for the other.
@@ -13,7 +18,7 @@ func node(l, r Hash) Hash {
 	b[0] = nodeTag
 	copy(b[1:], l[:])
 	copy(b[1+len(l):], r[:])
-	return Sum(b[:])
+	return sha256.Sum256(b[:])
 }
 
 // up is the next level.
@@ -33,8 +38,14 @@ func (level Hashes) Root() Hash {
 	if len(level) == 0 {
 		return Hash{}
 	}
-	for len(level) > 1 {
-		level = level.up()
+	level = slices.Clone(level)
+	for n := len(level); n > 1; n = (n + 1) / 2 { // each level takes the place of the one below
+		for i := range n / 2 {
+			level[i] = node(level[2*i], level[2*i+1])
+		}
+		if n%2 == 1 {
+			level[n/2] = level[n-1]
+		}
 	}
 	return level[0]
 }

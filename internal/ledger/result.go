@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"crypto/ed25519"
+	"crypto/sha256"
 	"encoding/binary"
 )
 
@@ -81,9 +82,9 @@ func (r Result) Call() Hash {
 
 // leaf is the result's hash in the tree of those that are signed at once.
 func (r *Result) leaf() Hash {
-	c := coder{buf: append(make([]byte, 0, 256), "header"...)}
+	c := coder{buf: append(make([]byte, 0, commonSize), "header"...)}
 	r.body(&c)
-	return Sum(c.buf)
+	return sha256.Sum256(c.buf)
 }
 
 // Contradicts says whether both are results of one frame by one holder, and not

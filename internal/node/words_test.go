@@ -96,7 +96,7 @@ func TestWhatCountsAsSigned(t *testing.T) {
 	}
 	checked := func(y float32) routing.Checked {
 		results[1].Out.Data[0] = y
-		w := routing.NewWord()
+		w := new(routing.Word)
 		w.Come(routing.Said{Statement: one}, nil)
 		return routing.Checked{Peer: from, In: in, Calls: calls, Results: results, Signed: []routing.Signed{{Calls: 2, Word: w}}}
 	}

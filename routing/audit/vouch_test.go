@@ -21,7 +21,7 @@ type signedLate struct {
 }
 
 func newSignedLate(after time.Duration, err error) *signedLate {
-	s := &signedLate{word: routing.NewWord()}
+	s := &signedLate{word: new(routing.Word)}
 	time.AfterFunc(after, func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()

@@ -89,7 +89,7 @@ func (e Exhibit) prove() error {
 		if at >= n || len(r.In) != ledger.PathLen(at, n) || len(r.Out) != len(r.In) || len(r.X) != len(r.Y) || len(r.X) != len(e.Rows[0].X) || i > 0 && r.Place <= e.Rows[i-1].Place {
 			return fmt.Errorf("%w: row %d", ErrUnproven, r.Place)
 		}
-		in := inLeaf(e.Expert, sha256.Sum256(floats(nil, r.X)))
+		in := inLeaf(nil, e.Expert, sha256.Sum256(floats(nil, r.X)))
 		if ledger.Climb(in, at, n, r.In) != e.Header.Input || ledger.Climb(outLeaf(nil, r.Y), at, n, r.Out) != e.Header.Output {
 			return fmt.Errorf("%w: row %d is not in the header", ErrUnproven, r.Place)
 		}

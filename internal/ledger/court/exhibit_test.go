@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/ed25519"
 	"errors"
+	"math"
 	"math/rand/v2"
 	"reflect"
 	"testing"
@@ -117,6 +118,37 @@ func TestEveryRowIsProved(t *testing.T) {
 	f.Results[0].Out.Data[0]++
 	if _, err := f.Exhibit(h, 0, []int{0}); !errors.Is(err, ErrUnproven) {
 		t.Errorf("a header of another frame: %v", err)
+	}
+}
+
+// TestFloatsAlike: both ways to write rows give the same bytes.
+func TestFloatsAlike(t *testing.T) {
+	rng := rand.New(rand.NewPCG(4, 0))
+	for n := range 70 {
+		v := make([]float32, n)
+		for i := range v {
+			v[i] = math.Float32frombits(rng.Uint32())
+		}
+		if a, b := floats([]byte{1}, v), floatsSlow([]byte{1}, v); !bytes.Equal(a, b) {
+			t.Fatalf("%x and %x", a, b)
+		}
+	}
+}
+
+func BenchmarkRoots(b *testing.B) { // one token, 8 experts
+	rng := rand.New(rand.NewPCG(3, 0))
+	f := Frame{In: expert.NewBatch(1, 512)}
+	for i := range 8 {
+		f.Calls = append(f.Calls, expert.Call{Expert: expert.ID{Index: uint16(i)}, Rows: []int32{0}})
+		out := expert.NewBatch(1, 512)
+		for k := range out.Data {
+			out.Data[k] = rng.Float32()
+		}
+		f.Results = append(f.Results, expert.Result{Out: out})
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		f.Roots()
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"math"
+	"unsafe"
 
 	"github.com/moeswarm/moeswarm/expert"
 	"github.com/moeswarm/moeswarm/internal/ledger"
@@ -27,17 +28,23 @@ func (f Frame) Roots() (rows uint32, in, out ledger.Hash) {
 // leaves hashes each row of output, and what it is made of: an expert and a row
 // of input. A row that goes to several experts is hashed once.
 func (f Frame) leaves() (in, out ledger.Hashes) {
-	seen := make(map[int32]ledger.Hash, f.In.Rows)
-	buf := make([]byte, 0, 4*f.In.Dim+16)
+	n := 0
+	for _, c := range f.Calls {
+		n += len(c.Rows)
+	}
+	all := make(ledger.Hashes, 2*n)
+	in, out = all[:n:n], all[n:]
+	seen := make([]ledger.Hash, f.In.Rows) // zero: not hashed yet
+	buf := make([]byte, 0, 4*f.In.Dim+leafSize)
+	n = 0
 	for i, c := range f.Calls {
 		for k, r := range c.Rows {
-			h, ok := seen[r]
-			if !ok {
-				h = sha256.Sum256(floats(buf, f.In.Row(int(r))))
-				seen[r] = h
+			if seen[r] == (ledger.Hash{}) {
+				seen[r] = sha256.Sum256(floats(buf, f.In.Row(int(r))))
 			}
-			in = append(in, inLeaf(c.Expert.Index, h))
-			out = append(out, outLeaf(buf, f.Results[i].Out.Row(k)))
+			in[n] = inLeaf(buf, c.Expert.Index, seen[r])
+			out[n] = outLeaf(buf, f.Results[i].Out.Row(k))
+			n++
 		}
 	}
 	return in, out
@@ -45,6 +52,14 @@ func (f Frame) leaves() (in, out ledger.Hashes) {
 
 // floats appends values, little-endian.
 func floats(b []byte, v []float32) []byte {
+	if binary.NativeEndian.Uint16([]byte{1, 0}) == 1 {
+		return append(b, unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(v))), 4*len(v))...)
+	}
+	return floatsSlow(b, v)
+}
+
+// floatsSlow does so on any machine.
+func floatsSlow(b []byte, v []float32) []byte {
 	for _, x := range v {
 		b = binary.LittleEndian.AppendUint32(b, math.Float32bits(x))
 	}
@@ -54,12 +69,14 @@ func floats(b []byte, v []float32) []byte {
 // What the two kinds of leaves hash begins with different bytes, and with another
 // one than the nodes of [ledger.Hashes], so that none passes for another.
 const (
-	inTag  = 0
-	outTag = 2
+	inTag    = 0
+	outTag   = 2
+	leafSize = 1 + 2 + len(ledger.Hash{}) // of what a leaf of the input hashes
 )
 
-func inLeaf(index uint16, row ledger.Hash) ledger.Hash {
-	b := binary.BigEndian.AppendUint16([]byte{inTag}, index)
+// inLeaf and outLeaf write what they hash into buf's room.
+func inLeaf(buf []byte, index uint16, row ledger.Hash) ledger.Hash {
+	b := binary.BigEndian.AppendUint16(append(buf, inTag), index)
 	return sha256.Sum256(append(b, row[:]...))
 }
 
