@@ -72,7 +72,8 @@ func (p program) walletComplain(ctx context.Context, args []string) error {
 	fs := p.flags("wallet complain", "wallet complain [FLAGS] ANSWER", `
   moeswarm wallet complain 5f0c…
       have another gating node look at an answer, two epochs after it was given, and
-      bring it before a jury if it does not hold; the node has to run until then
+      bring it before a jury if it does not hold; the node has to run until then, and
+      pays for it what a prompt of the answer's length costs, within --max-audit-spend
 `)
 	ask := p.ownersNode(fs)
 	ops, err := parse(fs, args, 1, 1)
@@ -82,6 +83,6 @@ func (p program) walletComplain(ctx context.Context, args []string) error {
 	if err := ask(ctx, owner.ComplainPath, map[string]string{"answer": ops[0]}); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintln(p.stdout, "another gating node is asked to look at it as soon as two epochs are over; what the answer says goes to that node, and to a jury's if it does not hold")
+	_, err = fmt.Fprintln(p.stdout, "another gating node is asked to look at it as soon as two epochs are over; what was asked and answered goes to that node, and to a jury's if it does not hold")
 	return err
 }

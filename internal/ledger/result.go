@@ -3,7 +3,6 @@ package ledger
 import (
 	"crypto/ed25519"
 	"crypto/sha256"
-	"encoding/binary"
 )
 
 // Result is the header of the answer to one frame of calls, of one layer. A holder
@@ -125,15 +124,6 @@ func (r Result) Sign(chain string, private ed25519.PrivateKey) Result {
 
 // ChunkTokens is how many tokens of an answer a gate signs at once.
 const ChunkTokens = 32
-
-// HashTokens names tokens of an answer.
-func HashTokens(tokens []int32) Hash {
-	b := make([]byte, 0, 4*len(tokens))
-	for _, t := range tokens {
-		b = binary.BigEndian.AppendUint32(b, uint32(t))
-	}
-	return Sum([]byte("tokens"), b)
-}
 
 // Chunk is a gate's signed part of an answer. Prev makes a chain of them.
 type Chunk struct {

@@ -34,7 +34,7 @@ func (s *Seals) Signed() []ledger.Chunk { return s.signed }
 func (s *Seals) next(prompt int, tokens []int32, epoch uint64) ledger.Chunk {
 	c := ledger.Chunk{
 		Gate: s.Gate, Client: s.Client, Model: s.Model, Epoch: epoch, Session: s.Salt.Session(),
-		Index: uint64(len(s.signed)), Tokens: ledger.HashTokens(tokens[s.tokens:]),
+		Index: uint64(len(s.signed)), Tokens: s.Salt.Tokens(tokens[s.tokens:]),
 	}
 	if n := len(s.signed); n > 0 {
 		c.Prev = s.signed[n-1].ID()

@@ -48,7 +48,7 @@ func (t *Transcript) Answer() []int32 {
 // one's routing, so that the tokens' hash is of what a client sees alone.
 func (t *Transcript) hashes(i int) (tokens, print, routing ledger.Hash) {
 	p := &t.Parts[i]
-	tokens = ledger.HashTokens(p.Tokens)
+	tokens = t.Salt.Tokens(p.Tokens)
 	print = ledger.Sum([]byte("transcript print"), p.Print.append(nil))
 	if i > 0 {
 		return tokens, print, ledger.Sum([]byte("transcript routes"), appendRoutes(nil, p.Routes))
