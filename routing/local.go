@@ -24,8 +24,9 @@ func (w *round) claimLocal() (mine []int) {
 }
 
 // inlineRows is how many rows of experts held here are computed by the round's
-// own goroutine: a decoding step's, which take less than a peer's frame takes.
-const inlineRows = 64
+// own goroutine: a decoding step's. With more, peers' answers are long enough to be
+// read meanwhile.
+const inlineRows = 16
 
 // startLocal begins with the experts held here, once the attempts at peers have
 // been started: this work may keep every processor for longer than a frame takes

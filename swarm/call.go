@@ -216,14 +216,14 @@ func (c *caller) callOnce(ctx context.Context, to routing.Peer, a routing.Ask) (
 	return s.answer(got, err)
 }
 
-// Start begins a call; see [routing.Starter]. One that goes into one frame, to a
-// peer that there is a link to, takes no goroutine: the frame is written, and
-// done is called by who reads the answer.
+// Start begins a call; see [routing.Starter]. One whose answer is short, to a peer
+// that there is a link to, takes no goroutine: the frame is written, and done is
+// called by who reads the stream. Long answers are read side by side.
 func (c *caller) Start(ctx context.Context, to routing.Peer, a routing.Ask, done func(func() (routing.Answer, error))) (stop func(error)) {
 	c.mu.Lock()
 	l := c.mu.links[to]
 	c.mu.Unlock()
-	if l == nil || len(splitAsk(a)) > 1 {
+	if l == nil || !smallAsk(a) {
 		return routing.StartWaiting(ctx, c, to, a, done)
 	}
 	b, s, err := c.encode(to, a)

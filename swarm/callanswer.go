@@ -26,6 +26,16 @@ func splitAsk(a routing.Ask) []routing.Ask {
 	return append(parts, routing.Ask{In: a.In, Calls: a.Calls[first:], Sum: a.Sum})
 }
 
+// smallAsk reports whether the outputs that an ask is for are few, and it goes into
+// one frame.
+func smallAsk(a routing.Ask) bool {
+	pairs := 0
+	for _, c := range a.Calls {
+		pairs += len(c.Rows)
+	}
+	return 4*a.In.Dim*pairs <= startMost && wire.Fits(len(a.Calls), pairs, a.In.Dim)
+}
+
 // joinAnswers puts together the answers to the parts of a.
 func joinAnswers(a routing.Ask, parts []routing.Answer) routing.Answer {
 	var all routing.Answer

@@ -31,6 +31,9 @@ const (
 	// worked on while the next travels. Two of the longest, with their
 	// replies, are what a holder admits from one peer (servePeerBytes).
 	callParts = 2
+	// startMost is the longest answer, in bytes, that the asker's own goroutine
+	// reads: a tenth of a millisecond or two. Its ask fits into one frame.
+	startMost = 256 << 10
 	// callIdle closes a stream that nobody used for so long, before the
 	// holder does at serveIdle, so that no call meets a closing stream.
 	callIdle = 5 * time.Minute
