@@ -8,9 +8,9 @@ import (
 // Most bounds the groups, and with them the steps under way that decode.
 const Most = 32
 
-// gain is by how much another number of groups must be faster to be worth a
-// change, where measurements do not differ by more anyhow; and half of that is what
-// more groups must bring, since each reads weights again.
+// gain is by how much more groups must be faster to be worth a change, where
+// measurements do not differ by more anyhow; half of that is what more of them must
+// bring beside fewer, since each reads weights again.
 const (
 	gain     = 0.03
 	mostGain = 0.1
@@ -35,24 +35,28 @@ func (c *Choice) round(n, g int, away float64) float64 {
 
 // Groups says in how many groups n sequences that decode advance best, when
 // the network takes away of each step. One where there is nothing to be waited
-// for. was is the number so far, which stays if it is about as good.
+// for. was is the number so far, which more stay below if they are about as good.
 func (c *Choice) Groups(n, was int, away time.Duration) int {
 	if _, _, ok := c.Times.Of(1); n <= 1 || away <= 0 || !ok {
 		return 1
 	}
 	var rounds [Most + 1]float64
-	most := min(n, Most)
+	most := min(n, c.Sharing.reach(&c.Times, n, away.Seconds()))
 	least := math.Inf(1)
 	for g := 1; g <= most; g++ {
 		rounds[g] = c.round(n, g, away.Seconds())
 		least = min(least, rounds[g])
 	}
-	if was = min(was, most); was >= 1 && rounds[was] <= least*(1+min(max(gain, c.Sharing.noise), mostGain)) {
-		return was
-	}
 	best := 1
 	for rounds[best] > least*(1+gain/2) {
 		best++
+	}
+	worth := 0. // fewer groups are, as long as they are no slower
+	if was = min(max(was, 1), most); best > was {
+		worth = min(max(gain, c.Sharing.noise), mostGain)
+	}
+	if rounds[best] > rounds[was]*(1-worth) {
+		return was
 	}
 	return best
 }

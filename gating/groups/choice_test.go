@@ -23,33 +23,49 @@ func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Se
 
 // The number of groups follows what there is to wait for.
 func TestGroups(t *testing.T) {
-	// A step's own work: 4 ms, and 1 ms for each row; experts the same.
-	work := func(rows int) (compute, experts float64) { return float64(4+rows) / 1000, float64(4+rows) / 1000 }
-	every := []int{1, 2, 4, 8, 16, 32, 64}
 	for _, x := range []struct {
-		n    int
-		away time.Duration
-		want int
+		n           int
+		away        float64
+		least, most int
 	}{
-		{1, time.Second, 1},
-		{64, 0, 1},
-		{64, time.Millisecond, 2},        // while one computes, the other's experts do
-		{64, 500 * time.Millisecond, 11}, // 64 rows take 68 ms, but 11 times 6 more
-		{8, 2 * time.Second, 1},          // 2.024 s a token; 8 groups would take 2.01
-		{8, 30 * time.Millisecond, 4},
+		{1, 1, 1, 1},
+		{64, 0, 1, 1},
+		{64, 0.001, 2, 3}, // while one computes, the other's experts do
+		{64, 0.5, 5, 20},  // 64 rows take 68 ms, but 11 times 6 more
+		{8, 2, 1, 2},      // 2.024 s a token; 8 groups would take 2.01
+		{8, 0.03, 2, 6},
 	} {
-		if got := learn(work, x.away, every...).Groups(x.n, 1, x.away); max(got, x.want)-min(got, x.want) > x.want/2 {
-			t.Errorf("%d sequences, %v away: %d groups, want about %d", x.n, x.away, got, x.want)
+		// A step's own work: 4 ms, and 1 ms for each row; experts the same.
+		w := truth{compute: [2]float64{0.004, 0.001}, experts: [2]float64{0.004, 0.001}, away: x.away}
+		c, g := learn(w.work, seconds(w.away), 1, x.n), 1
+		for range 20 {
+			g = c.Groups(x.n, g, seconds(w.away))
+			c.Saw(Round{Groups: g, Rows: float64(x.n) / float64(g), Took: seconds(w.round(x.n, g))}, seconds(w.away))
 		}
-	}
-	// What is about as good stays.
-	c := learn(work, 500*time.Millisecond, every...)
-	best := c.Groups(64, 1, 500*time.Millisecond)
-	if got := c.Groups(64, best+1, 500*time.Millisecond); got != best+1 {
-		t.Errorf("%d groups after %d, where %d are best", got, best+1, best)
+		if g < x.least || g > x.most {
+			t.Errorf("%d sequences, %v s away: %d groups, want %d to %d", x.n, x.away, g, x.least, x.most)
+		}
+		if again := c.Groups(x.n, g, seconds(w.away)); again != g {
+			t.Errorf("%d sequences, %v s away: %d groups after %d", x.n, x.away, again, g)
+		}
 	}
 	if got := (&Choice{}).Groups(64, 1, time.Second); got != 1 {
 		t.Errorf("nothing measured: %d groups", got)
+	}
+}
+
+// Before anything was measured there are no more than two groups, and then no more
+// than twice as many as that says something of.
+func TestChoiceClimbs(t *testing.T) {
+	w := truth{compute: [2]float64{0.004, 0.001}, experts: [2]float64{0.004, 0.001}, away: 3}
+	c, was := learn(w.work, seconds(w.away), 1, 64), 1
+	for range 8 {
+		g := c.Groups(64, was, seconds(w.away))
+		if g > 2*was+1 {
+			t.Errorf("%d groups after %d", g, was)
+		}
+		c.Saw(Round{Groups: g, Rows: 64 / float64(g), Took: seconds(w.round(64, g))}, seconds(w.away))
+		was = g
 	}
 }
 
@@ -147,22 +163,18 @@ func TestChoiceCarriesOver(t *testing.T) {
 	// Holders work on the trunk's processors, which nothing tells beforehand.
 	w := truth{compute: [2]float64{0.06, 0.001}, experts: [2]float64{0.06, 0.001}, shared: true, away: 0.2}
 	c := learn(w.work, seconds(w.away), 1, 4, 16, 32)
-	hopeful := *c
 	for _, g := range []int{2, 4, 8, 16} {
 		for range 5 {
 			c.Saw(Round{Groups: g, Rows: 32 / float64(g), Took: seconds(w.round(32, g))}, seconds(w.away))
 		}
 	}
 	for _, n := range []int{24, 40, 48} {
-		regret := func(c *Choice) float64 {
-			best := math.Inf(1)
-			for g := 1; g <= n; g++ {
-				best = min(best, w.round(n, g))
-			}
-			return w.round(n, c.Groups(n, 1, seconds(w.away))) / best
+		best := math.Inf(1)
+		for g := 1; g <= n; g++ {
+			best = min(best, w.round(n, g))
 		}
-		if with, without := regret(c), regret(&hopeful); with > 1.05 || without < 1.1 {
-			t.Errorf("%d sequences: %.3f of the best round after 32 were measured, %.3f before", n, with, without)
+		if got := w.round(n, c.Groups(n, 1, seconds(w.away))); got > 1.05*best {
+			t.Errorf("%d sequences: %.3f of the best round after 32 were measured", n, got/best)
 		}
 	}
 }

@@ -79,6 +79,22 @@ func (o overlapping) expected() float64 {
 
 const sharpness = 8
 
+// reach is the largest number of groups for n sequences about which measurements
+// say something: with no more than twice the overlap of any, or two.
+func (s *Sharing) reach(t *Times, n int, away float64) int {
+	most := 0.
+	for _, k := range s.seen {
+		if k.groups > 0 {
+			most = max(most, t.overlapping(k.groups, k.rows, k.away).overlap)
+		}
+	}
+	g := 2
+	for g < min(n, Most) && t.overlapping(g+1, float64(n)/float64(g+1), away).overlap <= 2*most {
+		g++
+	}
+	return g
+}
+
 // slowdown is what is to be expected after what was measured: what is expected
 // anyhow, times what the measurements with the next lower and the next higher
 // overlap were beside that. Without any overlap that is 1.
