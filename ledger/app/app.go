@@ -11,6 +11,8 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 
 	"cosmossdk.io/depinject"
 	"cosmossdk.io/log/v2"
@@ -22,6 +24,8 @@ import (
 	sdkruntime "github.com/cosmos/cosmos-sdk/runtime"
 	"github.com/cosmos/cosmos-sdk/server"
 	pruning "github.com/cosmos/cosmos-sdk/store/v2/pruning/types"
+	"github.com/cosmos/cosmos-sdk/store/v2/snapshots"
+	snapshottypes "github.com/cosmos/cosmos-sdk/store/v2/snapshots/types"
 	storetypes "github.com/cosmos/cosmos-sdk/store/v2/types"
 	sdk "github.com/cosmos/cosmos-sdk/types"
 	authkeeper "github.com/cosmos/cosmos-sdk/x/auth/keeper"
@@ -58,6 +62,9 @@ type Config struct {
 	// Keep is how many past states stay readable and provable, and blocks, but
 	// those stay at least as long as evidence counts; 0: all.
 	Keep uint64
+	// Snapshots is after how many blocks the state is written down for nodes that
+	// join, the last two times; 0: never, but what others wrote down can be read.
+	Snapshots uint64
 	// VRF is the key of this node's part in the beacon; nil: it proposes
 	// without, which only works for a validator that registered none.
 	VRF ed25519.PrivateKey
@@ -77,8 +84,8 @@ type App struct {
 	Gov     *govkeeper.Keeper
 	Neuro   *neuro.Keeper
 
-	db  dbm.DB
-	vrf ed25519.PrivateKey
+	db, written dbm.DB // the state, and what is known of snapshots; nil: none are kept
+	vrf         ed25519.PrivateKey
 }
 
 // New opens the state in c.Dir, or an empty one.
@@ -103,6 +110,13 @@ func New(c Config) (*App, error) {
 	options := []func(*baseapp.BaseApp){baseapp.SetChainID(c.ChainID), baseapp.SetMinGasPrices(fmt.Sprintf("%d.%03d%s", c.GasPrice/1000, c.GasPrice%1000, Denom))}
 	if c.Keep > 0 {
 		options = append(options, baseapp.SetPruning(pruning.NewCustomPruningOptions(c.Keep, 10)), baseapp.SetMinRetainBlocks(c.Keep))
+	}
+	if c.Dir != "" {
+		snapshot, err := a.openSnapshots(c)
+		if err != nil {
+			return nil, errors.Join(err, a.Close())
+		}
+		options = append(options, snapshot)
 	}
 	a.App = builder.Build(a.db, options...)
 	if err := errors.Join(a.setAnte(grants), a.addNeuro()); err != nil {
@@ -133,7 +147,34 @@ func (a *App) ABCI() abci.Application { return server.NewCometABCIWrapper(a.App)
 
 // Close closes the state. The node that calls the application must have
 // stopped before.
-func (a *App) Close() error { return a.db.Close() }
+func (a *App) Close() error {
+	err := a.db.Close()
+	if a.written != nil {
+		err = errors.Join(err, a.written.Close())
+	}
+	return err
+}
+
+// snapshotsKept is how many snapshots stay: who fetches one has until the second
+// after it is made.
+const snapshotsKept = 2
+
+// openSnapshots opens the folder of snapshots, and says how they are made.
+func (a *App) openSnapshots(c Config) (func(*baseapp.BaseApp), error) {
+	dir := filepath.Join(c.Dir, "snapshots")
+	err := os.MkdirAll(dir, 0o700)
+	if err == nil {
+		a.written, err = dbm.NewGoLevelDB("snapshots", dir, nil)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("opening the snapshots in %s: %w", dir, err)
+	}
+	store, err := snapshots.NewStore(a.written, dir)
+	if err != nil {
+		return nil, fmt.Errorf("opening the snapshots in %s: %w", dir, err)
+	}
+	return baseapp.SetSnapshot(store, snapshottypes.NewSnapshotOptions(c.Snapshots, snapshotsKept)), nil
+}
 
 // noInflation replaces the inflation of the stock module: new coins come from
 // x/neuro alone, at the end of an epoch.

@@ -23,7 +23,7 @@ func TestJoinerBecomesValidator(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h, err := join.Init(ctx, t.TempDir(), home.Settings{Name: "joiner", Listen: devnet.Loopback(ports[0])}, n.Ticket(), open)
+	h, err := join.Init(ctx, t.TempDir(), home.Settings{Name: "joiner", Listen: devnet.Loopback(ports[0])}, n.Ticket(), open, false)
 	if err != nil {
 		t.Fatal(err)
 	}

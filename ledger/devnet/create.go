@@ -37,6 +37,7 @@ type Config struct {
 	BlockTime  time.Duration
 	Voting     time.Duration
 	Keep       uint64 // past states kept, and blocks as home.Settings says; 0: all
+	Snapshots  uint64 // blocks from one snapshot to the next; 0: none
 	GasPrice   uint64 // nneuro for 1000 units of gas
 	// Host is the address of this machine at which light clients are served:
 	// others' reach it if it is not of loopback. Empty: 127.0.0.1.
@@ -126,7 +127,7 @@ func (l *Ledger) create(c Config) error {
 	var peers []home.Peer
 	for i := range c.Validators {
 		h, err := home.Create(l.dir(c, i), home.Settings{
-			Name: fmt.Sprintf("validator%d", i), Transport: c.Transport, BlockTime: home.Duration(c.BlockTime), Keep: c.Keep, GasPrice: c.GasPrice,
+			Name: fmt.Sprintf("validator%d", i), Transport: c.Transport, BlockTime: home.Duration(c.BlockTime), Keep: c.Keep, Snapshots: c.Snapshots, GasPrice: c.GasPrice,
 			Listen: Loopback(ports[2*i]),
 			Light:  []string{c.light(ports[2*i+1])},
 		})

@@ -44,6 +44,8 @@ type Node struct {
 	app   *app.App
 	comet *node.Node
 	dbs   []dbm.DB // that comet opened
+	// dialer is for what a snapshot is verified by; nil: the node begins from none.
+	dialer *lightserve.Dialer
 
 	// Since it runs:
 	client *local.Local
@@ -65,16 +67,20 @@ func New(c Config) (*Node, error) {
 	}
 	n.app, err = app.New(app.Config{
 		Dir: c.Home.Data(), ChainID: c.Home.Genesis.ChainID, GasPrice: c.Home.Settings.GasPrice,
-		Keep: c.Home.Settings.Keep, VRF: vrf, Log: log.NewNopLogger(),
+		Keep: c.Home.Settings.Keep, Snapshots: c.Home.Settings.Snapshots, VRF: vrf, Log: log.NewNopLogger(),
 	})
 	if err != nil {
 		return nil, err
 	}
 	config, err := cometConfig(c.Home)
+	var options []node.Option
+	if err == nil && c.Home.Settings.From != "" && n.app.LastBlockHeight() == 0 {
+		options, err = n.fromSnapshot(config)
+	}
 	if err == nil {
 		n.comet, err = node.NewNode(config, c.Home.Signer(), nodeKey(c.Home.Key), proxy.NewLocalClientCreator(n.app.ABCI()),
 			func() (*cmttypes.GenesisDoc, error) { return c.Home.Genesis, nil },
-			n.openDB, node.DefaultMetricsProvider(config.Instrumentation), n.log)
+			n.openDB, node.DefaultMetricsProvider(config.Instrumentation), n.log, options...)
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("putting the node together: %w", err), n.close())
@@ -128,8 +134,28 @@ func (n *Node) openDB(c *cfg.DBContext) (dbm.DB, error) {
 	return n.dbs[len(n.dbs)-1], nil
 }
 
+// fromSnapshot has the node begin from a snapshot of another.
+func (n *Node) fromSnapshot(config *cfg.Config) ([]node.Option, error) {
+	t, err := light.ParseTicket(n.home.Settings.From)
+	if err != nil {
+		return nil, err
+	}
+	if n.dialer, err = lightserve.NewDialer(); err != nil {
+		return nil, err
+	}
+	client, err := light.New(light.Config{Ticket: t, Open: n.dialer})
+	if err != nil {
+		return nil, err
+	}
+	config.StateSync.Enable, config.StateSync.DiscoveryTime = true, 5*time.Second
+	return []node.Option{node.StateProvider(beginning{client, n.home.Genesis})}, nil
+}
+
 func (n *Node) close() error {
 	errs := []error{n.app.Close()}
+	if n.dialer != nil {
+		errs = append(errs, n.dialer.Close())
+	}
 	for _, db := range n.dbs {
 		errs = append(errs, db.Close())
 	}

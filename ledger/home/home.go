@@ -57,6 +57,12 @@ type Settings struct {
 	// Keep is how many past states stay, and how many blocks, but those stay as
 	// long as evidence counts in any case; 0: all. At least MinKeep.
 	Keep uint64 `json:"keep"`
+	// Snapshots is after how many blocks the node writes its state down for nodes
+	// that join; 0: never.
+	Snapshots uint64 `json:"snapshots"`
+	// From is the ticket with which the node begins from a snapshot of the others,
+	// not from the genesis; empty: it replays all blocks.
+	From string `json:"from,omitempty"`
 }
 
 // Peer is another node of the chain.
@@ -165,6 +171,9 @@ func (s Settings) validate() error {
 	}
 	if s.Keep > 0 && s.Keep < MinKeep {
 		return fmt.Errorf("%d past states to keep; want 0, for all, or %d and more", s.Keep, MinKeep)
+	}
+	if s.Snapshots%10 != 0 {
+		return fmt.Errorf("a snapshot every %d blocks; want 0, for none, or a multiple of 10", s.Snapshots)
 	}
 	for _, p := range s.Peers {
 		if len(p.Key) != ed25519.PublicKeySize {

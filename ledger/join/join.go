@@ -28,8 +28,9 @@ import (
 // Init makes the folder of a node of the ledger of a ticket. It asks the nodes
 // in the ticket for the genesis and for where they meet. The genesis is not
 // proved here: a node with a wrong one computes another state than the
-// validators signed, and stops at the first block.
-func Init(ctx context.Context, dir string, s home.Settings, t light.Ticket, open light.Opener) (*home.Home, error) {
+// validators signed, and stops at the first block. fromSnapshot has the node begin from
+// a snapshot that one of the others made, instead of replaying all blocks.
+func Init(ctx context.Context, dir string, s home.Settings, t light.Ticket, open light.Opener, fromSnapshot bool) (*home.Home, error) {
 	var genesis *cmttypes.GenesisDoc
 	var failed error
 	for _, addr := range t.Addrs {
@@ -55,6 +56,9 @@ func Init(ctx context.Context, dir string, s home.Settings, t light.Ticket, open
 	}
 	if genesis == nil || len(s.Peers) == 0 {
 		return nil, errors.Join(errors.New("no node in the ticket helped to join"), failed)
+	}
+	if fromSnapshot {
+		s.From = t.String()
 	}
 	h, err := home.Create(dir, s)
 	if err != nil {

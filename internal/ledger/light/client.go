@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/cometbft/cometbft/types"
+
 	"github.com/moeswarm/moeswarm/internal/account"
 	"github.com/moeswarm/moeswarm/internal/ledger"
 )
@@ -94,6 +96,11 @@ func New(cfg Config) (*Client, error) {
 func (c *Client) Close() error {
 	c.watches.Wait()
 	return c.headers.store.keep()
+}
+
+// Block is a block's header with who signed it, verified.
+func (c *Client) Block(ctx context.Context, height uint64) (*types.LightBlock, error) {
+	return c.headers.at(ctx, height)
 }
 
 // Chain is the name of the chain, which every signature is bound to.

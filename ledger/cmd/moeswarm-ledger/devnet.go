@@ -38,7 +38,8 @@ func (p program) devnet(ctx context.Context, args []string) error {
 	fs.StringVar(&c.Transport, "transport", home.TCP, "between validators: tcp, or lp2p (libp2p over QUIC, experimental)")
 	fs.DurationVar(&c.BlockTime, "block-time", time.Second, "from one block to the next, about")
 	fs.DurationVar(&c.Voting, "voting-period", time.Minute, "how long a proposal is voted on")
-	fs.Uint64Var(&c.Keep, "keep", 0, fmt.Sprintf("how many past states to keep, at least %d, and blocks, which stay for 7 days in any case; 0: all, and nodes can only join while some node keeps all", home.MinKeep))
+	fs.Uint64Var(&c.Keep, "keep", 0, fmt.Sprintf("how many past states to keep, at least %d, and blocks, which stay for 7 days in any case; 0: all; while no node keeps all, others join with --from-snapshot", home.MinKeep))
+	fs.Uint64Var(&c.Snapshots, "snapshots", 0, "blocks from one snapshot of the state, for nodes that join, to the next, a multiple of 10, say 1000; 0: none")
 	fs.Uint64Var(&c.GasPrice, "gas-price", 1, "least fee of a transaction, in nneuro for 1000 units of gas")
 	fs.Func("model", "`ID` or ID=NAME of a model that may be gated for pay from the start; may be given several times", func(s string) error {
 		id, name, _ := strings.Cut(s, "=")

@@ -20,6 +20,8 @@ func (p program) init(ctx context.Context, args []string) error {
   moeswarm-ledger start --home ~/ledger
       join the ledger of a ticket as a full node: it checks every block, and
       serves light clients
+  moeswarm-ledger init --home ~/ledger --ledger led1… --from-snapshot --keep 1000
+      the same from now on: without all the blocks before
 `)
 	s := home.Settings{}
 	dir := fs.String("home", "", "folder to make")
@@ -30,7 +32,9 @@ func (p program) init(ctx context.Context, args []string) error {
 	fs.StringVar(&s.Transport, "transport", "", "between full nodes: tcp or lp2p; default: as the ledger's nodes")
 	fs.DurationVar((*time.Duration)(&s.BlockTime), "block-time", 5*time.Second, "from one block to the next, about; the same on all nodes")
 	fs.Uint64Var(&s.GasPrice, "gas-price", 1, "least fee of a transaction that the node passes on, in nneuro for 1000 units of gas")
-	fs.Uint64Var(&s.Keep, "keep", 0, fmt.Sprintf("how many past states to keep, at least %d, and blocks, which stay for 7 days in any case; 0: all, and nodes can only join while some node keeps all", home.MinKeep))
+	fs.Uint64Var(&s.Keep, "keep", 0, fmt.Sprintf("how many past states to keep, at least %d, and blocks, which stay for 7 days in any case; 0: all; while no node keeps all, others join with --from-snapshot", home.MinKeep))
+	fs.Uint64Var(&s.Snapshots, "snapshots", 0, "blocks from one snapshot of the state, for nodes that join, to the next, a multiple of 10, say 1000; 0: none")
+	snapshot := fs.Bool("from-snapshot", false, "begin from the newest snapshot of the others, verified by what validators signed, instead of replaying all blocks")
 	if err := parse(fs, args); err != nil {
 		return err
 	}
@@ -49,7 +53,7 @@ func (p program) init(ctx context.Context, args []string) error {
 		return err
 	}
 	defer open.Close()
-	h, err := join.Init(ctx, *dir, s, t, open)
+	h, err := join.Init(ctx, *dir, s, t, open, *snapshot)
 	if err != nil {
 		return err
 	}
