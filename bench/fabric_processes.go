@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"sync"
 
@@ -64,6 +65,20 @@ func (f *fronts) front(node int, listen string) (string, error) {
 	})
 	_, port, err := net.SplitHostPort(r.Addr())
 	return "/ip4/127.0.0.1/tcp/" + port, err
+}
+
+// place is where a node in this process listens and what it announces: a front, or
+// where it listens.
+func (f *fronts) place(node int, fronted bool) (listen, announce []string, err error) {
+	if !fronted {
+		return []string{"/ip4/127.0.0.1/tcp/0"}, nil, nil
+	}
+	addr, err := localswarm.FreePort()
+	if err != nil {
+		return nil, nil, err
+	}
+	at, err := f.front(node, addr.String())
+	return []string{fmt.Sprintf("/ip4/%s/tcp/%d", addr.IP, addr.Port)}, []string{at}, err
 }
 
 // relink gives the way to a node another link, that of standing connections

@@ -17,17 +17,40 @@ import (
 	"github.com/moeswarm/moeswarm/internal/ledger/mem"
 	"github.com/moeswarm/moeswarm/internal/ledger/state"
 	"github.com/moeswarm/moeswarm/internal/node"
+	"github.com/moeswarm/moeswarm/internal/simswarm"
 )
 
-// ledgerRounds is how many answers each of the two swarms gives.
-const ledgerRounds = 24
+// ledgerRTTs are the ways between the nodes of ledgerCost; 0 is loopback as it is.
+// Each of the two swarms gives so many answers over one of them: enough for some
+// hundred rounds to holders, or for the noise of a machine where rounds are short.
+var ledgerRTTs = []time.Duration{0, time.Millisecond, 10 * time.Millisecond}
+
+func ledgerRounds(rtt time.Duration, quick bool) int {
+	switch {
+	case quick:
+		return 2
+	case rtt < 5*time.Millisecond:
+		return 24
+	}
+	return 6
+}
 
 // ledgerCost times answers of two swarms in this process that differ in nothing
-// but a ledger in memory: membership, vouchers, signed parts and receipts. A
-// gating node that holds nothing, a holder and an entry each, over libp2p on
-// loopback; the two answer in turns, so that what else the machine does meets
-// both.
+// but a ledger in memory: membership, vouchers, signed parts, what holders sign, and
+// receipts. A gating node that holds nothing, a holder and an entry each, over libp2p
+// on loopback, or through relays that delay what passes; the two answer in turns, so
+// that what else the machine does meets both.
 func ledgerCost(ctx context.Context, o Options) (_ Metrics, err error) {
+	rtts := ledgerRTTs
+	if o.RTT != "" {
+		rtt, err := time.ParseDuration(o.RTT)
+		if err != nil || rtt < 0 || rtt > time.Second {
+			return nil, fmt.Errorf("--rtt %.40q: want 0ms to 1s", o.RTT)
+		}
+		rtts = []time.Duration{rtt}
+	} else if o.Quick {
+		rtts = rtts[:2]
+	}
 	m, err := o.open(ctx)
 	if err != nil {
 		return nil, err
@@ -38,31 +61,44 @@ func ledgerCost(ctx context.Context, o Options) (_ Metrics, err error) {
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
+	metrics := Metrics{
+		"voucher_bytes": ledger.VoucherSize,
+		"receipt_bytes": ledger.ReceiptSize,
+		"chunk_bytes":   float64(len(ledger.Encode(&ledger.Chunk{}))),
+	}
+	for i, rtt := range rtts {
+		if err := ledgerOver(ctx, m, o, rtt, filepath.Join(dir, fmt.Sprint(i)), metrics); err != nil {
+			return nil, fmt.Errorf("RTT %v: %w", rtt, err)
+		}
+	}
+	timeSignatures(metrics)
+	return metrics, timeTranscripts(ctx, m, o, dir, metrics)
+}
+
+// ledgerOver compares the two swarms over one way.
+func ledgerOver(ctx context.Context, m *expert.Model, o Options, rtt time.Duration, dir string, metrics Metrics) (err error) {
 	var swarms [2]*paidSwarm // without, with
 	for i := range swarms {
-		s, err := newPaidSwarm(ctx, m, o, i == 1, filepath.Join(dir, fmt.Sprint(i)))
+		s, err := newPaidSwarm(ctx, m, o, rtt, i == 1, filepath.Join(dir, fmt.Sprint(i)))
 		if err != nil {
-			return nil, err
+			return err
 		}
 		swarms[i] = s
 		defer func() { err = errors.Join(err, s.stop()) }()
 	}
-	rounds := ledgerRounds
-	if o.Quick {
-		rounds = 2
-	}
 	var perToken [2][]time.Duration
 	tokens := 0
+	rounds := ledgerRounds(rtt, o.Quick)
 	for r := range rounds {
 		for turn := range swarms {
 			which := (r + turn) % 2
 			prompt, _, err := promptFor(m, o.Prompt, o.Seed+uint64(r))
 			if err != nil {
-				return nil, err
+				return err
 			}
 			a, err := askFor(ctx, swarms[which].entry, prompt, o.NewTokens, o.Seed)
 			if err != nil {
-				return nil, err
+				return err
 			}
 			if r > 0 { // the first warms up
 				perToken[which] = append(perToken[which], time.Duration(float64(time.Second)/a.DecodeRate()))
@@ -71,31 +107,28 @@ func ledgerCost(ctx context.Context, o Options) (_ Metrics, err error) {
 				tokens += len(a.Tokens) + a.PromptTokens
 			}
 		}
-		o.Progress("round %d of %d", r+1, rounds)
+		o.Progress("RTT %v: round %d of %d", rtt, r+1, rounds)
 	}
 	var ratios []float64
 	for i := range perToken[0] {
 		ratios = append(ratios, float64(perToken[1][i])/float64(perToken[0][i]))
 	}
-	slices.Sort(ratios)
 	promised, err := swarms[1].promised(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	off, on := quantile(perToken[0], 0.5), quantile(perToken[1], 0.5)
-	metrics := Metrics{
-		"off_us_per_token":             off * 1000,
-		"on_us_per_token":              on * 1000,
-		"added_percent_of_medians":     100 * (on/off - 1),
-		"added_percent_median_of_pair": 100 * (ratios[len(ratios)/2] - 1),
-		"tokens_paid":                  float64(tokens),
-		"tokens_promised":              float64(promised / benchPrice),
-		"voucher_bytes":                ledger.VoucherSize,
-		"receipt_bytes":                ledger.ReceiptSize,
-		"chunk_bytes":                  float64(len(ledger.Encode(&ledger.Chunk{}))),
+	name := fmt.Sprintf("rtt_%v_", rtt)
+	if rtt == 0 {
+		name = "rtt_0ms_"
 	}
-	timeSignatures(metrics)
-	return metrics, timeTranscripts(ctx, m, o, dir, metrics)
+	metrics[name+"off_us_per_token"], metrics[name+"on_us_per_token"] = off*1000, on*1000
+	metrics[name+"added_percent_of_medians"] = 100 * (on/off - 1)
+	metrics[name+"added_percent_median_of_pairs"] = 100 * (middle(ratios) - 1)
+	metrics[name+"tokens_paid"], metrics[name+"tokens_promised"] = float64(tokens), float64(promised/benchPrice)
+	o.Progress("RTT %v: a token takes %.0f µs without a ledger, %.0f with: %+.1f %%, median of pairs %+.1f %%", rtt,
+		off*1000, on*1000, 100*(on/off-1), 100*(middle(ratios)-1))
+	return nil
 }
 
 // benchPrice is the price of a token, in nneuro.
@@ -128,7 +161,7 @@ type paidSwarm struct {
 	stop  func() error
 }
 
-func newPaidSwarm(ctx context.Context, m *expert.Model, o Options, pays bool, dir string) (_ *paidSwarm, err error) {
+func newPaidSwarm(ctx context.Context, m *expert.Model, o Options, rtt time.Duration, pays bool, dir string) (_ *paidSwarm, err error) {
 	keys := make([]ed25519.PrivateKey, 3) // holder, gating node, entry
 	for i := range keys {
 		if _, keys[i], err = ed25519.GenerateKey(nil); err != nil {
@@ -144,10 +177,11 @@ func newPaidSwarm(ctx context.Context, m *expert.Model, o Options, pays bool, di
 	ctx, cancel := context.WithCancel(ctx)
 	var running sync.WaitGroup
 	errs := make([]error, len(keys))
+	ways := newFronts(func(int) simswarm.Link { return simswarm.Link{RTT: rtt} }, o.Seed)
 	s := &paidSwarm{stop: func() error {
 		cancel()
 		running.Wait()
-		return errors.Join(errs...)
+		return errors.Join(append(errs, ways.close())...)
 	}}
 	defer func() {
 		if err != nil {
@@ -156,7 +190,10 @@ func newPaidSwarm(ctx context.Context, m *expert.Model, o Options, pays bool, di
 	}()
 	var join []string
 	for i, key := range keys {
-		cfg := node.Config{Version: "bench", Key: key, Listen: []string{"/ip4/127.0.0.1/tcp/0"}, Join: join, Threads: o.Threads, Drafts: -1}
+		cfg := node.Config{Version: "bench", Key: key, Join: join, Threads: o.Threads, Drafts: -1}
+		if cfg.Listen, cfg.Announce, err = ways.place(i, rtt > 0); err != nil {
+			return nil, err
+		}
 		switch i {
 		case 0:
 			cfg.Models = []node.Model{{Name: "bench", Model: m, Hold: expert.SlotsOf(m.Manifest().IDs())}}

@@ -69,7 +69,7 @@ type Options struct {
 	Years   int    // that an economy is simulated; default 5
 	SVG     string // directory for plots; empty: none
 
-	// RTT leaves one of the round trips of drafts and streams, by its name in their
+	// RTT leaves one of the round trips of drafts, streams and ledger, by its name in their
 	// output, such as "30ms" or "loopback"; empty: all.
 	RTT string
 

@@ -37,10 +37,7 @@ func timeTranscripts(ctx context.Context, m *expert.Model, o Options, dir string
 	if err != nil {
 		return err
 	}
-	rounds := 2 * ledgerRounds
-	if o.Quick {
-		rounds = 2
-	}
+	rounds := 2 * ledgerRounds(0, o.Quick)
 	var perToken [2][]time.Duration
 	var spent, again time.Duration
 	tokens, rows, rerun := 0, 0, 0

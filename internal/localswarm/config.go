@@ -74,15 +74,11 @@ const (
 	portTries           = 100
 )
 
-// front finds a port for a node to listen on and what to announce for it.
-// Without a front the node finds its own.
-func (c Config) front(node int) (args []string, err error) {
-	if c.Front == nil {
-		return []string{"--listen", "/ip4/127.0.0.1/tcp/0"}, nil
-	}
-	// The port is free again when the node takes it. A system gives connections that
-	// go out ports from 32768 on, so those are no choice: one of the many that nodes
-	// open meanwhile would have it now and then.
+// FreePort finds a port of loopback for a node to listen on. It is free again when
+// the node takes it. A system gives connections that go out ports from 32768 on, so
+// those are no choice: one of the many that nodes open meanwhile would have it now
+// and then.
+func FreePort() (addr *net.TCPAddr, err error) {
 	var ln net.Listener
 	for range portTries {
 		port := firstPort + rand.IntN(lastPort-firstPort)
@@ -93,8 +89,17 @@ func (c Config) front(node int) (args []string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	addr := ln.Addr().(*net.TCPAddr)
-	if err := ln.Close(); err != nil {
+	return ln.Addr().(*net.TCPAddr), ln.Close()
+}
+
+// front finds a port for a node to listen on and what to announce for it.
+// Without a front the node finds its own.
+func (c Config) front(node int) (args []string, err error) {
+	if c.Front == nil {
+		return []string{"--listen", "/ip4/127.0.0.1/tcp/0"}, nil
+	}
+	addr, err := FreePort()
+	if err != nil {
 		return nil, err
 	}
 	announce, err := c.Front(node, addr.String())
