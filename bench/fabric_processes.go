@@ -51,7 +51,7 @@ func (f *fronts) front(node int, listen string) (string, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.seed++
-	r, err := delayrelay.Listen(delayrelay.Config{Target: listen, Link: f.link(node), Seed: f.seed})
+	r, err := delayrelay.Listen(delayrelay.Config{Target: listen, Link: f.link(node), Seed: f.seed, Sleep: exactSleep})
 	if err != nil {
 		return "", err
 	}

@@ -14,9 +14,11 @@ const (
 	// signIdle is how long a stream must have been still before what was answered on
 	// it is signed, and signLatest how long the first of the answers waits at the most:
 	// a signature takes as long as many small answers. wire.MaxWord answers are signed
-	// at once.
+	// at once. Where answers come at longer intervals than signIdle, several of them still
+	// share a signature if signGaps intervals pass until signLatest.
 	signIdle   = 2 * time.Millisecond
 	signLatest = 20 * time.Millisecond
+	signGaps   = 4
 	// signBehind is how many notes of a stream may wait for a signature until who makes
 	// them signs first.
 	signBehind = 4 * wire.MaxWord
@@ -33,7 +35,8 @@ type signing struct {
 
 	mu          sync.Mutex
 	notes       []signNote
-	first, last time.Time // when the oldest and the newest note came
+	first, last time.Time     // when the oldest and the newest note came
+	gap         time.Duration // between the last two
 	seen, older map[uint64]struct{}
 	floor       uint64 // calls up to this one are not signed any more
 }
@@ -81,9 +84,18 @@ func (g *signing) add(n signNote, now time.Time) int {
 	if len(g.notes) == 0 {
 		g.first = now
 	}
-	g.last = now
+	g.last, g.gap = now, now.Sub(g.last)
 	g.notes = append(g.notes, n)
 	return len(g.notes)
+}
+
+// stillFor is how long a stream on which answers come at such intervals has to be
+// still.
+func stillFor(gap time.Duration) time.Duration {
+	if gap > signLatest/signGaps {
+		return signIdle // few more would come in time
+	}
+	return max(signIdle, signGaps*gap)
 }
 
 // take returns what is due at a time, or all that there is, and when to come again
@@ -94,7 +106,7 @@ func (g *signing) take(now time.Time, all bool) (due []signNote, again time.Dura
 	if len(g.notes) == 0 {
 		return nil, 0
 	}
-	wait := min(g.last.Add(signIdle).Sub(now), g.first.Add(signLatest).Sub(now))
+	wait := min(g.last.Add(stillFor(g.gap)).Sub(now), g.first.Add(signLatest).Sub(now))
 	if !all && wait > 0 && len(g.notes) < wire.MaxWord {
 		return nil, wait
 	}

@@ -322,7 +322,7 @@ func TestWhenItIsSigned(t *testing.T) {
 	due := func(d time.Duration, want int) {
 		t.Helper()
 		now = now.Add(d)
-		if got, again := g.take(now, false); len(got) != want || (again > 0) != (len(g.notes) > 0) || again > signIdle {
+		if got, again := g.take(now, false); len(got) != want || (again > 0) != (len(g.notes) > 0) || again > max(signIdle, signGaps*g.gap) {
 			t.Errorf("%d due, want %d; %d left, again in %v", len(got), want, len(g.notes), again)
 		}
 	}
@@ -342,6 +342,22 @@ func TestWhenItIsSigned(t *testing.T) {
 		}
 	}
 	due(signIdle/2, int(2*signLatest/signIdle)-1)
+	// Answers that come at longer intervals share a signature while some more can come
+	// in time, and have one each where they cannot.
+	due(time.Hour, 0)
+	add(1)
+	due(signIdle, 1)
+	for range 2 {
+		due(signIdle/2, 0) // an interval of half as much again
+		add(1)
+		due(signIdle, 0)
+	}
+	add(1)
+	due(signGaps*signIdle-1, 0)
+	due(1, 3)
+	due(signLatest, 0)
+	add(1)
+	due(signIdle, 1)
 	add(1)
 	if got, _ := g.take(now, true); len(got) != 1 {
 		t.Errorf("%d of all", len(got))

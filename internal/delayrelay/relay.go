@@ -17,6 +17,7 @@ type Config struct {
 	Target string // host:port to pass connections on to
 	Link   simswarm.Link
 	Seed   uint64
+	Sleep  simswarm.Sleep // until bytes arrive; nil: a timer, a millisecond late where nothing else runs
 }
 
 const (
@@ -46,6 +47,9 @@ type Relay struct {
 func Listen(cfg Config) (*Relay, error) {
 	if _, _, err := net.SplitHostPort(cfg.Target); err != nil {
 		return nil, fmt.Errorf("delayrelay: target: %w", err)
+	}
+	if cfg.Sleep == nil {
+		cfg.Sleep = byTimer
 	}
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -138,8 +142,8 @@ func (r *Relay) relay(ctx context.Context, from net.Conn) {
 	path := r.path()
 	defer r.forget(path)
 	var both sync.WaitGroup
-	both.Go(func() { pump(ctx, to, from, path, simswarm.Out) })
-	both.Go(func() { pump(ctx, from, to, path, simswarm.Back) })
+	both.Go(func() { r.pump(ctx, to, from, path, simswarm.Out) })
+	both.Go(func() { r.pump(ctx, from, to, path, simswarm.Back) })
 	both.Wait()
 }
 
@@ -167,7 +171,7 @@ type chunk struct {
 
 // pump moves bytes from src to dst until either ends. An end travels as late
 // as bytes do; an error ends the whole connection.
-func pump(ctx context.Context, dst, src net.Conn, path *simswarm.Path, d simswarm.Direction) {
+func (r *Relay) pump(ctx context.Context, dst, src net.Conn, path *simswarm.Path, d simswarm.Direction) {
 	late := make(chan chunk, chunksLate)
 	var reading sync.WaitGroup
 	gone := make(chan struct{}) // the writer gave up
@@ -196,7 +200,7 @@ func pump(ctx context.Context, dst, src net.Conn, path *simswarm.Path, d simswar
 	defer reading.Wait()
 	defer close(gone)
 	for c := range late {
-		if !sleepUntil(ctx, c.due) {
+		if d := time.Until(c.due); d > 0 && r.cfg.Sleep(ctx, d) != nil || ctx.Err() != nil {
 			break
 		}
 		if len(c.data) > 0 {
@@ -227,18 +231,14 @@ func closeWrite(c net.Conn) {
 	c.Close()
 }
 
-// sleepUntil waits for a moment; it is false if ctx ended before.
-func sleepUntil(ctx context.Context, at time.Time) bool {
-	d := time.Until(at)
-	if d <= 0 {
-		return ctx.Err() == nil
-	}
+// byTimer is a [simswarm.Sleep].
+func byTimer(ctx context.Context, d time.Duration) error {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-ctx.Done():
-		return false
+		return ctx.Err()
 	case <-t.C:
-		return true
+		return nil
 	}
 }
