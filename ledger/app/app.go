@@ -11,8 +11,7 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
+	"sync"
 
 	"cosmossdk.io/depinject"
 	"cosmossdk.io/log/v2"
@@ -24,8 +23,6 @@ import (
 	sdkruntime "github.com/cosmos/cosmos-sdk/runtime"
 	"github.com/cosmos/cosmos-sdk/server"
 	pruning "github.com/cosmos/cosmos-sdk/store/v2/pruning/types"
-	"github.com/cosmos/cosmos-sdk/store/v2/snapshots"
-	snapshottypes "github.com/cosmos/cosmos-sdk/store/v2/snapshots/types"
 	storetypes "github.com/cosmos/cosmos-sdk/store/v2/types"
 	sdk "github.com/cosmos/cosmos-sdk/types"
 	authkeeper "github.com/cosmos/cosmos-sdk/x/auth/keeper"
@@ -86,6 +83,10 @@ type App struct {
 
 	db, written dbm.DB // the state, and what is known of snapshots; nil: none are kept
 	vrf         ed25519.PrivateKey
+	log         log.Logger
+
+	snapshots uint64 // as in Config
+	writing   sync.WaitGroup
 }
 
 // New opens the state in c.Dir, or an empty one.
@@ -94,7 +95,7 @@ func New(c Config) (*App, error) {
 	if c.Log == nil {
 		c.Log = log.NewNopLogger()
 	}
-	a := &App{vrf: c.VRF}
+	a := &App{vrf: c.VRF, log: c.Log, snapshots: c.Snapshots}
 	var builder *sdkruntime.AppBuilder
 	var grants feegrantkeeper.Keeper
 	err := depinject.Inject(depinject.Configs(modules(), depinject.Supply(c.Log, mintkeeper.MintFn(noInflation), govkeeper.CalculateVoteResultsAndVotingPowerFn(a.tally)), depinject.Provide(neuro.ActSigner)),
@@ -109,10 +110,10 @@ func New(c Config) (*App, error) {
 	}
 	options := []func(*baseapp.BaseApp){baseapp.SetChainID(c.ChainID), baseapp.SetMinGasPrices(fmt.Sprintf("%d.%03d%s", c.GasPrice/1000, c.GasPrice%1000, Denom))}
 	if c.Keep > 0 {
-		options = append(options, baseapp.SetPruning(pruning.NewCustomPruningOptions(c.Keep, 10)), baseapp.SetMinRetainBlocks(c.Keep))
+		options = append(options, baseapp.SetPruning(pruning.NewCustomPruningOptions(c.Keep, 10)), baseapp.SetMinRetainBlocks(max(c.Keep, snapshotsKept*c.Snapshots)))
 	}
 	if c.Dir != "" {
-		snapshot, err := a.openSnapshots(c)
+		snapshot, err := a.openSnapshots(c.Dir)
 		if err != nil {
 			return nil, errors.Join(err, a.Close())
 		}
@@ -143,37 +144,17 @@ func (a *App) addNeuro() error {
 func Scratch() (*App, error) { return New(Config{}) }
 
 // ABCI is the application as CometBFT calls it.
-func (a *App) ABCI() abci.Application { return server.NewCometABCIWrapper(a.App) }
+func (a *App) ABCI() abci.Application { return noticing{server.NewCometABCIWrapper(a.App), a} }
 
-// Close closes the state. The node that calls the application must have
-// stopped before.
+// Close closes the state, when it is written down where that was begun. The node that
+// calls the application must have stopped before.
 func (a *App) Close() error {
+	a.writing.Wait()
 	err := a.db.Close()
 	if a.written != nil {
 		err = errors.Join(err, a.written.Close())
 	}
 	return err
-}
-
-// snapshotsKept is how many snapshots stay: who fetches one has until the second
-// after it is made.
-const snapshotsKept = 2
-
-// openSnapshots opens the folder of snapshots, and says how they are made.
-func (a *App) openSnapshots(c Config) (func(*baseapp.BaseApp), error) {
-	dir := filepath.Join(c.Dir, "snapshots")
-	err := os.MkdirAll(dir, 0o700)
-	if err == nil {
-		a.written, err = dbm.NewGoLevelDB("snapshots", dir, nil)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("opening the snapshots in %s: %w", dir, err)
-	}
-	store, err := snapshots.NewStore(a.written, dir)
-	if err != nil {
-		return nil, fmt.Errorf("opening the snapshots in %s: %w", dir, err)
-	}
-	return baseapp.SetSnapshot(store, snapshottypes.NewSnapshotOptions(c.Snapshots, snapshotsKept)), nil
 }
 
 // noInflation replaces the inflation of the stock module: new coins come from

@@ -15,9 +15,11 @@ import (
 // another: it has the others' state and books without those blocks, goes on with
 // them, and does so again when it is started again.
 func TestJoinFromSnapshot(t *testing.T) {
-	const evidence = 300                                                                                                      // blocks: while a snapshot is looked for, some five seconds, 100 are made
-	c := devnet.Config{Dir: t.TempDir(), Validators: 1, Accounts: 1, Transport: home.TCP, Keep: home.MinKeep, Snapshots: 100, // of which two are kept, while one is fetched
-
+	const (
+		evidence  = 300 // blocks: while a snapshot is looked for, some five seconds, 50 are made
+		snapshots = 100 // blocks, of which two are kept while one is fetched
+	)
+	c := devnet.Config{Dir: t.TempDir(), Validators: 1, Accounts: 1, Transport: home.TCP, Keep: home.MinKeep, Snapshots: snapshots,
 		BlockTime: 100 * time.Millisecond, Params: ledger.DefaultParams()}
 	l, err := devnet.Create(c)
 	if err != nil {
