@@ -59,6 +59,7 @@ type Options struct {
 	Prompt        int // tokens of prompt; default 128
 	NewTokens     int // tokens of answer; default 64
 	Streams       int // prompts answered at the same time; default 1, in streams 1 to 64
+	Groups        int // in streams, groups in which they always decode; 0: the engine chooses
 	Seed          uint64
 	// Draft is a small model that drafts in the drafts scenario: a GGUF file or
 	// "demo"; empty: none.
@@ -95,7 +96,7 @@ func (o Options) withDefaults() (Options, error) {
 		value *int
 		def   int
 	}{{"nodes", &o.Nodes, 4}, {"prompt", &o.Prompt, 128}, {"tokens", &o.NewTokens, 64}, {"streams", &o.Streams, 1}, {"threads", &o.Threads, 0},
-		{"layers", &o.Layers, 0}, {"holder-threads", &o.HolderThreads, 0}, {"experts", &o.Experts, 0}, {"vocab", &o.Vocab, 0}, {"years", &o.Years, 0}} {
+		{"layers", &o.Layers, 0}, {"holder-threads", &o.HolderThreads, 0}, {"experts", &o.Experts, 0}, {"vocab", &o.Vocab, 0}, {"years", &o.Years, 0}, {"groups", &o.Groups, 0}} {
 		if *n.value < 0 {
 			return o, fmt.Errorf("--%s %d: want a positive number", n.name, *n.value)
 		}

@@ -218,7 +218,7 @@ func (b *streamBed) answers(ctx context.Context, a *asker, rtt time.Duration, n 
 		Model: b.m.ID(), Tokenizer: b.tok, Vocab: b.m.Shape().Vocab, Context: b.m.Shape().Context,
 		NewLane: func() engine.Forwarder { return a.trunk.NewLane() }, Slots: a.trunk,
 		Away:       func() time.Duration { return a.router.Away() * time.Duration(layers) },
-		MaxRunning: n, Drafts: -1,
+		MaxRunning: n, Drafts: -1, Groups: b.o.Groups,
 	})
 	if err != nil {
 		return streamRun{}, err

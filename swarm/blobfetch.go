@@ -29,17 +29,13 @@ type BlobStream struct {
 
 // OpenBlobs opens a stream to a peer, which ends with ctx. Close it.
 func (n *Node) OpenBlobs(ctx context.Context, to routing.Peer) (*BlobStream, error) {
-	l := n.live.Load()
-	if l == nil {
-		return nil, errNotRunning
-	}
-	id, err := peerID(to)
+	h, id, err := n.wayTo(to)
 	if err != nil {
 		return nil, err
 	}
 	dial, cancel := context.WithTimeout(ctx, callDialTimeout)
 	defer cancel()
-	s, err := openStream(dial, l.host, id, blobProtocol)
+	s, err := openStream(dial, h, id, blobProtocol)
 	if err != nil {
 		return nil, fmt.Errorf("%w: parts of models from %s: %w", expert.ErrUnreachable, to, err)
 	}

@@ -117,9 +117,9 @@ func (g *listening) take(r *wire.Reader) error {
 		return err
 	}
 	got, twice := g.match(w)
-	for _, id := range twice {
-		g.ear.Twice(id.seq, id.first, id.second)
-		err = fmt.Errorf("%w: a second word about call %d", wire.ErrFormat, id.seq)
+	if twice != nil {
+		g.ear.Twice(twice.seq, twice.first, twice.second)
+		err = fmt.Errorf("%w: a second word about call %d", wire.ErrFormat, twice.seq)
 	}
 	if len(got.about) > 0 {
 		g.words <- got
@@ -134,14 +134,14 @@ type secondWord struct {
 }
 
 // match finds the answers that wait for a word, and the first that had one.
-func (g *listening) match(w wire.Word) (got heardWord, twice []secondWord) {
+func (g *listening) match(w wire.Word) (got heardWord, twice *secondWord) {
 	got.statement = w.Statement
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for i, id := range w.IDs {
 		s := routing.Said{Statement: w.Statement, Place: i}
-		if first, again := g.said[id]; again && len(twice) == 0 {
-			twice = append(twice, secondWord{id, first, s})
+		if first, again := g.said[id]; again && twice == nil {
+			twice = &secondWord{id, first, s}
 		}
 		if u := g.unsigned[id]; u != nil {
 			delete(g.unsigned, id)

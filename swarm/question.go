@@ -95,17 +95,13 @@ type question struct {
 // ask puts a question. The error wraps expert.ErrUnreachable where the peer was not
 // reached, and else what talk says.
 func (n *Node) ask(ctx context.Context, to routing.Peer, q question, talk func(io.ReadWriter) ([]byte, error)) ([]byte, error) {
-	l := n.live.Load()
-	if l == nil {
-		return nil, errNotRunning
-	}
-	id, err := peerID(to)
+	h, id, err := n.wayTo(to)
 	if err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, q.limit)
 	defer cancel()
-	s, err := q.open(ctx, l.host, id, q.protocol)
+	s, err := q.open(ctx, h, id, q.protocol)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s from %s: %w", expert.ErrUnreachable, q.name, to, err)
 	}
@@ -117,6 +113,16 @@ func (n *Node) ask(ctx context.Context, to routing.Peer, q question, talk func(i
 	}
 	_ = s.Close()
 	return b, nil
+}
+
+// wayTo gives what a stream to a peer is opened with, while this node runs.
+func (n *Node) wayTo(to routing.Peer) (host.Host, peer.ID, error) {
+	l := n.live.Load()
+	if l == nil {
+		return nil, "", errNotRunning
+	}
+	id, err := peerID(to)
+	return l.host, id, err
 }
 
 // openKnown opens a stream to a peer that is connected, and dials none.

@@ -54,6 +54,7 @@ func (p program) bench(ctx context.Context, args []string) error {
 	fs.IntVar(&o.Prompt, "prompt", 0, "`tokens` of prompt (default: 128, in network scenarios 8)")
 	fs.IntVar(&o.NewTokens, "tokens", 0, "`tokens` of answer (default: 64); in stale-map calls, in slow-replica rounds, in failures seconds of each configuration")
 	fs.IntVar(&o.Streams, "streams", 0, "`prompts` answered at the same time, in local, loopback and streams (default: 1, in streams 1, 4, 8, 16 and 64 in turn)")
+	fs.IntVar(&o.Groups, "groups", 0, "in streams, decode in so many `groups` always, 32 at most (default: as many as are best)")
 	fs.StringVar(&o.RTT, "rtt", "", "in drafts, streams and ledger, measure this `round trip` alone (streams: beside 1ms), such as 30ms; in drafts also loopback (default: all)")
 	fs.Uint64Var(&o.Seed, "seed", 1, "`seed` of prompts and synthetic weights")
 	fs.StringVar(&o.Draft, "draft", "", "small model that drafts in drafts: GGUF `file` or \"demo\" (default: drafts are looked up)")

@@ -111,10 +111,13 @@ type Config struct {
 	// Small drafts where looking back finds nothing. nil: nobody does.
 	Small *Small
 
+	// Groups is in how many groups sequences decode, always, to compare with; 0: in as
+	// many as are best.
+	Groups int
+
 	Log *slog.Logger // nil: none
 
-	room   int // tokens that there is context and memory for
-	groups int // always so many, to compare with; 0: as many as are best
+	room int // tokens that there is context and memory for
 }
 
 // The defaults.

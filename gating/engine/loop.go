@@ -156,8 +156,8 @@ func (l *loop) choose() (ready []*sequence, rows []int) {
 	if o.decode != l.grouped || l.regroup {
 		l.groups, l.grouped, l.regroup = l.choice.Groups(o.decode, l.groups, away), o.decode, false
 	}
-	if l.cfg.groups > 0 {
-		l.groups = l.cfg.groups
+	if l.cfg.Groups > 0 {
+		l.groups = min(l.cfg.Groups, groups.Most)
 	}
 	o.groups, o.chunk = l.groups, chunk(&l.choice.Times, l.cfg.PrefillChunk, o.decode, away)
 	return ready, o.next()

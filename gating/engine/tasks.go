@@ -46,16 +46,27 @@ func (l *loop) embed(m member, n *lane) {
 	l.end(m.sequence, prompt.FinishStop, nil)
 }
 
+// Tokens are a request's text, or its conversation as the chat template has it,
+// without the prefix. An error wraps [prompt.ErrBadRequest] when there are none.
+func (e *Engine) Tokens(ctx context.Context, r prompt.Request) ([]int32, error) {
+	text, err := e.text(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	ids, err := e.cfg.Tokenizer.Encode(text, !r.Plain)
+	if err != nil {
+		return nil, fmt.Errorf("%w: the text cannot be tokenised: %w", prompt.ErrBadRequest, err)
+	}
+	return ids, nil
+}
+
 // tokenTask answers requests that need the tokenizer alone.
 func (e *Engine) tokenTask(ctx context.Context, r prompt.Request, yield func(prompt.Chunk) bool) error {
 	ids := r.Tokens
 	if r.Task == prompt.TaskTokenize {
-		text, err := e.text(ctx, r)
-		if err != nil {
+		var err error
+		if ids, err = e.Tokens(ctx, r); err != nil {
 			return err
-		}
-		if ids, err = e.cfg.Tokenizer.Encode(text, !r.Plain); err != nil {
-			return fmt.Errorf("%w: the text cannot be tokenised: %w", prompt.ErrBadRequest, err)
 		}
 	} else if i := slices.IndexFunc(ids, func(id int32) bool { return id < 0 || int(id) >= e.cfg.Vocab }); i >= 0 {
 		return fmt.Errorf("%w: token %d (number %d) is not in this model's vocabulary of %d", prompt.ErrBadRequest, ids[i], i, e.cfg.Vocab)

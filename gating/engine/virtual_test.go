@@ -95,7 +95,7 @@ func (w *world) rate(t *testing.T, n, fixed int) (rate float64, most int) {
 		}
 		e, err := New(Config{
 			NewLane: func() Forwarder { return &worldLane{fakeTrunk: f, w: w, number: w.lanes.Add(1)} }, Slots: f,
-			Tokenizer: fakeTokenizer{}, Vocab: fakeVocab, Context: 400, MaxRunning: n, Away: w.away, Drafts: -1, groups: fixed,
+			Tokenizer: fakeTokenizer{}, Vocab: fakeVocab, Context: 400, MaxRunning: n, Away: w.away, Drafts: -1, Groups: fixed,
 		})
 		if err != nil {
 			t.Fatal(err)

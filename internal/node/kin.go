@@ -8,28 +8,31 @@ import (
 	"github.com/moeswarm/moeswarm/swarm"
 )
 
-// kin says whether two peers may well be one operator's: they have addresses in one
-// public network (/24, /48 of IPv6), or are in one team by the ledger.
-func (n *Node) kin(a, b routing.Peer) bool {
-	if neighbours(n.net.Peers(), a, b) {
-		return true
+// kin says of other peers whether they may well be one's operator's as well: they
+// have addresses in one public network with it (/24, /48 of IPv6), or are in one
+// team by the ledger. What it knows of addresses is as of now.
+func (n *Node) kin(one routing.Peer) func(routing.Peer) bool {
+	near := neighbours(n.net.Peers(), one)
+	team := ""
+	if n.economy != nil {
+		team = n.economy.team(one)
 	}
-	if n.economy == nil {
-		return false
-	}
-	team := n.economy.team(a)
-	return team != "" && team == n.economy.team(b)
+	return func(p routing.Peer) bool { return near[p] || team != "" && team == n.economy.team(p) }
 }
 
-// neighbours says whether two of these peers have addresses in one public network.
-func neighbours(known []swarm.PeerView, a, b routing.Peer) bool {
-	nets := map[routing.Peer][]ledger.Net{}
-	for _, p := range known {
-		if p.Peer == a || p.Peer == b {
-			nets[p.Peer] = netsOf(p.Addrs)
-		}
+// neighbours are those of these peers that have an address in one public network
+// with one of them.
+func neighbours(known []swarm.PeerView, one routing.Peer) map[routing.Peer]bool {
+	near := map[routing.Peer]bool{}
+	i := slices.IndexFunc(known, func(p swarm.PeerView) bool { return p.Peer == one })
+	if i < 0 {
+		return near
 	}
-	return slices.ContainsFunc(nets[a], func(x ledger.Net) bool { return slices.Contains(nets[b], x) })
+	own := netsOf(known[i].Addrs)
+	for _, p := range known {
+		near[p.Peer] = slices.ContainsFunc(netsOf(p.Addrs), func(x ledger.Net) bool { return slices.Contains(own, x) })
+	}
+	return near
 }
 
 // team is a provider's, as the ledger had it in this epoch; empty: none.

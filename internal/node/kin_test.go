@@ -19,7 +19,7 @@ func TestNeighbours(t *testing.T) {
 		a, b string
 		want bool
 	}{{"a", "b", true}, {"a", "c", false}, {"c", "d", true}, {"b", "d", false}, {"a", "e", false}, {"a", "nobody", false}} {
-		if got := neighbours(known, routing.Peer(c.a), routing.Peer(c.b)); got != c.want {
+		if got := neighbours(known, routing.Peer(c.a))[routing.Peer(c.b)]; got != c.want {
 			t.Errorf("%s and %s: %v, want %v", c.a, c.b, got, c.want)
 		}
 	}

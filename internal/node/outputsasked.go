@@ -3,12 +3,11 @@ package node
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
-	"sync"
 
 	"github.com/moeswarm/moeswarm/gating/prompt"
 	"github.com/moeswarm/moeswarm/internal/ledger/transcript"
-	"github.com/moeswarm/moeswarm/internal/tokenizer"
 	"github.com/moeswarm/moeswarm/swarm"
 )
 
@@ -41,32 +40,13 @@ func (o *outputs) asked(ctx context.Context, m Model, t *transcript.Transcript) 
 	return slices.Equal(t.Prompt, append(want, r.Prefix...)) && t.Greedy == r.Greedy(), nil
 }
 
-// tokens is what a gating node makes of a request.
+// tokens is what a gating node makes of a request. This one has the model's own
+// template, too: no other goes with an economy.
 func (o *outputs) tokens(ctx context.Context, m Model, r prompt.Request) ([]int32, error) {
-	text := r.Text
-	if r.Chat != nil {
-		// The model's own template, whatever this node answers others by.
-		renderer, err := newRenderer(m.Model.File(), Config{TemplateWorker: o.e.node.cfg.TemplateWorker})
-		if err != nil {
-			return nil, err
-		}
-		ctx, cancel := context.WithCancel(ctx)
-		var running sync.WaitGroup
-		running.Go(func() { _ = renderer.Run(ctx) })
-		text, err = renderer.Render(ctx, r.Chat)
-		cancel()
-		running.Wait()
-		if err != nil {
-			return nil, err
-		}
+	e := o.e.node.gates.engine(m.Model.ID())
+	if e == nil {
+		return nil, fmt.Errorf("%w: this node does not gate %s now", prompt.ErrUnknownModel, m.Name)
 	}
-	tok, err := tokenizer.New(m.Model.File())
-	if err != nil {
-		return nil, err
-	}
-	ids, err := tok.Encode(text, true)
-	if err != nil {
-		return nil, errors.Join(prompt.ErrBadRequest, err)
-	}
-	return ids, nil
+	r.Plain = false // what tokenising alone may ask for
+	return e.Tokens(ctx, r)
 }

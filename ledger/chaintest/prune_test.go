@@ -12,11 +12,10 @@ import (
 	"github.com/moeswarm/moeswarm/ledger/home"
 )
 
-// A node that keeps little forgets blocks that are too old to be evidence, and
-// states; a client with a ticket from within that time gets to the newest.
-func TestNodesForget(t *testing.T) {
-	const evidence = 40 // blocks
-	c := devnet.Config{Dir: t.TempDir(), Validators: 1, Transport: home.TCP, Keep: home.MinKeep, Params: ledger.DefaultParams()}
+// newForgetful starts a network of one validator on which evidence counts for so
+// many blocks, and blocks are kept no longer.
+func newForgetful(t *testing.T, c devnet.Config, evidence int64) *Network {
+	t.Helper()
 	l, err := devnet.Create(c)
 	if err != nil {
 		t.Fatal(err)
@@ -27,7 +26,15 @@ func TestNodesForget(t *testing.T) {
 	if err := h.SaveGenesis(h.Genesis); err != nil {
 		t.Fatal(err)
 	}
-	n := New(t, c)
+	return New(t, c)
+}
+
+// A node that keeps little forgets blocks that are too old to be evidence, and
+// states; a client with a ticket from within that time gets to the newest.
+func TestNodesForget(t *testing.T) {
+	const evidence = 40 // blocks
+	c := devnet.Config{Dir: t.TempDir(), Validators: 1, Transport: home.TCP, Keep: home.MinKeep, Params: ledger.DefaultParams()}
+	n := newForgetful(t, c, evidence)
 	first := n.Ticket()
 	n.WaitHeight(0, 2*evidence)
 	store := n.Nodes[0].Comet().BlockStore()

@@ -21,17 +21,7 @@ func TestJoinFromSnapshot(t *testing.T) {
 	)
 	c := devnet.Config{Dir: t.TempDir(), Validators: 1, Accounts: 1, Transport: home.TCP, Keep: home.MinKeep, Snapshots: snapshots,
 		BlockTime: 100 * time.Millisecond, Params: ledger.DefaultParams()}
-	l, err := devnet.Create(c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	h := l.Homes[0]
-	h.Genesis.ConsensusParams.Evidence.MaxAgeNumBlocks = evidence
-	h.Genesis.ConsensusParams.Evidence.MaxAgeDuration = time.Second
-	if err := h.SaveGenesis(h.Genesis); err != nil {
-		t.Fatal(err)
-	}
-	n := New(t, c)
+	n := newForgetful(t, c, evidence)
 	ctx, cancel := context.WithTimeout(context.Background(), 2*Patience)
 	defer cancel()
 	if _, err := n.Client(0).Submit(ctx, &ledger.RegisterProvider{Roles: ledger.RoleHolder, Name: "early"}); err != nil {

@@ -24,9 +24,9 @@ type Config struct {
 	// Directory and Caller reach other holders. Both may be nil.
 	Directory routing.Directory
 	Caller    routing.Caller
-	// Kin says whether two peers may well be one operator's, for whom to ask
-	// besides one of them; nil: nobody knows.
-	Kin func(a, b routing.Peer) bool
+	// Kin gives what says whether another peer may well be of the same operator as
+	// this one, for whom to ask besides it; nil: nobody knows.
+	Kin func(routing.Peer) func(routing.Peer) bool
 
 	// Passed and Condemn hear of right answers and of liars. They must not
 	// block. May be nil.

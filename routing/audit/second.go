@@ -14,9 +14,9 @@ import (
 type Second struct {
 	Directory routing.Directory
 	Caller    routing.Caller
-	// Kin says whether two peers may well be one operator's: such a one is asked
-	// only where there is no other. Nil: nobody knows.
-	Kin func(a, b routing.Peer) bool
+	// Kin gives what says whether another peer may well be of the same operator as
+	// this one: such a one is asked only where there is no other. Nil: nobody knows.
+	Kin func(routing.Peer) func(routing.Peer) bool
 }
 
 // Name implements [Auditor].
@@ -29,7 +29,11 @@ func (Second) Quiet() bool { return false }
 // random among strangers to the peer, if there are any, so that two who lie alike
 // cannot count on each other.
 func (a Second) Audit(ctx context.Context, c *Case) (Finding, error) {
-	f, err := against(ctx, others{a, c.Peer}, c)
+	o := others{Second: a, not: c.Peer}
+	if a.Kin != nil {
+		o.kin = a.Kin(c.Peer)
+	}
+	f, err := against(ctx, o, c)
 	f.Pair = true
 	return f, err
 }
@@ -38,16 +42,17 @@ func (a Second) Audit(ctx context.Context, c *Case) (Finding, error) {
 type others struct {
 	Second
 	not routing.Peer
+	kin func(routing.Peer) bool // of it; nil: nobody knows
 }
 
 // strangers are the holders but the one, and without its kin unless there is
 // nobody else.
 func (o others) strangers(holders []routing.Peer) []routing.Peer {
 	all := slices.DeleteFunc(slices.Clone(holders), func(p routing.Peer) bool { return p == o.not })
-	if o.Kin == nil {
+	if o.kin == nil {
 		return all
 	}
-	if far := slices.DeleteFunc(slices.Clone(all), func(p routing.Peer) bool { return o.Kin(o.not, p) }); len(far) > 0 {
+	if far := slices.DeleteFunc(slices.Clone(all), o.kin); len(far) > 0 {
 		return far
 	}
 	return all

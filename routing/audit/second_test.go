@@ -10,17 +10,17 @@ import (
 // TestStrangersAreAsked: the second holder is no neighbour of the first, unless all
 // are.
 func TestStrangersAreAsked(t *testing.T) {
-	kin := func(a, b routing.Peer) bool { return a[0] == b[0] }
+	kin := func(p routing.Peer) bool { return p[0] == 'a' }
 	for _, c := range []struct {
 		holders, want []routing.Peer
-		kin           func(a, b routing.Peer) bool
+		kin           func(routing.Peer) bool
 	}{
 		{[]routing.Peer{"a1", "a2", "b1", "c1"}, []routing.Peer{"b1", "c1"}, kin},
 		{[]routing.Peer{"a1", "a2", "a3"}, []routing.Peer{"a2", "a3"}, kin},
 		{[]routing.Peer{"a1", "a2", "b1"}, []routing.Peer{"a2", "b1"}, nil},
 		{[]routing.Peer{"a1"}, nil, kin},
 	} {
-		o := others{Second{Kin: c.kin}, "a1"}
+		o := others{not: "a1", kin: c.kin}
 		if got := o.strangers(c.holders); !slices.Equal(got, c.want) {
 			t.Errorf("of %v: %v, want %v", c.holders, got, c.want)
 		}
