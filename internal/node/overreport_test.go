@@ -58,8 +58,8 @@ func TestOverreportingGateLosesItsBond(t *testing.T) {
 	model := ledger.Hash(p.model.ID())
 	p.until("the receipt for all of it", func() bool {
 		gate.economy.credits.Flush()
-		all, err := gate.economy.till.Receipts(epoch, model)
-		return err == nil && len(all) == 1 && p.holder.economy.stub.Owed(gate.economy.self, model, epoch) == all[0].Units
+		// Signatures come behind answers, so the gate's own count may be behind.
+		return p.holder.economy.stub.Owed(gate.economy.self, model, epoch) == p.holder.net.Served()[gate.net.ID()].Rows
 	})
 	bond := func() ledger.Amount {
 		v, err := view.Provider(t.Context(), gate.economy.self)
