@@ -108,7 +108,7 @@ func streams(ctx context.Context, o Options) (Metrics, error) {
 			rates[rtt][n] = r.rate
 			name := fmt.Sprintf("rtt_%dms_streams_%d_", rtt.Milliseconds(), n)
 			possible, rows := groups.Possible(n, rtt*time.Duration(out["layers"]), workOf(timed))
-			out[name+"tokens_per_s"], out[name+"lanes"] = r.rate, r.lanes
+			out[name+"tokens_per_s"], out[name+"lanes"], out[name+"first_token_ms"] = r.rate, r.lanes, ms(r.first)
 			out[name+"possible_tokens_per_s"], out[name+"share_of_possible"] = possible, r.rate/possible
 			o.Progress("RTT %5v %3d streams: %7.1f tokens/s, %.1f rows a step; possible %.1f with %d rows: %.2f of it", rtt, n, r.rate, r.lanes, possible, rows, r.rate/possible)
 		}
@@ -182,8 +182,9 @@ func (b *streamBed) prompts(ctx context.Context, n int) error {
 
 // streamRun is what one configuration gave.
 type streamRun struct {
-	rate  float64 // tokens/s of all streams, while all of them decode
-	lanes float64 // rows of a step, on average
+	rate  float64       // tokens/s of all streams, while all of them decode
+	lanes float64       // rows of a step, on average
+	first time.Duration // from the prompts to the first token, the median of all streams
 }
 
 // start starts a gating node whose holders are so far away; close must follow.
@@ -226,7 +227,12 @@ func (b *streamBed) answers(ctx context.Context, a *asker, rtt time.Duration, n 
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan error, 1)
 	go func() { done <- e.Run(ctx) }()
+	if err := b.meet(ctx, e); err != nil {
+		cancel()
+		return streamRun{}, errors.Join(err, <-done)
+	}
 	tokens := b.tokens(rtt, n)
+	began := time.Now()
 	times := make([][]time.Time, n)
 	errs := make([]error, n)
 	var wg sync.WaitGroup
@@ -240,7 +246,22 @@ func (b *streamBed) answers(ctx context.Context, a *asker, rtt time.Duration, n 
 		return streamRun{}, err
 	}
 	rate, err := commonRate(times)
-	return streamRun{rate: rate, lanes: float64(stats.Decoded+stats.Prefilled) / float64(stats.Steps)}, err
+	firsts := make([]time.Duration, n)
+	for i, at := range times {
+		firsts[i] = at[0].Sub(began)
+	}
+	slices.Sort(firsts)
+	return streamRun{rate: rate, lanes: float64(stats.Decoded+stats.Prefilled) / float64(stats.Steps), first: firsts[n/2]}, err
+}
+
+// meet has the engine measure the network before anything is timed.
+func (b *streamBed) meet(ctx context.Context, e *engine.Engine) error {
+	for _, err := range e.Complete(ctx, prompt.Request{Model: b.m.ID(), User: "first", Text: "Hello", MaxTokens: 8}) {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // tokens is how many tokens the answers have: enough to time, also after the last
