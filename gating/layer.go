@@ -70,7 +70,7 @@ func (l *Layer) Mix(ctx context.Context, layer int, h, scores, out expert.Batch)
 	m.calls = appendCalls(m.calls[:0], l.cfg.Model, layer, m.picker.pick(&l.cfg.Rule, layer, scores))
 	n := notesOf(ctx)
 	if n.trace != nil {
-		n.trace.note(layer, h.Rows, m.calls)
+		n.trace.note(layer, expert.FirstRow(ctx), h.Rows, m.calls)
 	}
 	if l.sum != nil {
 		sum, err := l.sum.Sum(ctx, h, m.calls)

@@ -3,6 +3,7 @@ package gating
 import (
 	"context"
 	"slices"
+	"sync"
 
 	"github.com/moeswarm/moeswarm/expert"
 )
@@ -10,10 +11,12 @@ import (
 // Trace remembers which experts the rows of a step chose, for whoever wants to
 // check the step later: it goes with the step's context through the trunk to
 // each [Layer.Mix]. A step that is run again is remembered anew. One step uses it
-// at a time.
+// at a time, of which several parts may be under way.
 type Trace struct {
 	layers []int
 	k      int
+
+	mu     sync.Mutex
 	chosen []uint16 // (rows, layers, k)
 	counts []int    // of the layer at hand, by row
 }
@@ -32,10 +35,12 @@ func (t *Trace) Begin(rows int) { t.chosen = sized(t.chosen, rows*t.PerRow()) }
 // until the next step.
 func (t *Trace) Row(i int) []uint16 { return t.chosen[i*t.PerRow() : (i+1)*t.PerRow()] }
 
-// note takes in the calls of a layer.
-func (t *Trace) note(layer, rows int, calls []expert.Call) {
+// note takes in the calls of a layer for so many rows of the step from one on.
+func (t *Trace) note(layer, first, rows int, calls []expert.Call) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	at := slices.Index(t.layers, layer)
-	if at < 0 || rows*t.PerRow() > len(t.chosen) {
+	if at < 0 || (first+rows)*t.PerRow() > len(t.chosen) {
 		return
 	}
 	t.counts = sized(t.counts, rows)
@@ -43,7 +48,7 @@ func (t *Trace) note(layer, rows int, calls []expert.Call) {
 	for _, c := range calls {
 		for _, r := range c.Rows {
 			if n := t.counts[r]; n < t.k {
-				t.chosen[(int(r)*len(t.layers)+at)*t.k+n] = c.Expert.Index
+				t.chosen[((first+int(r))*len(t.layers)+at)*t.k+n] = c.Expert.Index
 				t.counts[r]++
 			}
 		}

@@ -30,3 +30,19 @@ func chunk(c *groups.Times, most, decode int, away time.Duration) int {
 	}
 	return min(least, most)
 }
+
+// waves is in how many waves a step goes that reads so many rows of prompts, where
+// it waits for the network for so long. Waves hide that, and cost some work: weights
+// are read once for each.
+func waves(c *groups.Times, rows int, away time.Duration) int {
+	const (
+		most  = 4
+		least = 32     // rows of a wave
+		worth = 1. / 4 // of what the step takes else
+	)
+	compute, experts, ok := c.Of(float64(rows))
+	if !ok || away.Seconds() < worth*(compute+experts) {
+		return 1
+	}
+	return max(min(most, rows/least), 1)
+}

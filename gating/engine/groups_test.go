@@ -128,6 +128,32 @@ func TestChunkBesideAnswers(t *testing.T) {
 	}
 }
 
+// TestWaves: prompts are read in waves where the network takes a good part of the
+// time, of 32 rows at least, four at most, and not before a step was measured.
+func TestWaves(t *testing.T) {
+	var unknown, known groups.Times
+	known.Note(groups.Step{Rows: 64, Compute: 300 * time.Millisecond, Experts: 500 * time.Millisecond, Alone: true})
+	for _, c := range []struct {
+		times *groups.Times
+		rows  int
+		away  time.Duration
+		want  int
+	}{
+		{&unknown, 256, time.Hour, 1},
+		{&known, 64, 0, 1},
+		{&known, 64, 190 * time.Millisecond, 1},
+		{&known, 64, 210 * time.Millisecond, 2},
+		{&known, 63, time.Second, 1},
+		{&known, 1, time.Second, 1},
+		{&known, 100, time.Second, 3},
+		{&known, 4096, time.Hour, 4},
+	} {
+		if got := waves(c.times, c.rows, c.away); got != c.want {
+			t.Errorf("%d rows, %v away: %d waves, want %d", c.rows, c.away, got, c.want)
+		}
+	}
+}
+
 func TestNextStep(t *testing.T) {
 	for _, x := range []struct {
 		name string

@@ -198,6 +198,9 @@ func (l *loop) fly(ctx context.Context, in []member) {
 		n.decode = n.decode || m.pending() == 1
 		readers[i] = m.ctx
 	}
+	if !n.decode && n.effort == nil {
+		n.step.Waves = waves(&l.choice.Times, n.step.Rows(), l.cfg.Away())
+	}
 	if n.decode {
 		l.decoding++
 	} else {
@@ -224,9 +227,11 @@ func (l *loop) land(ctx context.Context, n *lane) {
 	if n.err != nil {
 		l.fail(ctx, n.in, n.err)
 	} else {
-		compute, experts := n.forwarder.Spent()
-		l.drafts.took(n.step.Rows(), n.took, compute+max(experts-l.cfg.Away(), 0))
-		l.measure(n, groups.Step{Rows: n.step.Rows(), Compute: compute, Experts: experts, Away: l.cfg.Away(), Alone: n.alone})
+		if n.step.Waves <= 1 { // one in waves does not tell what one at once would take
+			compute, experts := n.forwarder.Spent()
+			l.drafts.took(n.step.Rows(), n.took, compute+max(experts-l.cfg.Away(), 0))
+			l.measure(n, groups.Step{Rows: n.step.Rows(), Compute: compute, Experts: experts, Away: l.cfg.Away(), Alone: n.alone})
+		}
 		l.advance(n)
 	}
 	n.in, n.logits = nil, expert.Batch{}

@@ -7,7 +7,9 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/moeswarm/moeswarm/expert"
 	"github.com/moeswarm/moeswarm/gating"
@@ -159,6 +161,62 @@ func TestTracesAreWhatHappened(t *testing.T) {
 	}
 }
 
+// wavy is a lane that tells of steps in waves.
+type wavy struct {
+	*trunk.Lane
+	most *atomic.Int64
+}
+
+func (w wavy) Forward(ctx context.Context, s trunk.Step) (expert.Batch, error) {
+	if n := int64(s.Waves); n > w.most.Load() {
+		w.most.Store(n)
+	}
+	return w.Lane.Forward(ctx, s)
+}
+
+// TestPromptsGoInWaves: where holders are far away, long prompts are read in waves,
+// which changes neither the answer nor its trace; what may leave experts out is
+// read at once.
+func TestPromptsGoInWaves(t *testing.T) {
+	m, tr := demoTrunk(t, "Q4_K_M")
+	var most atomic.Int64
+	e := demoEngineOf(t, engine.Config{
+		Sparse: m.Shape().SparseLayers, TopK: m.TopK(), Drafts: -1,
+		Away:    func() time.Duration { return time.Minute },
+		NewLane: func() engine.Forwarder { return wavy{tr.NewLane(), &most} },
+	}, m, tr)
+	long := prompt.Request{Model: m.ID(), Text: strings.Repeat("The gopher digs a tunnel and another tunnel under a hill. ", 20), MaxTokens: 12}
+	for _, r := range []prompt.Request{
+		{Model: m.ID(), Text: "The engine measures before it decides", MaxTokens: 4},
+		{Model: m.ID(), Text: strings.Repeat("One of many ", 90), MaxTokens: 4, BestEffort: 0.1},
+	} {
+		for _, err := range e.Complete(t.Context(), r) {
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if n := most.Load(); n > 1 {
+		t.Fatalf("%d waves where one was to be", n)
+	}
+	a, err := traceOf(t.Context(), e, long, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if most.Load() < 2 {
+		t.Errorf("%d tokens went in no waves", len(a.prompt))
+	}
+	hidden, routes := alone(t, m, a)
+	if !slices.Equal(routes, a.routes) {
+		t.Error("other routes in waves")
+	}
+	for i := range hidden {
+		if !slices.Equal(hidden[i], a.hidden[i]) {
+			t.Fatalf("token %d: another hidden state", i)
+		}
+	}
+}
+
 // TestNoTraceOfBestEffort: what may leave experts out cannot be checked along
 // its routes.
 func TestNoTraceOfBestEffort(t *testing.T) {
@@ -179,7 +237,10 @@ func demoEngineOf(t *testing.T, cfg engine.Config, m *expert.Model, tr *trunk.Tr
 		t.Fatal(err)
 	}
 	cfg.Model, cfg.Tokenizer = m.ID(), tok
-	cfg.NewLane, cfg.Slots = func() engine.Forwarder { return tr.NewLane() }, tr
+	cfg.Slots = tr
+	if cfg.NewLane == nil {
+		cfg.NewLane = func() engine.Forwarder { return tr.NewLane() }
+	}
 	cfg.Vocab, cfg.Context = m.Shape().Vocab, m.Shape().Context
 	e, err := engine.New(cfg)
 	if err != nil {

@@ -47,6 +47,9 @@ type Lane struct {
 
 	compute, experts time.Duration // of the last step
 	since            time.Time     // when the lane's turn began
+
+	place wave    // among the lanes of one step
+	waves []*Lane // of a step in waves; nil before the first
 }
 
 // NewLane returns a lane with no scratch yet.
@@ -63,13 +66,21 @@ func (t *Lane) Forward(ctx context.Context, s Step) (expert.Batch, error) {
 	if err := t.check(s); err != nil {
 		return expert.Batch{}, err
 	}
-	t.compute, t.experts = 0, 0
-	t.take()
-	defer t.give()
 	var err error
 	if t.seqs, err = t.kv.prepare(s, t.seqs[:0]); err != nil {
 		return expert.Batch{}, err
 	}
+	if s.Waves > 1 {
+		return t.inWaves(ctx, s)
+	}
+	return t.through(ctx, s)
+}
+
+// through takes a step whose rows are prepared through all layers.
+func (t *Lane) through(ctx context.Context, s Step) (expert.Batch, error) {
+	t.compute, t.experts = 0, 0
+	t.take()
+	defer t.give()
 	t.reserve(s.Rows())
 	t.angles.at(&t.rope, s.Positions)
 	dim := t.shape.Dim
@@ -81,7 +92,11 @@ func (t *Lane) Forward(ctx context.Context, s Step) (expert.Batch, error) {
 		if err := ctx.Err(); err != nil {
 			return expert.Batch{}, err
 		}
+		if err := t.follow(ctx); err != nil {
+			return expert.Batch{}, err
+		}
 		t.attention(l, s)
+		t.pass()
 		if err := t.networks(ctx, l, s.Rows()); err != nil {
 			return expert.Batch{}, fmt.Errorf("layer %d: %w", l, err)
 		}
@@ -117,7 +132,8 @@ func (t *Lane) give() {
 }
 
 // Spent says how long the last step computed, and how long it waited for its
-// experts. What it waited for its turn is in neither.
+// experts. What it waited for its turn is in neither, but of a step in waves all
+// is in the second in which none of them computed.
 func (t *Lane) Spent() (compute, experts time.Duration) { return t.compute, t.experts }
 
 func (t *Lane) check(s Step) error {
@@ -135,6 +151,9 @@ func (t *Lane) check(s Step) error {
 				return fmt.Errorf("trunk: row %d asked for of %d rows", r, s.Rows())
 			}
 		}
+	}
+	if s.Waves > s.Rows() {
+		return fmt.Errorf("trunk: %d rows in %d waves", s.Rows(), s.Waves)
 	}
 	return nil
 }
