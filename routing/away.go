@@ -2,9 +2,10 @@ package routing
 
 import "time"
 
-// awayWeight is the weight of the latest round in the average that Away gives:
-// some tens of rounds, a token or two, make it forget.
-const awayWeight = 1. / 32
+// awayRounds is how many rounds the average goes over that Away gives: some tens, a
+// token or two. The first ones weigh as much as all before, so that it is not
+// far too low while what depends on it is measured.
+const awayRounds = 32
 
 // Away is how long a round lately waited for the network alone, on average:
 // what its slowest answer took beyond what its holder says it waited and
@@ -23,7 +24,9 @@ func (w *round) noteAway(o outcome) {
 }
 
 // countAway adds the round to the average.
-func (w *round) countAway() {
-	a := &w.router.mu.away
-	*a += awayWeight * (float64(w.away) - *a)
+func (w *round) countAway() { w.router.countAwayLocked(w.away) }
+
+func (r *Router) countAwayLocked(away time.Duration) {
+	r.mu.rounds = min(r.mu.rounds+1, awayRounds)
+	r.mu.away += (float64(away) - r.mu.away) / float64(r.mu.rounds)
 }

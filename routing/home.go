@@ -26,7 +26,7 @@ func (r *Router) ApplyIn(ctx context.Context, in expert.Batch, calls []expert.Ca
 	defer r.mu.Unlock()
 	r.mu.totals.LocalCalls += len(calls)
 	r.mu.totals.LocalRounds++
-	r.mu.away -= awayWeight * r.mu.away
+	r.countAwayLocked(0)
 	return results
 }
 

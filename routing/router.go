@@ -92,6 +92,7 @@ type Router struct {
 		budget     tokens // of duplicates
 		totals     Totals
 		away       float64 // see Away
+		rounds     int     // in it, awayRounds at most
 	}
 }
 
