@@ -247,7 +247,7 @@ func sleep(ctx context.Context, d time.Duration) bool {
 func (c *churnSwarm) answers(ctx context.Context, n int) error {
 	for i := range n {
 		p := i % churnPrompts
-		a, err := askFor(ctx, c.ask, c.prompts[p], c.o.NewTokens, c.o.Seed)
+		a, err := askFor(ctx, c.ask, c.prompts[p], c.o.NewTokens, c.o.Seed, nil)
 		switch {
 		case ctx.Err() != nil:
 			return nil

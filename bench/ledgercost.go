@@ -96,7 +96,7 @@ func ledgerOver(ctx context.Context, m *expert.Model, o Options, rtt time.Durati
 			if err != nil {
 				return err
 			}
-			a, err := askFor(ctx, swarms[which].entry, prompt, o.NewTokens, o.Seed)
+			a, err := askFor(ctx, swarms[which].entry, prompt, o.NewTokens, o.Seed, nil)
 			if err != nil {
 				return err
 			}

@@ -82,7 +82,7 @@ func loopback(ctx context.Context, o Options) (_ Metrics, err error) {
 		"new_tokens":              float64(together.tokens) / float64(o.Streams),
 		"prefill_tokens_per_s":    float64(together.promptTokens) / together.firstTokens.Seconds(),
 		"decode_tokens_per_s":     together.rate,
-		"processor_ms_per_token":  1000 * together.worked.Seconds() / float64(together.promptTokens+together.tokens),
+		"processor_ms_per_token":  1000 * together.worked.Seconds() / float64(together.decoded),
 		"first_token_ms":          1000 * together.firstTokens.Seconds(),
 		"layer_round_p50_ms":      after.Routing.RoundP50ms,
 		"layer_round_p99_ms":      after.Routing.RoundP99ms,
@@ -102,7 +102,7 @@ func askFirst(ctx context.Context, c *client.Client, m *expert.Model, o Options)
 	if err != nil {
 		return err
 	}
-	_, err = askFor(ctx, c, prompt, 2, o.Seed)
+	_, err = askFor(ctx, c, prompt, 2, o.Seed, nil)
 	return err
 }
 
@@ -111,17 +111,29 @@ type together struct {
 	promptTokens, tokens int
 	firstTokens          time.Duration // until every prompt had its first token
 	rate                 float64       // tokens a second while all of them were being answered
-	worked               time.Duration // processor time of the processes
+	worked               time.Duration // processor time of the processes, once every prompt's answer had begun
+	decoded              int           // tokens in that time
 }
 
 // askTogether completes all prompts at once.
 func askTogether(ctx context.Context, c *client.Client, prompts []string, n int, seed uint64, pids []int) (together, error) {
 	answers, errs := make([]client.Answer, len(prompts)), make([]error, len(prompts))
-	var wg sync.WaitGroup
-	begun, worked := time.Now(), processorTime(pids...)
+	var wg, begin sync.WaitGroup
+	begin.Add(len(prompts))
+	var allBegan time.Time
+	var worked time.Duration
+	begun := time.Now()
 	for i, p := range prompts {
-		wg.Go(func() { answers[i], errs[i] = askFor(ctx, c, p, n, seed) })
+		wg.Go(func() {
+			began := sync.OnceFunc(begin.Done)
+			defer began()
+			answers[i], errs[i] = askFor(ctx, c, p, n, seed, func(string) { began() })
+		})
 	}
+	wg.Go(func() {
+		begin.Wait()
+		allBegan, worked = time.Now(), processorTime(pids...)
+	})
 	wg.Wait()
 	t := together{worked: processorTime(pids...) - worked}
 	if err := errors.Join(errs...); err != nil {
@@ -132,6 +144,11 @@ func askTogether(ctx context.Context, c *client.Client, prompts []string, n int,
 	for _, a := range answers {
 		t.promptTokens += a.PromptTokens
 		t.tokens += len(a.Tokens)
+		for _, at := range a.Arrived {
+			if at.After(allBegan) {
+				t.decoded++
+			}
+		}
 		if a.Arrived[0].After(from) {
 			from = a.Arrived[0]
 		}
@@ -148,16 +165,17 @@ func askTogether(ctx context.Context, c *client.Client, prompts []string, n int,
 			}
 		}
 	}
-	if within == 0 {
+	if within == 0 || t.decoded == 0 {
 		return t, errors.New("some answers ended before others began; use more --tokens or fewer --streams")
 	}
 	t.rate = float64(within) / to.Sub(from).Seconds()
 	return t, nil
 }
 
-// askFor completes greedily until there are n tokens.
-func askFor(ctx context.Context, c *client.Client, prompt string, n int, seed uint64) (client.Answer, error) {
-	a, err := c.Complete(ctx, client.Request{Prompt: prompt, MaxTokens: n, Seed: &seed}, nil)
+// askFor completes greedily until there are n tokens, and calls piece, where there is
+// one, with the text as it comes.
+func askFor(ctx context.Context, c *client.Client, prompt string, n int, seed uint64, piece func(string)) (client.Answer, error) {
+	a, err := c.Complete(ctx, client.Request{Prompt: prompt, MaxTokens: n, Seed: &seed}, piece)
 	if err == nil && len(a.Tokens) < 2 {
 		err = fmt.Errorf("the answer ended after %d tokens; try another --seed", len(a.Tokens))
 	}

@@ -62,7 +62,7 @@ func (s *stage) swarm(ctx context.Context, fault func(holder int) string, play f
 // answer asks for n tokens after the prompt, no more than the local answer has,
 // and holds them against it.
 func (s *stage) answer(ctx context.Context, p *processes, n int) (client.Answer, error) {
-	a, err := askFor(ctx, p.entry, s.prompt, n, s.o.Seed)
+	a, err := askFor(ctx, p.entry, s.prompt, n, s.o.Seed, nil)
 	if err == nil && !slices.Equal(a.Tokens, s.want[:min(len(s.want), len(a.Tokens))]) {
 		err = fmt.Errorf("tokens %v differ from the local %v", a.Tokens, s.want)
 	}
