@@ -49,7 +49,7 @@ func (p program) bench(ctx context.Context, args []string) error {
 	fs.IntVar(&o.Vocab, "vocab", 0, "and to so many `tokens`")
 	fs.StringVar(&o.CacheDir, "cache", "", "`directory` to keep synthetic models in (default: moeswarm/synthetic in the user's cache directory)")
 	fs.IntVar(&o.Nodes, "nodes", 4, "`processes` that hold experts")
-	fs.IntVar(&o.Threads, "threads", 0, "`processors` per process (default: all; in loopback, all shared out)")
+	fs.IntVar(&o.Threads, "threads", 0, "`processors` per process (default: all; the processes of loopback share them)")
 	fs.IntVar(&o.HolderThreads, "holder-threads", 0, "`processors` of each holder in wan in memory (default: 1, and at 30 ms also 2 and 4)")
 	fs.IntVar(&o.Prompt, "prompt", 0, "`tokens` of prompt (default: 128, in network scenarios 8)")
 	fs.IntVar(&o.NewTokens, "tokens", 0, "`tokens` of answer (default: 64); in stale-map calls, in slow-replica rounds, in failures seconds of each configuration")
