@@ -108,7 +108,7 @@ func streams(ctx context.Context, o Options) (Metrics, error) {
 			rates[rtt][n] = r.rate
 			name := fmt.Sprintf("rtt_%dms_streams_%d_", rtt.Milliseconds(), n)
 			possible, rows := groups.Possible(n, rtt*time.Duration(out["layers"]), workOf(timed))
-			out[name+"tokens_per_s"], out[name+"lanes"], out[name+"first_token_ms"] = r.rate, r.lanes, ms(r.first)
+			out[name+"tokens_per_s"], out[name+"lanes"], out[name+"first_token_ms"] = r.rate, r.lanes, r.first
 			out[name+"possible_tokens_per_s"], out[name+"share_of_possible"] = possible, r.rate/possible
 			o.Progress("RTT %5v %3d streams: %7.1f tokens/s, %.1f rows a step; possible %.1f with %d rows: %.2f of it", rtt, n, r.rate, r.lanes, possible, rows, r.rate/possible)
 		}
@@ -182,9 +182,9 @@ func (b *streamBed) prompts(ctx context.Context, n int) error {
 
 // streamRun is what one configuration gave.
 type streamRun struct {
-	rate  float64       // tokens/s of all streams, while all of them decode
-	lanes float64       // rows of a step, on average
-	first time.Duration // from the prompts to the first token, the median of all streams
+	rate  float64 // tokens/s of all streams, while all of them decode
+	lanes float64 // rows of a step, on average
+	first float64 // ms from the prompts to the first token, the median of all streams
 }
 
 // start starts a gating node whose holders are so far away; close must follow.
@@ -250,8 +250,7 @@ func (b *streamBed) answers(ctx context.Context, a *asker, rtt time.Duration, n 
 	for i, at := range times {
 		firsts[i] = at[0].Sub(began)
 	}
-	slices.Sort(firsts)
-	return streamRun{rate: rate, lanes: float64(stats.Decoded+stats.Prefilled) / float64(stats.Steps), first: firsts[n/2]}, err
+	return streamRun{rate: rate, lanes: float64(stats.Decoded+stats.Prefilled) / float64(stats.Steps), first: quantile(firsts, 0.5)}, err
 }
 
 // meet has the engine measure the network before anything is timed.

@@ -16,6 +16,12 @@ import (
 // local builds a trunk whose experts are all at home.
 func local(t testing.TB, m *expert.Model, workers int) *trunk.Trunk {
 	t.Helper()
+	return mixed(t, m, workers, func(mix trunk.Mixer) trunk.Mixer { return mix })
+}
+
+// mixed is local with its mixer wrapped.
+func mixed(t testing.TB, m *expert.Model, workers int, wrap func(trunk.Mixer) trunk.Mixer) *trunk.Trunk {
+	t.Helper()
 	pool := ggml.NewPool(workers)
 	set, err := expert.NewSet(m, m.Manifest().IDs(), pool)
 	if err != nil {
@@ -25,7 +31,7 @@ func local(t testing.TB, m *expert.Model, workers int) *trunk.Trunk {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tr, err := trunk.New(trunk.Config{Model: m, Mixer: mix, Pool: pool})
+	tr, err := trunk.New(trunk.Config{Model: m, Mixer: wrap(mix), Pool: pool})
 	if err != nil {
 		t.Fatal(err)
 	}

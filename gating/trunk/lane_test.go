@@ -9,10 +9,8 @@ import (
 	"testing"
 
 	"github.com/moeswarm/moeswarm/expert"
-	"github.com/moeswarm/moeswarm/gating"
 	"github.com/moeswarm/moeswarm/gating/trunk"
 	"github.com/moeswarm/moeswarm/internal/demo/demotest"
-	"github.com/moeswarm/moeswarm/internal/ggml"
 )
 
 // yielding lets other goroutines go on in the middle of each layer, so that
@@ -33,19 +31,7 @@ func TestLanesDoNotMatter(t *testing.T) {
 	t.Logf("seed %d", seed)
 	rng := rand.New(rand.NewPCG(seed, 0))
 	m := demotest.Model(t, "Q4_K_M")
-	pool := ggml.NewPool(2)
-	set, err := expert.NewSet(m, m.Manifest().IDs(), pool)
-	if err != nil {
-		t.Fatal(err)
-	}
-	mix, err := gating.NewLayer(gating.Config{Model: m.ID(), Rule: gating.RuleOf(m), Applier: set})
-	if err != nil {
-		t.Fatal(err)
-	}
-	tr, err := trunk.New(trunk.Config{Model: m, Mixer: yielding{mix}, Pool: pool})
-	if err != nil {
-		t.Fatal(err)
-	}
+	tr := mixed(t, m, 2, func(mix trunk.Mixer) trunk.Mixer { return yielding{mix} })
 	alone := local(t, m, 1)
 	g := demotest.Load(t)
 	var wg sync.WaitGroup

@@ -12,27 +12,7 @@ import (
 	"github.com/moeswarm/moeswarm/gating"
 	"github.com/moeswarm/moeswarm/gating/trunk"
 	"github.com/moeswarm/moeswarm/internal/demo/demotest"
-	"github.com/moeswarm/moeswarm/internal/ggml"
 )
-
-// mixed is a trunk of the demo model whose mixer is wrapped.
-func mixed(t *testing.T, m *expert.Model, wrap func(trunk.Mixer) trunk.Mixer) *trunk.Trunk {
-	t.Helper()
-	pool := ggml.NewPool(2)
-	set, err := expert.NewSet(m, m.Manifest().IDs(), pool)
-	if err != nil {
-		t.Fatal(err)
-	}
-	mix, err := gating.NewLayer(gating.Config{Model: m.ID(), Rule: gating.RuleOf(m), Applier: set})
-	if err != nil {
-		t.Fatal(err)
-	}
-	tr, err := trunk.New(trunk.Config{Model: m, Mixer: wrap(mix), Pool: pool})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return tr
-}
 
 // TestWavesDoNotMatter: however many waves a step goes in, with whatever rows of
 // whatever sequences, its logits, its hidden states and the experts that its rows
@@ -43,7 +23,7 @@ func TestWavesDoNotMatter(t *testing.T) {
 	rng := rand.New(rand.NewPCG(seed, 0))
 	m, g := demotest.Model(t, "Q4_K_M"), demotest.Load(t)
 	once := local(t, m, 1).NewLane()
-	waves := mixed(t, m, func(mix trunk.Mixer) trunk.Mixer { return yielding{mix} }).NewLane()
+	waves := mixed(t, m, 2, func(mix trunk.Mixer) trunk.Mixer { return yielding{mix} }).NewLane()
 	var held [3]int
 	for range 12 {
 		var s trunk.Step
@@ -124,7 +104,7 @@ func (w *meeting) Mix(ctx context.Context, layer int, h, scores, out expert.Batc
 func TestWavesOverlap(t *testing.T) {
 	m := demotest.Model(t, "Q4_K_M")
 	w := &meeting{met: make(chan struct{}), layers: m.Shape().Layers}
-	tr := mixed(t, m, func(mix trunk.Mixer) trunk.Mixer { w.Mixer = mix; return w })
+	tr := mixed(t, m, 2, func(mix trunk.Mixer) trunk.Mixer { w.Mixer = mix; return w })
 	ids := demotest.Load(t).Prompts[7].Ids
 	s := trunk.Step{Tokens: ids[:8], Waves: 2}
 	for p := range s.Tokens {
@@ -155,7 +135,7 @@ func TestWavesFailTogether(t *testing.T) {
 	m := demotest.Model(t, "Q4_K_M")
 	ids := demotest.Load(t).Prompts[7].Ids[:12]
 	f := &failing{err: errors.New("no experts today")}
-	tr := mixed(t, m, func(mix trunk.Mixer) trunk.Mixer { f.Mixer = mix; return f })
+	tr := mixed(t, m, 2, func(mix trunk.Mixer) trunk.Mixer { f.Mixer = mix; return f })
 	want := slices.Clone(prefill(t, local(t, m, 1), 0, ids, len(ids)))
 	s := trunk.Step{Tokens: ids, Logits: []int{len(ids) - 1}, Waves: 3}
 	for p := range ids {
