@@ -56,7 +56,8 @@ func (s *Server) complete(w http.ResponseWriter, r *http.Request, look skin, dec
 	}
 	taken := 1
 	defer func() { s.giveBack(taken) }()
-	body, fault := s.readBody(w, r)
+	body, done, fault := s.readBody(w, r)
+	defer done()
 	if fault != nil {
 		s.fail(w, fault)
 		return

@@ -55,7 +55,8 @@ func (s *Server) loaded(w http.ResponseWriter, _ *http.Request) {
 // show answers POST /api/show: clients ask it before they chat. What only the
 // model's file tells is left out, since this node need not have it.
 func (s *Server) show(w http.ResponseWriter, r *http.Request) {
-	body, fault := s.readBody(w, r)
+	body, done, fault := s.readBody(w, r)
+	defer done()
 	if fault != nil {
 		s.fail(w, fault)
 		return

@@ -34,7 +34,8 @@ func (s *Server) task(w http.ResponseWriter, r *http.Request, handle func(ctx co
 		return
 	}
 	defer s.giveBack(1)
-	body, fault := s.readBody(w, r)
+	body, done, fault := s.readBody(w, r)
+	defer done()
 	if fault != nil {
 		s.fail(w, fault)
 		return
