@@ -37,6 +37,11 @@ var ErrUnable = errors.New("cannot audit this")
 // model is what the case's calls are about; all name the same.
 func (c *Case) model() expert.ModelID { return c.Calls[0].Expert.Model }
 
+// someAnswered says whether the peer answered any of the calls.
+func someAnswered(a *routing.Checked) bool {
+	return a.Sum != nil || slices.ContainsFunc(a.Results, func(r expert.Result) bool { return r.Err == nil })
+}
+
 // answered lists the calls that the peer answered.
 func (c *Case) answered() []int {
 	var out []int

@@ -27,6 +27,9 @@ const (
 	// keptRows is how many single rows of answers not audited are kept of each
 	// peer for projections: as many as those need.
 	keptRows = leastRows
+	// ahead is how many answers ahead it is drawn which are audited: a row is kept
+	// of those alone that an audit will soon come after.
+	ahead = keptRows
 )
 
 // Inspector audits the answers of peers. Its methods may be used by several
@@ -58,10 +61,23 @@ type subject struct {
 
 // standing is what is remembered of a subject.
 type standing struct {
-	passes int       // in a row
-	at     time.Time // of the last audit
-	rows   []*Case   // single rows of its latest answers that were not audited
+	passes int            // in a row
+	at     time.Time      // of the last audit
+	rows   []*Case        // single rows of its latest answers that were not audited
+	coming [ahead]float64 // what the next answers have drawn, of [0, 1): an answer below the rate is audited
 }
+
+// next is what an answer has drawn. Nobody but this node knows those behind it.
+func (s *standing) next(draws *rand.Rand) float64 {
+	drawn := s.coming[0]
+	copy(s.coming[:], s.coming[1:])
+	s.coming[ahead-1] = draws.Float64()
+	return drawn
+}
+
+// soon says whether one of the next answers will be audited, should the rate not
+// grow until then: where it does, the rows are thrown away.
+func (s *standing) soon(rate float64) bool { return slices.Min(s.coming[:]) < rate }
 
 // pending is the audits under way that a barrier waits for, and their failures
 // since it was last passed.
@@ -131,19 +147,25 @@ func (i *Inspector) Check(ctx context.Context, a routing.Checked) error {
 }
 
 // Look implements a router's check; see [routing.Config]. Most answers are not
-// drawn, and then there is nothing to wait for.
+// drawn, and then there is nothing to wait for, and nothing is copied.
 func (i *Inspector) Look(ctx context.Context, a routing.Checked) (check func() error) {
-	c := &Case{Checked: a, At: i.cfg.now()}
-	if len(a.Calls) == 0 || len(c.answered()) == 0 {
+	if len(a.Calls) == 0 || !someAnswered(&a) {
 		return nil
 	}
-	c.Class = i.cfg.classOf(a.Calls)
-	draw, trust := i.draw(c)
-	i.stats.saw(draw)
+	fate := i.draw(&a)
+	i.stats.saw(fate.audited)
 	switch {
-	case !draw:
-		return nil
-	case !trust:
+	case fate.audited:
+		return i.look(ctx, &Case{Checked: a, At: i.cfg.now(), Class: i.cfg.classOf(a.Calls), Earlier: fate.earlier}, fate.trust)
+	case fate.kept:
+		i.keepRow(&Case{Checked: a, At: i.cfg.now(), Class: i.cfg.classOf(a.Calls)})
+	}
+	return nil
+}
+
+// look audits an answer that was drawn, or has it audited.
+func (i *Inspector) look(ctx context.Context, c *Case, trust bool) (check func() error) {
+	if !trust {
 		return func() error { return i.audit(ctx, c, i.waiting) }
 	}
 	own := c.keep()
@@ -181,28 +203,45 @@ func (i *Inspector) panel(c *Case) panel {
 	return i.waiting
 }
 
-// draw decides whether a case is audited, and whether its peer is trusted. Of
-// one that is not, a row is kept.
-func (i *Inspector) draw(c *Case) (audited, trust bool) {
+// fate is what was drawn for an answer.
+type fate struct {
+	audited, trust bool    // trust: its peer is trusted
+	earlier        []*Case // of one that is audited
+	kept           bool    // it is not audited, but a row of it is kept
+}
+
+// draw decides whether an answer is audited, and whether its peer is trusted.
+func (i *Inspector) draw(a *routing.Checked) (f fate) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	s := i.knownLocked(subject{c.Peer, c.model()})
-	trust = trusted(s.passes)
+	s := i.knownLocked(subject{a.Peer, a.Calls[0].Expert.Model})
+	f.trust = trusted(s.passes)
 	rate := Rate(s.passes)
 	if i.cfg.Always {
 		rate = 1
 	}
-	if i.mu.draws.Float64() < rate {
-		c.Earlier = slices.Clone(s.rows)
-		return true, trust
+	if f.audited = s.next(i.mu.draws) < rate; f.audited {
+		f.earlier = slices.Clone(s.rows)
+		return f
 	}
-	if all := c.allPicks(); i.cfg.Challenger != nil && len(all) < leastRows {
-		s.rows = append(s.rows, c.only(all[:1]))
-		if len(s.rows) > keptRows {
-			s.rows = slices.Delete(s.rows, 0, 1)
-		}
+	f.kept = i.cfg.Challenger != nil && s.soon(rate)
+	return f
+}
+
+// keepRow keeps a row of an answer that has few and is not audited itself.
+func (i *Inspector) keepRow(c *Case) {
+	all := c.allPicks()
+	if len(all) >= leastRows {
+		return
 	}
-	return false, trust
+	row := c.only(all[:1])
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	s := i.knownLocked(subject{c.Peer, c.model()})
+	s.rows = append(s.rows, row)
+	if len(s.rows) > keptRows {
+		s.rows = slices.Delete(s.rows, 0, 1)
+	}
 }
 
 func (i *Inspector) knownLocked(who subject) *standing {
@@ -221,6 +260,9 @@ func (i *Inspector) knownLocked(who subject) *standing {
 		delete(i.mu.known, least)
 	}
 	s = &standing{}
+	for k := range s.coming {
+		s.coming[k] = i.mu.draws.Float64()
+	}
 	i.mu.known[who] = s
 	return s
 }
@@ -228,11 +270,10 @@ func (i *Inspector) knownLocked(who subject) *standing {
 // Inspect audits an answer whatever is known of its peer, draws the consequences,
 // and tells how that ended.
 func (i *Inspector) Inspect(ctx context.Context, a routing.Checked) Outcome {
-	c := &Case{Checked: a, At: i.cfg.now()}
-	if len(a.Calls) == 0 || len(c.answered()) == 0 {
+	if len(a.Calls) == 0 || !someAnswered(&a) {
 		return Undecided
 	}
-	c.Class = i.cfg.classOf(a.Calls)
+	c := &Case{Checked: a, At: i.cfg.now(), Class: i.cfg.classOf(a.Calls)}
 	i.stats.saw(true)
 	v := i.verdict(c)
 	if !i.vouch(ctx, c, &v) {

@@ -77,7 +77,8 @@ func (i *Inspector) LoadStandings(r io.Reader) error {
 	now := i.cfg.now()
 	for who, s := range all {
 		if now.Sub(s.at) < standingLasts && !s.at.After(now) {
-			i.mu.known[who] = &s
+			known := i.knownLocked(who)
+			known.passes, known.at = s.passes, s.at
 		}
 	}
 	return nil

@@ -41,7 +41,8 @@ func TestStandingsOverRestart(t *testing.T) {
 		if err := after.LoadStandings(strings.NewReader(kept)); err != nil {
 			t.Fatal(err)
 		}
-		if _, got := after.draw(&Case{Checked: small(tt.peer)}); got != tt.trusted {
+		a := small(tt.peer)
+		if got := after.draw(&a).trust; got != tt.trusted {
 			t.Errorf("%s after %v: trusted %v", tt.peer, tt.later, got)
 		}
 	}
