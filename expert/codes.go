@@ -30,80 +30,26 @@ const (
 	mostExtreme  = 0x1p+100
 )
 
-// A quantiser gives the extreme of a block the code of largest magnitude: -127
-// in blocks of 256, where the scale has a sign; in blocks of 32 it has none,
-// so that the code has the extreme's.
-func codeOfExtreme(block int, extreme float32) int8 {
-	if block == 256 || extreme < 0 {
-		return -127
-	}
-	return 127
-}
-
 // Check reports what no quantiser gives. The error wraps [ErrBadCall].
 func (c Codes) Check() error {
 	if (c.Block != 32 && c.Block != 256) || c.Rows < 0 || c.Dim <= 0 || c.Dim%c.Block != 0 ||
 		len(c.Values) != c.Rows*c.Dim || len(c.Extremes) != len(c.Values)/c.Block {
 		return fmt.Errorf("%w: codes of (%d, %d) in blocks of %d", ErrBadCall, c.Rows, c.Dim, c.Block)
 	}
-	for b, e := range c.Extremes {
-		any, extreme, low := look(c.Values[b*c.Block:(b+1)*c.Block], codeOfExtreme(c.Block, e))
-		a := float32(math.Abs(float64(e)))
-		switch {
-		case e == 0 && any:
-			return fmt.Errorf("%w: a code in a block of zeros", ErrBadCall)
-		case e != 0 && (!extreme || low || !(a >= leastExtreme && a <= mostExtreme)):
-			return fmt.Errorf("%w: a block of codes without its extreme, %g", ErrBadCall, e)
-		}
+	b := ggml.BadCodes(c.Values, c.Extremes, c.Block, leastExtreme, mostExtreme)
+	switch {
+	case b < 0:
+		return nil
+	case c.Extremes[b] == 0:
+		return fmt.Errorf("%w: a code in a block of zeros", ErrBadCall)
 	}
-	return nil
-}
-
-// look reports what is among the codes of a block, eight at a time, since every row
-// on its way is looked at twice: any but 0, the code most, and -128, which no
-// quantiser gives.
-func look(block []int8, most int8) (any, extreme, low bool) {
-	const ones, tops = 0x0101010101010101, 0x8080808080808080
-	var seen, mosts, lows uint64
-	for ; len(block) >= 8; block = block[8:] {
-		_ = block[7]
-		x := uint64(uint8(block[0])) | uint64(uint8(block[1]))<<8 | uint64(uint8(block[2]))<<16 | uint64(uint8(block[3]))<<24 |
-			uint64(uint8(block[4]))<<32 | uint64(uint8(block[5]))<<40 | uint64(uint8(block[6]))<<48 | uint64(uint8(block[7]))<<56
-		seen |= x
-		m, l := x^ones*uint64(uint8(most)), x^tops
-		mosts |= (m - ones) &^ m & tops // not 0: a byte of m is
-		lows |= (l - ones) &^ l & tops
-	}
-	return seen != 0, mosts != 0, lows != 0
+	return fmt.Errorf("%w: a block of codes without its extreme, %g", ErrBadCall, c.Extremes[b])
 }
 
 // Floats writes rows, (Rows, Dim), that a quantiser takes back to these codes
 // and the original scales: each code times the scale, the extreme as it was,
 // and every other value kept just below it. The codes must pass Check.
-func (c Codes) Floats(dst []float32) {
-	for b, e := range c.Extremes {
-		from, to := c.Values[b*c.Block:(b+1)*c.Block], dst[b*c.Block:(b+1)*c.Block]
-		most := codeOfExtreme(c.Block, e)
-		unit := e / float32(most)
-		a := float32(math.Abs(float64(e)))
-		below := math.Nextafter32(a, 0)
-		placed := false
-		for i, v := range from {
-			x := float32(v) * unit
-			if v == 127 || v == -127 { // no other comes near the extreme
-				switch {
-				case v == most && !placed:
-					x, placed = e, true
-				case x >= a:
-					x = below
-				case x <= -a:
-					x = -below
-				}
-			}
-			to[i] = x
-		}
-	}
-}
+func (c Codes) Floats(dst []float32) { ggml.WidenCodes(c.Values, c.Extremes, c.Block, dst) }
 
 // Coder makes the codes of calls' rows. It knows the models whose experts it
 // is asked for; it may be used by several goroutines at once.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"sync/atomic"
 	"testing"
 
@@ -126,24 +127,55 @@ func TestCodesCheckRefuses(t *testing.T) {
 	}
 }
 
-// TestLook: eight codes at a time see what one at a time does.
-func TestLook(t *testing.T) {
-	r := rand.New(rand.NewPCG(5, 8))
-	for range 20000 {
-		block := make([]int8, 32)
+// TestCodesPlainly: what C does with blocks is what is said about one value at a
+// time, of any blocks.
+func TestCodesPlainly(t *testing.T) {
+	refused := 0
+	for seed := range uint64(5000) {
+		r := rand.New(rand.NewPCG(seed, 8))
+		block := []int{32, 256}[r.IntN(2)]
+		c := Codes{Rows: 1, Dim: block, Block: block, Extremes: []float32{[]float32{0, 1, -1, 1e-31, 3e38, r.Float32() - 0.5}[r.IntN(6)]}, Values: make([]int8, block)}
 		spread := []int{1, 2, 3, 256}[r.IntN(4)]
-		for i := range block {
-			block[i] = int8(r.IntN(spread))
+		for i := range c.Values {
+			c.Values[i] = int8(r.IntN(spread))
 		}
-		block[r.IntN(32)] = []int8{0, 127, -127, -128, 126, 1, -1}[r.IntN(7)]
-		most := []int8{127, -127}[r.IntN(2)]
-		var any, extreme, low bool
-		for _, v := range block {
-			any, extreme, low = any || v != 0, extreme || v == most, low || v == -128
+		for range 2 {
+			c.Values[r.IntN(block)] = []int8{0, 127, -127, -128, 126, 1, -1}[r.IntN(7)]
 		}
-		if a, e, l := look(block, most); a != any || e != extreme || l != low {
-			t.Fatalf("%v, %d: %v %v %v, want %v %v %v", block, most, a, e, l, any, extreme, low)
+		e, most := c.Extremes[0], int8(127)
+		if block == 256 || e < 0 {
+			most = -127
 		}
+		a := float32(math.Abs(float64(e)))
+		good := e == 0 && slices.Max(c.Values) == 0 && slices.Min(c.Values) == 0 ||
+			e != 0 && slices.Contains(c.Values, most) && !slices.Contains(c.Values, -128) && a >= leastExtreme && a <= mostExtreme
+		if err := c.Check(); (err == nil) != good {
+			t.Fatalf("seed %d: %v, extreme %g: %v", seed, c.Values, e, err)
+		}
+		if !good {
+			refused++
+			continue
+		}
+		got := make([]float32, block)
+		c.Floats(got)
+		placed := false
+		for i, v := range c.Values {
+			x := float32(v) * (e / float32(most))
+			switch below := math.Nextafter32(a, 0); {
+			case e != 0 && v == most && !placed:
+				x, placed = e, true
+			case e != 0 && x >= a:
+				x = below
+			case e != 0 && x <= -a:
+				x = -below
+			}
+			if math.Float32bits(got[i]) != math.Float32bits(x) {
+				t.Fatalf("seed %d: code %d with extreme %g gives %g, want %g", seed, v, e, got[i], x)
+			}
+		}
+	}
+	if refused < 500 || refused > 4500 {
+		t.Errorf("%d of 5000 were refused: the others were not looked at", refused)
 	}
 }
 

@@ -1,6 +1,13 @@
 package ggml
 
-import "github.com/moeswarm/moeswarm/internal/gguf"
+// #include "codes.h"
+import "C"
+
+import (
+	"unsafe"
+
+	"github.com/moeswarm/moeswarm/internal/gguf"
+)
 
 // codeLayout says where the codes stand in a block of an 8-bit activation
 // format, as ggml-common.h has it: a half-precision scale before them in Q8_0,
@@ -29,12 +36,30 @@ func CodeBlock(t gguf.Type) int {
 func (r *Rows) Codes(dst []int8) {
 	block, first, bytes, _ := codeLayout(r.Type)
 	_ = dst[r.N*r.Dim-1]
+	to := unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(dst))), len(dst))
 	for b, from := 0, r.data; b < r.N*r.Dim/block; b, from = b+1, from[bytes:] {
-		to := dst[b*block : (b+1)*block]
-		for i, c := range from[first : first+block] {
-			to[i] = int8(c)
-		}
+		copy(to[b*block:], from[first:first+block])
 	}
+}
+
+// BadCodes is the first of the blocks of codes that no quantiser gives, of which
+// each has an extreme, from least to most or 0; -1: there is none.
+func BadCodes(codes []int8, extremes []float32, block int, least, most float32) int {
+	if len(extremes) == 0 {
+		return -1
+	}
+	_ = codes[len(extremes)*block-1]
+	return int(C.ms_codes_bad((*C.int8_t)(&codes[0]), (*C.float)(&extremes[0]), C.int(len(extremes)), C.int(block), C.float(least), C.float(most)))
+}
+
+// WidenCodes writes the floats that good codes stand for: a quantiser takes them
+// back to the same codes and scales.
+func WidenCodes(codes []int8, extremes []float32, block int, dst []float32) {
+	if len(extremes) == 0 {
+		return
+	}
+	_, _ = codes[len(extremes)*block-1], dst[len(extremes)*block-1]
+	C.ms_codes_floats((*C.int8_t)(&codes[0]), (*C.float)(&extremes[0]), C.int(len(extremes)), C.int(block), (*C.float)(&dst[0]))
 }
 
 // Same reports whether r and o hold the same bytes.

@@ -27,7 +27,8 @@ type Matrix struct {
 	In, Out int
 	Type    gguf.Type
 	data    []byte
-	row     int // bytes of a row
+	row     int       // bytes of a row
+	takes   gguf.Type // see Activations
 }
 
 // NewMatrix views data as a matrix. The data must stay as it is for as long as
@@ -44,7 +45,7 @@ func NewMatrix(t gguf.Type, in, out int, data []byte) (Matrix, error) {
 	if len(data) != row*out {
 		return Matrix{}, fmt.Errorf("ggml: a (%d, %d) matrix of %v takes %d bytes, got %d", out, in, t, row*out, len(data))
 	}
-	m := Matrix{In: in, Out: out, Type: t, data: data, row: row}
+	m := Matrix{In: in, Out: out, Type: t, data: data, row: row, takes: gguf.Type(C.ms_activation_type(C.int(t)))}
 	// The kernels of the activation type read its block size of values at a time.
 	if act := m.Activations(); in%act.BlockSize() != 0 {
 		return Matrix{}, fmt.Errorf("ggml: rows of %d values do not fill blocks of %v", in, act)
@@ -56,7 +57,7 @@ func NewMatrix(t gguf.Type, in, out int, data []byte) (Matrix, error) {
 func Multiplies(t gguf.Type) bool { return C.ms_type_multiplies(C.int(t)) != 0 }
 
 // Activations is the format that rows must have to be multiplied by m.
-func (m Matrix) Activations() gguf.Type { return gguf.Type(C.ms_activation_type(C.int(m.Type))) }
+func (m Matrix) Activations() gguf.Type { return m.takes }
 
 // Bytes is the size of the matrix.
 func (m Matrix) Bytes() int { return len(m.data) }
