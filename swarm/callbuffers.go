@@ -8,19 +8,32 @@ const buffersKeep = 4 << 20
 
 // buffers keeps memory of frames for the next ones. The garbage collector
 // takes back what is not used for a while. The zero value is ready.
-type buffers struct{ pool sync.Pool }
+type buffers struct {
+	pool  sync.Pool // *[]byte, of a buffer
+	empty sync.Pool // *[]byte, of none
+}
 
 // get returns an empty buffer of whatever capacity is at hand.
 func (b *buffers) get() []byte {
-	if p, ok := b.pool.Get().(*[]byte); ok {
-		return (*p)[:0]
+	p, ok := b.pool.Get().(*[]byte)
+	if !ok {
+		return nil
 	}
-	return nil
+	buf := (*p)[:0]
+	*p = nil
+	b.empty.Put(p)
+	return buf
 }
 
 // put takes a buffer back.
 func (b *buffers) put(buf []byte) {
-	if cap(buf) > 0 && cap(buf) <= buffersKeep {
-		b.pool.Put(&buf)
+	if cap(buf) == 0 || cap(buf) > buffersKeep {
+		return
 	}
+	p, ok := b.empty.Get().(*[]byte)
+	if !ok {
+		p = new([]byte)
+	}
+	*p = buf
+	b.pool.Put(p)
 }

@@ -53,8 +53,8 @@ func (j *job) parseChallenge() error {
 // open computes the answer to a challenge and encodes it.
 func (s *server) open(j *job) ([]byte, error) {
 	c := j.call
-	results := s.cfg.Apply.Apply(j.ctx, c.In, c.Calls)
-	inner := s.cfg.Apply.(expert.Opener).Inner(j.ctx, c.In, c.Calls)
+	results := s.cfg.Apply.Apply(j.end, c.In, c.Calls)
+	inner := s.cfg.Apply.(expert.Opener).Inner(j.end, c.In, c.Calls)
 	if len(results) != len(c.Calls) || len(inner) != len(c.Calls) {
 		return nil, fmt.Errorf("%d results and %d openings for %d calls", len(results), len(inner), len(c.Calls))
 	}

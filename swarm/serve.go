@@ -24,6 +24,7 @@ type server struct {
 	counts counts
 
 	memory     buffers
+	jobs       sync.Pool // *job
 	signer     signer
 	challenged *meters[routing.Peer]
 	serving    sync.WaitGroup

@@ -120,22 +120,19 @@ func (st *serveStream) takeCall(work context.Context, r *wire.Reader, h wire.Hea
 		st.turnAway(h.ID, err)
 		return nil // Next skips the body
 	}
-	j := &job{stream: st, id: h.ID, came: time.Now(), charged: int64(h.Len), challenge: h.Kind == wire.KindChallenge}
-	body, err := r.Body(s.memory.get())
-	if err == nil {
-		j.came = time.Now()
-		j.body = body
-		err = j.parse()
-	}
+	j := s.newJob(st, h, work)
+	body, err := r.Body(j.body)
 	if err != nil {
 		s.drop(j)
-		if body == nil {
-			return err // the stream is broken
-		}
+		return err // the stream is broken
+	}
+	j.came = time.Now()
+	j.body = body
+	if err = j.parse(); err != nil {
+		s.drop(j)
 		st.turnAway(h.ID, err)
 		return nil
 	}
-	j.ctx, j.cancel = context.WithCancel(work)
 	st.mu.Lock()
 	_, twice := st.mu.jobs[j.id]
 	if !twice {
@@ -144,7 +141,7 @@ func (st *serveStream) takeCall(work context.Context, r *wire.Reader, h wire.Hea
 	st.mu.Unlock()
 	if twice {
 		s.drop(j)
-		return fmt.Errorf("%w: call id %d is in use", wire.ErrFormat, j.id)
+		return fmt.Errorf("%w: call id %d is in use", wire.ErrFormat, h.ID)
 	}
 	if !s.intake.push(j) {
 		s.refuse(j, expert.ErrOverloaded, "this node is stopping")
@@ -199,17 +196,19 @@ func (st *serveStream) takeSession() {
 
 // cancel stops the work on a call, wherever it is.
 func (st *serveStream) cancel(id uint64) {
-	st.mu.Lock()
+	st.mu.Lock() // with it held, a job in the table is no other's yet
 	j := st.mu.jobs[id]
+	waited := j != nil && st.server.intake.remove(j)
+	if j != nil && !waited {
+		j.end.cancel() // who works on it drops it
+	}
 	st.mu.Unlock()
 	switch {
 	case j == nil:
 		st.out.drop(id) // done, perhaps not yet sent
-	case st.server.intake.remove(j):
+	case waited:
 		st.server.counts.add(st.peer, Served{Cancelled: 1})
 		st.server.drop(j)
-	default:
-		j.cancel() // the worker drops it
 	}
 }
 

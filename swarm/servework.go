@@ -10,7 +10,8 @@ import (
 	"github.com/moeswarm/moeswarm/swarm/wire"
 )
 
-// job is one call frame from its arrival to its reply.
+// job is one call frame from its arrival to its reply. Its memory serves for others
+// afterwards.
 type job struct {
 	stream    *serveStream
 	id        uint64
@@ -21,8 +22,7 @@ type job struct {
 	results   []expert.Result // to be signed; nil: they are not
 	charged   int64           // bytes charged to the peer for body and reply
 	came      time.Time
-	ctx       context.Context // ends when the call is cancelled
-	cancel    context.CancelFunc
+	end       *callEnd
 }
 
 // missingExpert says which expert a call names that is not held here.
@@ -79,13 +79,13 @@ func (s *server) do(j *job, room *expert.Room) {
 	b, err := s.compute(j, began, room)
 	took := time.Since(began)
 	switch {
-	case j.ctx.Err() != nil:
+	case j.end.Err() != nil:
 		s.counts.add(st.peer, Served{Cancelled: 1})
-		s.drop(j)
+		s.settle(j)
 		took = 0
 	case err != nil:
 		s.cfg.Log.Debug("expert call failed", "peer", st.peer, "why", err)
-		s.drop(j)
+		s.settle(j)
 		st.turnAway(id, err)
 		took = 0
 	default:
@@ -108,14 +108,14 @@ func (s *server) do(j *job, room *expert.Room) {
 		if j.results != nil {
 			s.note(j)
 		}
-		s.forget(j)
 	}
 	s.intake.done(j, took)
+	s.forget(j)
 }
 
 // compute applies the experts and encodes the reply.
 func (s *server) compute(j *job, began time.Time, room *expert.Room) ([]byte, error) {
-	if err := j.ctx.Err(); err != nil {
+	if err := j.end.Err(); err != nil {
 		return nil, err
 	}
 	if j.challenge {
@@ -125,14 +125,14 @@ func (s *server) compute(j *job, began time.Time, room *expert.Room) ([]byte, er
 	meter := wire.Meter{Queued: began.Sub(j.came)}
 	summer, sums := s.cfg.Apply.(expert.Summer)
 	if c.Sum && sums {
-		sum, err := summer.Sum(j.ctx, c.In, c.Calls)
+		sum, err := summer.Sum(j.end, c.In, c.Calls)
 		if err != nil {
 			return nil, err
 		}
 		s.finish(&meter, began)
 		return wire.AppendSum(s.memory.get(), j.id, meter, sum)
 	}
-	results := expert.ApplyIn(j.ctx, s.cfg.Apply, c.In, c.Calls, room)
+	results := expert.ApplyIn(j.end, s.cfg.Apply, c.In, c.Calls, room)
 	for i, r := range results {
 		if errors.Is(r.Err, expert.ErrUnknownExpert) {
 			return nil, &missingExpert{c.Calls[i].Expert}
@@ -206,14 +206,30 @@ func (s *server) settle(j *job) {
 		delete(st.mu.jobs, j.id)
 	}
 	st.mu.Unlock()
-	if j.cancel != nil {
-		j.cancel()
-	}
 	s.intake.release(st.peer, 1, j.charged)
 }
 
-// forget frees a job's memory.
+// newJob returns a job for a call that began to arrive.
+func (s *server) newJob(st *serveStream, h wire.Header, work context.Context) *job {
+	j, _ := s.jobs.Get().(*job)
+	if j == nil {
+		j = &job{end: new(callEnd)}
+	}
+	j.stream, j.id, j.charged, j.challenge = st, h.ID, int64(h.Len), h.Kind == wire.KindChallenge
+	j.end.Context = work
+	return j
+}
+
+// forget frees a job's memory, for other jobs. Nobody knows the job any more.
 func (s *server) forget(j *job) {
-	s.memory.put(j.body)
-	j.body, j.call, j.results = nil, wire.Call{}, nil
+	j.call.Forget(buffersKeep)
+	if cap(j.body) > buffersKeep {
+		j.body = nil
+	}
+	if j.end.used() {
+		j.end.cancel()
+		j.end = new(callEnd)
+	}
+	*j = job{call: j.call, body: j.body[:0], end: j.end}
+	s.jobs.Put(j)
 }

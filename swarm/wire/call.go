@@ -17,6 +17,8 @@ type Call struct {
 	Codes expert.Codes
 	// Half says that outputs in half precision will do. Not with Sum.
 	Half bool
+
+	made made // memory of ParseCall's, for the next one
 }
 
 const (
@@ -50,7 +52,13 @@ func (c Call) format() uint8 {
 
 // blockOf is how many codes of a format share an extreme; 0: it has none.
 func blockOf(format uint8) int {
-	return map[uint8]int{formatBlocks32: 32, formatBlocks256: 256}[format]
+	switch format {
+	case formatBlocks32:
+		return 32
+	case formatBlocks256:
+		return 256
+	}
+	return 0
 }
 
 // rowSize is the bytes of a row.
@@ -149,10 +157,7 @@ func (c Call) appendRows(b []byte, used []int32) ([]byte, error) {
 func appendCodes(b []byte, c expert.Codes, r int) []byte {
 	blocks := c.Dim / c.Block
 	b = appendNumbers(b, c.Extremes[r*blocks:(r+1)*blocks])
-	for _, v := range c.Values[r*c.Dim : (r+1)*c.Dim] {
-		b = append(b, byte(v))
-	}
-	return b
+	return append(b, asBytes(c.Values[r*c.Dim:(r+1)*c.Dim])...)
 }
 
 // appendCalls appends what each call names. used says which of the batch's

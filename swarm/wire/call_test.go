@@ -153,6 +153,66 @@ func TestParseCallRefuses(t *testing.T) {
 	}
 }
 
+// coded draws rows of codes, and the floats that they stand for.
+func coded(r *rand.Rand, rows, dim, block int) Call {
+	c := Call{In: expert.NewBatch(rows, dim),
+		Codes: expert.Codes{Rows: rows, Dim: dim, Block: block, Extremes: make([]float32, rows*dim/block), Values: make([]int8, rows*dim)}}
+	for i := range c.Codes.Values {
+		c.Codes.Values[i] = int8(r.IntN(255) - 127)
+	}
+	for b := range c.Codes.Extremes {
+		c.Codes.Extremes[b] = -1 - r.Float32()
+		c.Codes.Values[b*block+r.IntN(block)] = -127
+	}
+	c.Codes.Floats(c.In.Data)
+	return c
+}
+
+// naming is c with a call on its first rows.
+func (c Call) naming(rows int) Call {
+	call := expert.Call{Expert: expert.ID{Model: model()}}
+	for row := range int32(rows) {
+		call.Rows = append(call.Rows, row)
+	}
+	c.Calls = append(c.Calls, call)
+	return c
+}
+
+// TestParseCallAgain: a Call that serves for one frame after another holds what the
+// last one says, whatever was before and whatever becomes of earlier frames.
+func TestParseCallAgain(t *testing.T) {
+	var got Call
+	for seed := range uint64(300) {
+		r := rand.New(rand.NewPCG(seed, 4))
+		block := []int{32, 256}[r.IntN(2)]
+		rows, dim := 1+r.IntN(5), block*(1+r.IntN(3))
+		c := coded(r, rows, dim, block)
+		if r.IntN(3) == 0 {
+			c.Codes = expert.Codes{} // rows as floats
+		}
+		for range 1 + r.IntN(3) {
+			c = c.naming(rows)
+		}
+		frame := must(t)(AppendCall(nil, 7, c))
+		if err := ParseCall(frame[HeaderLen:], &got); err != nil {
+			t.Fatalf("seed %d: %v", seed, err)
+		}
+		if !slices.Equal(got.In.Data, c.In.Data) || !slices.Equal(got.Codes.Values, c.Codes.Values) {
+			t.Fatalf("seed %d: other rows", seed)
+		}
+		if again := must(t)(AppendCall(nil, 7, got)); !slices.Equal(again, frame) {
+			t.Fatalf("seed %d: other bytes the second time", seed)
+		}
+		keep := []int{0, 1 << 20}[r.IntN(2)]
+		if got.Forget(keep); len(got.Calls) > 0 || got.In.Data != nil || got.Codes.Rows > 0 || 4*cap(got.made.rows) > keep {
+			t.Fatalf("seed %d: %+v is not forgotten", seed, got)
+		}
+		for i := range frame {
+			frame[i] = 0xff // another has its memory
+		}
+	}
+}
+
 // TestCallWithCodes: codes travel as they are, those of the named rows alone,
 // and what comes out quantises to them.
 func TestCallWithCodes(t *testing.T) {
@@ -160,19 +220,8 @@ func TestCallWithCodes(t *testing.T) {
 		r := rand.New(rand.NewPCG(seed, 3))
 		block := []int{32, 256}[r.IntN(2)]
 		rows, dim := 1+r.IntN(9), block*(1+r.IntN(3))
-		c := Call{
-			In:    expert.NewBatch(rows, dim),
-			Calls: []expert.Call{{Expert: expert.ID{Model: model()}, Rows: []int32{int32(r.IntN(rows))}}},
-			Codes: expert.Codes{Rows: rows, Dim: dim, Block: block, Extremes: make([]float32, rows*dim/block), Values: make([]int8, rows*dim)},
-		}
-		for i := range c.Codes.Values {
-			c.Codes.Values[i] = int8(r.IntN(255) - 127)
-		}
-		for b := range c.Codes.Extremes {
-			c.Codes.Extremes[b] = -1 - r.Float32()
-			c.Codes.Values[b*block+r.IntN(block)] = -127
-		}
-		c.Codes.Floats(c.In.Data)
+		c := coded(r, rows, dim, block)
+		c.Calls = []expert.Call{{Expert: expert.ID{Model: model()}, Rows: []int32{int32(r.IntN(rows))}}}
 		frame := must(t)(AppendCall(nil, 7, c))
 		var got Call
 		if err := ParseCall(frame[HeaderLen:], &got); err != nil {
@@ -197,8 +246,14 @@ func FuzzParseCall(f *testing.F) {
 	f.Add(must(f)(AppendCall(nil, 1, sampleCodes()))[HeaderLen:])
 	f.Add(must(f)(AppendCall(nil, 1, sampleCall(false)))[HeaderLen:])
 	f.Add(must(f)(AppendCall(nil, 1, sampleCall(true)))[HeaderLen:])
+	used := must(f)(AppendCall(nil, 1, coded(rand.New(rand.NewPCG(1, 1)), 3, 64, 32).naming(3)))[HeaderLen:]
+	f.Add(used)
 	f.Fuzz(func(t *testing.T, body []byte) {
 		var x, y Call
+		if err := ParseCall(used, &y); err != nil { // what is in it does not matter
+			t.Fatal(err)
+		}
+		y.Forget(1 << 20)
 		if err := ParseCall(body, &x); err != nil {
 			if !errors.Is(err, expert.ErrBadCall) {
 				t.Fatalf("%v does not wrap ErrBadCall", err)

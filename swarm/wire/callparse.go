@@ -2,15 +2,33 @@ package wire
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/moeswarm/moeswarm/expert"
 )
 
+// made is memory that ParseCall has made for a Call.
+type made struct {
+	rows  []float32 // widened
+	codes expert.Codes
+}
+
+// Forget lets go of all that c has, but for up to so many bytes of memory for the
+// next ParseCall into it.
+func (c *Call) Forget(keep int) {
+	clear(c.Calls)
+	*c = Call{Calls: c.Calls[:0], made: c.made}
+	if 4*cap(c.made.rows) > keep {
+		c.made = made{}
+	}
+}
+
 // ParseCall reads a call frame's body into c, reusing the memory of c.Calls.
 // The batch, the rows and the weights are views into body where the machine
-// allows, else copies; rows that came as codes are widened to floats besides. What it accepts is in order: shapes fit, rows are in
-// range and named once a call, numbers are finite, limits are kept. An error
-// wraps [expert.ErrBadCall].
+// allows, else copies; rows that came as codes are widened to floats besides, in
+// memory of an earlier ParseCall into c, whose rows are then lost. What it
+// accepts is in order: shapes fit, rows are in range and named once a call, numbers
+// are finite, limits are kept. An error wraps [expert.ErrBadCall].
 func ParseCall(body []byte, c *Call) error {
 	k := cursor{b: body}
 	var first expert.ID
@@ -67,21 +85,33 @@ func (c *Call) parseRows(b []byte, format uint8, rows, dim int) error {
 		}
 		return nil
 	}
-	codes := expert.Codes{Rows: rows, Dim: dim, Block: block,
-		Extremes: make([]float32, 0, rows*dim/block), Values: make([]int8, rows*dim)}
-	for r := range rows {
-		row := b[r*rowSize(format, dim):]
-		codes.Extremes = append(codes.Extremes, numbers[float32](row[:4*(dim/block)])...)
-		for i, v := range row[4*(dim/block):][:dim] {
-			codes.Values[r*dim+i] = int8(v)
-		}
-	}
+	codes := c.made.parseCodes(b, rows, dim, block)
 	if err := codes.Check(); err != nil {
 		return err
 	}
-	c.Codes, c.In = codes, expert.NewBatch(rows, dim)
+	c.made.rows = slices.Grow(c.made.rows[:0], rows*dim)[:rows*dim]
+	c.Codes, c.In = codes, expert.Batch{Rows: rows, Dim: dim, Data: c.made.rows}
 	codes.Floats(c.In.Data)
 	return nil
+}
+
+// parseCodes reads rows of codes, each its extremes and then its values. One row
+// is as codes lie in memory.
+func (m *made) parseCodes(b []byte, rows, dim, block int) expert.Codes {
+	blocks := dim / block
+	codes := expert.Codes{Rows: rows, Dim: dim, Block: block}
+	if rows == 1 {
+		codes.Extremes, codes.Values = numbers[float32](b[:4*blocks]), asCodes(b[4*blocks:])
+		return codes
+	}
+	codes.Extremes, codes.Values = m.codes.Extremes[:0], m.codes.Values[:0]
+	for range rows {
+		codes.Extremes = append(codes.Extremes, numbers[float32](b[:4*blocks])...)
+		codes.Values = append(codes.Values, asCodes(b[4*blocks:][:dim])...)
+		b = b[4*blocks+dim:]
+	}
+	m.codes = codes
+	return codes
 }
 
 // parseOneCall reads the part of a call frame about one expert.

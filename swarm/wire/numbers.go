@@ -22,6 +22,15 @@ func bytesOf[T number](v []T) []byte {
 	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(v))), 4*len(v))
 }
 
+// asCodes returns b as codes, and asBytes codes as bytes: the same memory.
+func asCodes(b []byte) []int8 {
+	return unsafe.Slice((*int8)(unsafe.Pointer(unsafe.SliceData(b))), len(b))
+}
+
+func asBytes(v []int8) []byte {
+	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(v))), len(v))
+}
+
 // appendNumbers appends v in the format's byte order.
 func appendNumbers[T number](b []byte, v []T) []byte {
 	if littleEndian() {
