@@ -7,6 +7,7 @@ import "context"
 type Room struct {
 	results []Result
 	data    []float32
+	kept    any
 }
 
 // For gives n results without answers, and forgets those that it gave before.
@@ -26,6 +27,13 @@ func (r *Room) Trim(most int) {
 		*r = Room{}
 	}
 }
+
+// Keep leaves something of an Applier's own with the room, such as memory, and Kept
+// gives it back: what was left last by whoever has answered here, or nil.
+func (r *Room) Keep(v any) { r.kept = v }
+
+// Kept gives what Keep was given.
+func (r *Room) Kept() any { return r.kept }
 
 // values gives room for n numbers, whatever they are.
 func (r *Room) values(n int) []float32 {

@@ -1,7 +1,6 @@
 package routing
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -11,8 +10,8 @@ import (
 
 // outcome is how an attempt ended, or the check of its answer.
 type outcome struct {
-	ask     ask // ask.peer is empty for the local experts
-	flight  *flight
+	ask     *ask
+	flight  *flight // nil: the experts held here were asked
 	began   time.Time
 	took    time.Duration
 	answer  Answer
@@ -20,54 +19,54 @@ type outcome struct {
 	kind    Failure // of err
 	outrun  bool    // it was cancelled since its calls had been answered
 	checked bool    // this is the verdict of Config.Check on an answer accepted before
-
-	read func(*outcome) // of a flight's outcome until it is opened: reads the answer
-	why  error          // why the flight had been told to stop by then
-	over bool           // the round was over by then
 }
 
 // settle takes in an outcome: answered calls are done, the others wait for
 // their next attempt.
-func (w *round) settle(ctx context.Context, o outcome) {
+func (w *round) settle(o *outcome) {
 	w.flying--
-	o.open()
 	switch {
 	case o.checked:
-		w.judge(ctx, o)
+		w.judge(o)
 		return
-	case o.ask.peer == "":
-		w.settleLocal(ctx, o)
+	case o.flight == nil:
+		w.settleLocal(o)
 		return
 	}
 	w.landed(o.flight)
-	errs := make([]error, len(o.ask.calls)) // by call of the ask
-	worst := o.kind                         // Cancelled, the mildest, if there was no error
-	good := 0
-	if o.err == nil && w.router.excluded(o.ask.peer) {
-		o.err, worst = fmt.Errorf("%w: from a peer found to give wrong answers meanwhile", expert.ErrBadResult), BadResult
+	if w.lent && o.answer.Done != nil {
+		w.done = append(w.done, o.answer.Done)
 	}
-	for i := range errs {
-		errs[i] = o.err
-		if o.err == nil && !w.work.Sum {
-			errs[i] = o.answer.Results[i].Err
-		}
-		if errs[i] == nil {
-			good++
-		} else if o.err == nil {
-			worst = max(worst, blame(ctx.Err() != nil, nil, errs[i]))
-		}
-	}
-	w.learnFrom(o, errs, good, worst)
-	w.deliver(ctx, o, errs)
+	errs := w.learnFrom(o)
+	w.deliver(o, errs)
 	for i, c := range o.ask.calls {
 		if errs[i] != nil && !o.outrun && w.calls[c].phase == flying {
 			w.calls[c].late = w.calls[c].late || o.kind == Straggled
 			w.retry(c, o.ask.peer, errs[i])
 		}
 	}
-	w.settleHeld(ctx)
+	w.settleHeld()
 	w.blameRefusers(o)
 	w.cancelOutrun()
+}
+
+// errors lists how the calls of an outcome ended, how many well, and the worst that
+// the peer is to be blamed for.
+func (w *round) errors(o *outcome) (errs []error, good int, worst Failure) {
+	w.errs = sized(w.errs, len(o.ask.calls))
+	worst = o.kind // Cancelled, the mildest, if there was no error
+	for i := range w.errs {
+		w.errs[i] = o.err
+		if o.err == nil && !w.work.Sum {
+			w.errs[i] = o.answer.Results[i].Err
+		}
+		if w.errs[i] == nil {
+			good++
+		} else if o.err == nil {
+			worst = max(worst, blame(w.ended(), nil, w.errs[i]))
+		}
+	}
+	return w.errs, good, worst
 }
 
 // retry makes a call wait for another holder. A single peer that says the
@@ -89,12 +88,17 @@ func (w *round) retry(c int, from Peer, err error) {
 	}
 }
 
-// learnFrom updates what is known of the peer.
-func (w *round) learnFrom(o outcome, errs []error, good int, worst Failure) {
+// learnFrom updates what is known of the peer, and says how the calls ended, in the
+// order of the ask.
+func (w *round) learnFrom(o *outcome) (errs []error) {
 	r, now := w.router, time.Now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	e, rec := r.mu.table.find(o.ask.peer) // never nil: it was not idle
+	if o.err == nil && e.excluded {
+		o.err, o.kind = fmt.Errorf("%w: from a peer found to give wrong answers meanwhile", expert.ErrBadResult), BadResult
+	}
+	errs, good, worst := w.errors(o)
 	e.flying.Calls -= o.ask.size.Calls
 	e.flying.Rows -= o.ask.size.Rows
 	sample := Sample{Size: o.ask.size, Took: o.took, Expected: o.ask.expected, Queued: o.answer.Queued, Compute: o.answer.Compute, Waiting: o.answer.Waiting}
@@ -128,24 +132,25 @@ func (w *round) learnFrom(o outcome, errs []error, good int, worst Failure) {
 	}
 	e.trust = rec.reputation.handicap()
 	if good == len(errs) {
-		return
+		return errs
 	}
 	rec.failures[worst]++
 	if o.outrun {
 		e.Outrun(o.ask.size, o.took, o.ask.expected, now)
 	}
 	if worst == Cancelled {
-		return
+		return errs
 	}
 	r.mu.totals.Failovers++
 	rest := w.punish(e, o, errs, worst, sample, now)
 	r.cfg.Log.Debug("attempt failed; its calls move", "peer", o.ask.peer, "kind", worst, "calls", len(errs)-good,
 		"took", o.took, "rest", rest, "err", firstError(errs))
+	return errs
 }
 
 // punish draws the consequence of a failure and says how long the peer is
 // left alone.
-func (w *round) punish(e *Estimate, o outcome, errs []error, worst Failure, s Sample, now time.Time) time.Duration {
+func (w *round) punish(e *Estimate, o *outcome, errs []error, worst Failure, s Sample, now time.Time) time.Duration {
 	r := w.router
 	for i, c := range o.ask.calls {
 		id := w.work.Calls[c].Expert
@@ -177,7 +182,7 @@ func (w *round) punish(e *Estimate, o outcome, errs []error, worst Failure, s Sa
 // blameRefusers punishes those who called a call wrong that another peer has
 // now answered. Not before: a call that really is wrong must not cost every
 // peer that says so its standing.
-func (w *round) blameRefusers(o outcome) {
+func (w *round) blameRefusers(o *outcome) {
 	r := w.router
 	for _, c := range o.ask.calls {
 		s := &w.calls[c]

@@ -17,8 +17,8 @@ func (r *Router) Away() time.Duration {
 }
 
 // noteAway notes what an answer that was used spent on the network.
-func (w *round) noteAway(o outcome) {
-	if o.ask.peer != "" {
+func (w *round) noteAway(o *outcome) {
+	if o.flight != nil {
 		w.away = max(w.away, o.took-o.answer.Queued-o.answer.Compute)
 	}
 }

@@ -10,12 +10,39 @@ import (
 	"github.com/moeswarm/moeswarm/expert"
 )
 
-// flight is an ask under way at a peer.
+// flight is an ask under way at a peer. Its memory serves for others when the
+// round is over.
 type flight struct {
 	ask
+	round  *round
+	sent   Ask
 	began  time.Time
-	halted atomic.Pointer[error] // why it was told to stop; nil: it was not
-	stop   func(why error)       // tells the caller
+	halted atomic.Pointer[error]             // why it was told to stop; nil: it was not
+	stop   func(why error)                   // tells the caller
+	came   func(read func() (Answer, error)) // arrived, bound once
+	out    outcome
+}
+
+// newFlight makes a flight of this round's.
+func (w *round) newFlight() (f *flight) {
+	if last := len(w.free) - 1; last >= 0 {
+		f, w.free[last] = w.free[last], nil
+		w.free = w.free[:last]
+	} else {
+		f = &flight{round: w}
+		f.came = f.arrived
+	}
+	w.flights = append(w.flights, f)
+	return f
+}
+
+// land forgets all but the memory.
+func (f *flight) land() {
+	clear(f.sent.Calls)
+	f.ask = ask{calls: f.calls[:0], hedges: f.hedges[:0]}
+	f.sent = Ask{Calls: f.sent.Calls[:0]}
+	f.halted.Store(nil)
+	f.stop, f.out = nil, outcome{}
 }
 
 // halt tells the peer to stop, once. The flight then lands soon.
@@ -46,38 +73,44 @@ type pending struct {
 var errOutrun = errors.New("answered by another peer meanwhile")
 
 // start begins an ask, which ends with an outcome in the inbox.
-func (w *round) start(ctx context.Context, a ask) {
+func (w *round) start(f *flight) {
 	w.flying++
+	w.inbox.expect()
 	w.remote = true
-	calls := make([]expert.Call, len(a.calls))
-	for i, c := range a.calls {
-		calls[i] = w.work.Calls[c]
+	f.sent.In, f.sent.Sum = w.in, w.work.Sum
+	for _, c := range f.calls {
+		f.sent.Calls = append(f.sent.Calls, w.work.Calls[c])
 		w.calls[c].asks++
 	}
-	f := &flight{ask: a, began: time.Now()}
 	w.asks = append(w.asks, f)
-	sent := Ask{In: w.in, Calls: calls, Sum: w.work.Sum}
-	f.stop = w.router.cfg.Starter.Start(ctx, a.peer, sent, func(read func() (Answer, error)) {
-		w.inbox.put(outcome{ask: a, flight: f, began: f.began, took: time.Since(f.began), why: f.why(), over: ctx.Err() != nil,
-			read: func(o *outcome) {
-				if o.answer, o.err = read(); o.err == nil {
-					o.err = checkAnswer(&sent, &o.answer)
-				}
-			}})
-	})
+	f.out = outcome{ask: &f.ask, flight: f}
+	f.began = time.Now()
+	f.stop = w.router.cfg.Starter.Start(w.ctx, f.peer, f.sent, f.came)
 }
 
-// open reads the answer of an outcome, and says whom to blame if there is none.
-func (o *outcome) open() {
-	if o.read == nil {
-		return
+// arrived reads what came for the ask, where that is short and at hand, and says
+// whom to blame if there is no answer. From its end on the flight is the round's.
+func (f *flight) arrived(read func() (Answer, error)) {
+	o, now := &f.out, time.Now()
+	o.began, o.took = f.began, now.Sub(f.began)
+	why, over := f.why(), f.round.ended()
+	if o.answer, o.err = read(); o.err == nil {
+		o.err = checkAnswer(&f.sent, &o.answer)
 	}
-	o.read(o)
-	o.read = nil
 	if o.err != nil {
-		o.kind = blame(o.over, o.why, o.err)
-		o.outrun = o.kind == Cancelled && o.why == errOutrun
+		o.kind = blame(over, why, o.err)
+		o.outrun = o.kind == Cancelled && why == errOutrun
 	}
+	f.round.inbox.put(o, now, o.err != nil || anyFailed(o.answer.Results))
+}
+
+func anyFailed(results []expert.Result) bool {
+	for i := range results {
+		if results[i].Err != nil {
+			return true
+		}
+	}
+	return false
 }
 
 // cutOff stops the flights that have had all their time, and says when the next
@@ -112,8 +145,11 @@ func (w *round) cancelOutrun() {
 }
 
 // hedge starts the duplicates that are due and says when the next is.
-func (w *round) hedge(ctx context.Context, now time.Time) (next time.Time) {
-	for _, f := range slices.Clone(w.asks) {
+func (w *round) hedge(now time.Time) (next time.Time) {
+	for _, f := range w.asks { // duplicates have none themselves
+		if len(f.hedges) == 0 {
+			continue
+		}
 		f.hedges = slices.DeleteFunc(f.hedges, func(h pending) bool {
 			if h.at.After(now) {
 				next = sooner(next, h.at)
@@ -123,8 +159,10 @@ func (w *round) hedge(ctx context.Context, now time.Time) (next time.Time) {
 				return w.calls[c].phase != flying || w.calls[c].asks != 1 || w.calls[c].doubled
 			})
 			if len(h.calls) > 0 {
-				for _, a := range w.double(f.peer, h, now) {
-					w.start(ctx, a)
+				before := len(w.flights)
+				w.double(f.peer, h, now)
+				for _, own := range w.flights[before:] {
+					w.start(own)
 				}
 			}
 			return true
@@ -135,7 +173,7 @@ func (w *round) hedge(ctx context.Context, now time.Time) (next time.Time) {
 
 // double makes the asks of a duplicate, if the budget pays for it. The peer
 // planned may have failed meanwhile: then it is planned anew.
-func (w *round) double(primary Peer, h pending, now time.Time) (asks []ask) {
+func (w *round) double(primary Peer, h pending, now time.Time) {
 	r := w.router
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -161,9 +199,6 @@ func (w *round) double(primary Peer, h pending, now time.Time) (asks []ask) {
 		}
 		r.mu.totals.Hedges++
 		r.mu.totals.HedgedCalls += len(a.Calls)
-		own := w.register(a.Peer, a.Calls, now)
-		own.hedge = true
-		asks = append(asks, own)
+		w.register(a.Peer, a.Calls, now).hedge = true
 	}
-	return asks
 }

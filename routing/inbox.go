@@ -3,39 +3,89 @@ package routing
 import (
 	"context"
 	"sync"
+	"time"
 )
 
 // inbox holds the outcomes that the round has yet to take in. Whoever brings
 // one never waits.
 type inbox struct {
 	mu   sync.Mutex
-	came []outcome     // guarded by mu
-	some chan struct{} // one token: something came
+	came []*outcome
+	next int           // the oldest of came that was not taken
+	due  int           // outcomes that have yet to come
+	nap  nap           // of the round, while it waits
+	some chan struct{} // one token: the round is to look
 }
+
+// nap is what a round that waits is woken for: the last outcome that is due, and
+// what is urgent; any, unless it is patient.
+type nap struct {
+	on bool
+	// patient: what comes while the others are about to come, too, waits for them,
+	// since to wake for each costs more than to take it in. They are expected until
+	// then; from when on that is soon, what comes waits.
+	patient bool
+	until   time.Time
+}
+
+// together is how soon the last answer is to be expected for others to wait for it.
+const together = 5 * time.Millisecond
 
 func newInbox() *inbox { return &inbox{some: make(chan struct{}, 1)} }
 
-func (b *inbox) put(o outcome) {
+// expect announces an outcome.
+func (b *inbox) expect() {
+	b.mu.Lock()
+	b.due++
+	b.mu.Unlock()
+}
+
+// put leaves an outcome that came now. urgent: there is something to decide.
+func (b *inbox) put(o *outcome, now time.Time, urgent bool) {
 	b.mu.Lock()
 	b.came = append(b.came, o)
+	b.due--
+	s := b.nap
+	wake := s.on && (urgent || b.due == 0 || !s.patient || now.Add(together).Before(s.until))
+	if wake {
+		b.nap.on = false
+	}
 	b.mu.Unlock()
+	if wake {
+		b.ring()
+	}
+}
+
+// ring has the round look.
+func (b *inbox) ring() {
 	select {
 	case b.some <- struct{}{}:
 	default:
 	}
 }
 
-// take gives the oldest outcome.
-func (b *inbox) take() (o outcome, ok bool) {
+// take gives the oldest outcome; nil: there is none.
+func (b *inbox) take() (o *outcome) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if len(b.came) == 0 {
-		return o, false
+	b.nap.on = false
+	if b.next == len(b.came) {
+		b.came, b.next = b.came[:0], 0
+		return nil
 	}
-	o = b.came[0]
-	b.came[0] = outcome{}
-	b.came = b.came[1:]
-	return o, true
+	o = b.came[b.next]
+	b.came[b.next] = nil
+	b.next++
+	return o
+}
+
+// rest prepares to wait. It reports false when there is something to take.
+func (b *inbox) rest(s nap) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.nap = s
+	b.nap.on = b.next == len(b.came)
+	return b.nap.on
 }
 
 // waiter is a starter that waits for each answer in a goroutine.

@@ -12,15 +12,20 @@ import (
 	"github.com/moeswarm/moeswarm/expert"
 )
 
-// claimLocal lists the calls whose experts are held here.
-func (w *round) claimLocal() (mine []int) {
+// claimLocal takes the calls whose experts are held here.
+func (w *round) claimLocal() {
+	if w.mine.ask == nil {
+		w.mine.ask = new(ask)
+	}
+	mine := w.mine.ask.calls[:0]
 	for c := range w.work.Calls {
 		if w.router.cfg.LocalHolds(w.work.Calls[c].Expert) {
 			mine = append(mine, c)
 			w.calls[c].phase = flying
 		}
 	}
-	return mine
+	*w.mine.ask = ask{calls: mine}
+	w.mine = outcome{ask: w.mine.ask}
 }
 
 // inlineRows is how many rows of experts held here are computed by the round's
@@ -32,8 +37,9 @@ const inlineRows = 16
 // been started: this work may keep every processor for longer than a frame takes
 // to write. They are computed while peers work on the others, in this goroutine
 // where it has nothing to do meanwhile.
-func (w *round) startLocal(ctx context.Context, mine []int) {
+func (w *round) startLocal() {
 	w.flying++
+	mine := w.mine.ask.calls
 	rows, watch := 0, false
 	for _, c := range mine {
 		rows += len(w.work.Calls[c].Rows)
@@ -42,42 +48,49 @@ func (w *round) startLocal(ctx context.Context, mine []int) {
 		watch = watch || len(f.hedges) > 0
 	}
 	if len(mine) == len(w.calls) || rows <= inlineRows && !watch {
-		w.settle(ctx, w.local(ctx, mine))
+		w.applyLocal(w.ctx)
+		w.settle(&w.mine)
 		return
 	}
+	w.inbox.expect()
+	ctx := w.cancellable()
 	go func() {
 		runtime.Gosched()
-		w.inbox.put(w.local(ctx, mine))
+		w.applyLocal(ctx)
+		w.inbox.put(&w.mine, time.Now(), true)
 	}()
 }
 
-// local computes calls with the experts held here.
-func (w *round) local(ctx context.Context, mine []int) outcome {
-	o := outcome{ask: ask{calls: mine}, began: time.Now()}
-	calls := w.work.Calls
-	if len(mine) < len(calls) {
-		calls = make([]expert.Call, len(mine))
+// applyLocal computes calls with the experts held here.
+func (w *round) applyLocal(ctx context.Context) {
+	o := &w.mine
+	o.began = time.Now()
+	a := Ask{In: w.in, Calls: w.work.Calls, Sum: w.work.Sum}
+	if mine := o.ask.calls; len(mine) < len(a.Calls) {
+		w.own = sized(w.own, len(mine))
 		for i, c := range mine {
-			calls[i] = w.work.Calls[c]
+			w.own[i] = w.work.Calls[c]
 		}
+		a.Calls = w.own
 	}
-	a := Ask{In: w.in, Calls: calls, Sum: w.work.Sum}
-	if w.work.Sum {
-		o.answer.Sum, o.err = sumLocally(ctx, w.router.cfg.Local, w.in, calls)
-	} else {
-		o.answer.Results = w.router.cfg.Local.Apply(ctx, w.in, calls)
+	switch local := w.router.cfg.Local; {
+	case w.work.Sum:
+		o.answer.Sum, o.err = sumLocally(ctx, local, w.in, a.Calls)
+	case w.lent:
+		o.answer.Results = expert.ApplyIn(ctx, local, w.in, a.Calls, &w.local)
+	default:
+		o.answer.Results = local.Apply(ctx, w.in, a.Calls)
 	}
 	if o.err == nil {
 		o.err = checkAnswer(&a, &o.answer)
 	}
-	return o
 }
 
 // settleLocal takes in the local outcome. Experts that are not there after
 // all (a holding may have been given up meanwhile) are asked of peers.
-func (w *round) settleLocal(ctx context.Context, o outcome) {
-	errs := make([]error, len(o.ask.calls))
-	done := 0
+func (w *round) settleLocal(o *outcome) {
+	w.errs = sized(w.errs, len(o.ask.calls))
+	errs, done := w.errs, 0
 	for i, c := range o.ask.calls {
 		errs[i] = o.err
 		if o.err == nil && !w.work.Sum {
@@ -94,8 +107,8 @@ func (w *round) settleLocal(ctx context.Context, o outcome) {
 			w.again(c, "", err)
 		}
 	}
-	w.deliver(ctx, o, errs)
-	w.settleHeld(ctx)
+	w.deliver(o, errs)
+	w.settleHeld()
 	w.router.mu.Lock()
 	w.router.mu.totals.LocalCalls += done
 	w.router.mu.Unlock()

@@ -1,7 +1,6 @@
 package routing
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -12,28 +11,30 @@ import (
 
 // place plans the calls that wait and starts their attempts. It returns when
 // to try those again that could not be placed, zero if there are none.
-func (w *round) place(ctx context.Context) (wake time.Time) {
+func (w *round) place() (wake time.Time) {
 	now := time.Now()
-	due, wake := w.due(now)
-	if len(due) == 0 {
+	wake = w.listDue(now)
+	if len(w.due) == 0 {
 		return wake
 	}
-	listed := make([][]Peer, len(due))
+	w.listed = sized(w.listed, len(w.due))
+	clear(w.listed)
 	if d := w.router.cfg.Directory; d != nil {
-		for i, c := range due {
-			listed[i] = d.Holders(w.work.Calls[c].Expert)
+		for i, c := range w.due {
+			w.listed[i] = d.Holders(w.work.Calls[c].Expert)
 		}
 	}
-	asks, missing := w.plan(due, listed, now)
-	for _, a := range asks {
-		w.start(ctx, a)
+	before := len(w.flights)
+	missing := w.plan(now)
+	for _, f := range w.flights[before:] {
+		w.start(f)
 	}
 	if len(missing) > 0 && w.open > 0 && now.Sub(w.askedAt) >= askMissing {
 		w.askedAt = now
 		w.router.cfg.Log.Info("experts without a holder; looking for one", "model", missing[0].Model.Short(), "experts", fmt.Sprint(missing))
 		w.router.cfg.Missing(missing)
 	}
-	for _, c := range due {
+	for _, c := range w.due {
 		if s := &w.calls[c]; s.phase == waiting {
 			wake = sooner(wake, s.retryAt)
 		}
@@ -55,25 +56,26 @@ type ask struct {
 }
 
 // plan decides under the router's lock, so that what other rounds have under
-// way counts and what this one starts is counted.
-func (w *round) plan(due []int, listed [][]Peer, now time.Time) (asks []ask, missing []expert.ID) {
+// way counts and what this one starts is counted. The asks are flights to start.
+func (w *round) plan(now time.Time) (missing []expert.ID) {
 	r := w.router
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	t := &r.mu.table
-	t.learnAll(w.work.Calls, due, listed, now)
-	w.prepare(due, now)
+	t.learnAll(w.work.Calls, w.due, w.listed, now)
+	w.prepare(w.due, now)
 	r.mu.plans++
 	w.work.Explore = r.mu.plans%exploring == 0
 	attempts, left := r.mu.planner.plan(w.work, t.estimates, now, r.cfg.Policy.Seed)
+	before := len(w.flights)
 	for _, a := range attempts {
 		if a.After > 0 {
-			addHedge(asks, a, now)
+			addHedge(w.flights[before:], a, now)
 			continue
 		}
 		for calls := a.Calls; len(calls) > 0; {
 			n := w.work.fitting(calls)
-			asks = append(asks, w.register(a.Peer, calls[:n], now))
+			w.register(a.Peer, calls[:n], now)
 			calls = calls[n:]
 		}
 	}
@@ -82,7 +84,7 @@ func (w *round) plan(due []int, listed [][]Peer, now time.Time) (asks []ask, mis
 			missing = append(missing, w.work.Calls[c].Expert)
 		}
 	}
-	return asks, missing
+	return missing
 }
 
 // prepare fills in who holds the calls to be planned and whom not to ask.
@@ -102,7 +104,7 @@ func (w *round) prepare(calls []int, now time.Time) {
 
 // addHedge shares a planned duplicate out over the asks that it duplicates: an
 // attempt may have been cut into several.
-func addHedge(asks []ask, h Attempt, now time.Time) {
+func addHedge(asks []*flight, h Attempt, now time.Time) {
 	for i := range asks {
 		var calls []int
 		for _, c := range h.Calls {
@@ -127,9 +129,10 @@ func (w *Work) fitting(calls []int) int {
 	return len(calls)
 }
 
-// register counts an ask as under way.
-func (w *round) register(peer Peer, calls []int, now time.Time) ask {
-	a := ask{peer: peer, calls: append([]int(nil), calls...), size: w.work.size(calls)}
+// register makes an ask, which counts as under way from now on.
+func (w *round) register(peer Peer, calls []int, now time.Time) *flight {
+	a := w.newFlight()
+	a.peer, a.calls, a.size = peer, append(a.calls, calls...), w.work.size(calls)
 	r := w.router
 	e, rec := r.mu.table.find(peer)
 	laps, spare := 0, true

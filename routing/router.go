@@ -82,7 +82,8 @@ func (c Config) validate() (Config, error) {
 
 // Router applies experts wherever they are. It is safe for concurrent use.
 type Router struct {
-	cfg Config
+	cfg   Config
+	spare sync.Pool // *round, between two
 
 	mu struct {
 		sync.Mutex // held for a plan (microseconds), never across a call to a peer
@@ -108,6 +109,14 @@ func New(cfg Config) (*Router, error) {
 	return r, nil
 }
 
+// round is one that is over, or a new one.
+func (r *Router) round() *round {
+	if w, ok := r.spare.Get().(*round); ok {
+		return w
+	}
+	return newRound(r)
+}
+
 // Apply implements [expert.Applier]. The error of a result wraps
 // [expert.ErrBadCall], [expert.ErrNoHolder] once the wait for a holder is
 // over, or the error of ctx.
@@ -115,9 +124,14 @@ func (r *Router) Apply(ctx context.Context, in expert.Batch, calls []expert.Call
 	if err := checkCalls(in, calls); err != nil {
 		return allFailed(len(calls), err)
 	}
-	round := newRound(r, in, calls, false)
-	round.run(ctx)
-	return round.results
+	w := r.round()
+	defer r.spare.Put(w)
+	w.begin(ctx, in, calls, false)
+	w.run()
+	w.end()
+	results := w.results
+	w.results = nil // they are the caller's now
+	return results
 }
 
 // Sum implements [expert.Summer]. Each peer sums its own calls; the partial
@@ -126,12 +140,15 @@ func (r *Router) Sum(ctx context.Context, in expert.Batch, calls []expert.Call) 
 	if err := checkSum(in, calls); err != nil {
 		return expert.Batch{}, err
 	}
-	round := newRound(r, in, calls, true)
-	round.run(ctx)
-	if round.err != nil {
-		return expert.Batch{}, round.err
+	w := r.round()
+	defer r.spare.Put(w)
+	w.begin(ctx, in, calls, true)
+	w.run()
+	defer w.end()
+	if w.err != nil {
+		return expert.Batch{}, w.err
 	}
-	return round.total(), nil
+	return w.total(), nil
 }
 
 func checkCalls(in expert.Batch, calls []expert.Call) error {

@@ -71,16 +71,8 @@ func (r *Router) LoadReputations(rd io.Reader) error {
 	return nil
 }
 
-// excluded says whether the peer is condemned.
-func (r *Router) excluded(p Peer) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	e, _ := r.mu.table.find(p)
-	return e != nil && e.excluded
-}
-
 // wrong draws the consequence of an answer that a check found wrong.
-func (r *Router) wrong(o outcome) {
+func (r *Router) wrong(o *outcome) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	now := time.Now()

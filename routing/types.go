@@ -30,6 +30,11 @@ type Answer struct {
 	BytesOut, BytesIn int           // size of the two frames, as measured here
 	Half              bool          // it came in half precision, as was allowed
 
+	// Done takes back the memory of Results and Sum, which nobody may read from then
+	// on. Whoever has the answer calls it once at most. Nil: there is nothing to take
+	// back.
+	Done func()
+
 	// Signed is what the peer signs of the answer, frame by frame; nil: nothing.
 	Signed []Signed
 }
