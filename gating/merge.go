@@ -89,16 +89,29 @@ func NewMerger(cfg MergerConfig) (*Merger, error) {
 
 // Apply implements expert.Applier.
 func (m *Merger) Apply(ctx context.Context, in expert.Batch, calls []expert.Call) []expert.Result {
+	return m.apply(ctx, in, calls, m.cfg.Applier.Apply)
+}
+
+// ApplyIn implements expert.Reuser. Results of calls that were merged with others'
+// lie in memory of their own.
+func (m *Merger) ApplyIn(ctx context.Context, in expert.Batch, calls []expert.Call, room *expert.Room) []expert.Result {
+	return m.apply(ctx, in, calls, func(ctx context.Context, in expert.Batch, calls []expert.Call) []expert.Result {
+		return expert.ApplyIn(ctx, m.cfg.Applier, in, calls, room)
+	})
+}
+
+// apply has calls applied with those of others, or alone.
+func (m *Merger) apply(ctx context.Context, in expert.Batch, calls []expert.Call,
+	alone func(context.Context, expert.Batch, []expert.Call) []expert.Result) []expert.Result {
 	window := m.cfg.Window()
 	// What is best effort may be left out, which is for one step to decide.
 	if window <= 0 || len(calls) == 0 || notesOf(ctx).effort.lenient() || expert.CheckCalls(in, calls) != nil {
-		return m.cfg.Applier.Apply(ctx, in, calls)
+		return alone(ctx, in, calls)
 	}
 	at := place{calls[0].Expert.Model, int(calls[0].Expert.Layer), in.Dim}
-	p := &part{ctx: ctx, in: in, calls: calls}
 	var results []expert.Result
-	if g, first := m.meet(at, p, window); g == nil {
-		results = m.cfg.Applier.Apply(ctx, in, calls)
+	if p, g, first := m.meet(ctx, at, in, calls, window); g == nil {
+		results = alone(ctx, in, calls)
 	} else if first {
 		results = m.lead(at, g, p, window)
 	} else {
@@ -113,28 +126,21 @@ func (m *Merger) Apply(ctx context.Context, in expert.Batch, calls []expert.Call
 	return results
 }
 
-// ApplyIn implements expert.Reuser, where nobody is to be waited for.
-func (m *Merger) ApplyIn(ctx context.Context, in expert.Batch, calls []expert.Call, room *expert.Room) []expert.Result {
-	if m.cfg.Window() <= 0 {
-		return expert.ApplyIn(ctx, m.cfg.Applier, in, calls, room)
-	}
-	return m.Apply(ctx, in, calls)
-}
-
 // meet puts a part to those that wait for others; nil when there is nobody to
 // wait for. first tells whether the part is to lead the others.
-func (m *Merger) meet(at place, p *part, window time.Duration) (g *gathering, first bool) {
+func (m *Merger) meet(ctx context.Context, at place, in expert.Batch, calls []expert.Call, window time.Duration) (p *part, g *gathering, first bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.expireLocked(at, window)
 	if due := m.mu.due[at]; len(due) > 0 {
-		m.mu.due[at] = due[1:] // this step itself
+		m.mu.due[at] = slices.Delete(due, 0, 1) // this step itself
 	}
 	g = m.mu.open[at]
 	alone := len(m.mu.due[at]) == 0
-	if g == nil && (alone || p.in.Rows >= m.cfg.Rows) {
-		return nil, false
+	if g == nil && (alone || in.Rows >= m.cfg.Rows) {
+		return nil, nil, false
 	}
+	p = &part{ctx: ctx, in: in, calls: calls}
 	if first = g == nil; first {
 		g = &gathering{full: make(chan struct{})}
 		m.mu.open[at] = g
@@ -146,21 +152,20 @@ func (m *Merger) meet(at place, p *part, window time.Duration) (g *gathering, fi
 		delete(m.mu.open, at)
 		close(g.full)
 	}
-	return g, first
+	return p, g, first
 }
 
 // expireLocked forgets the steps on their way to a layer that did not come
 // within the window.
 func (m *Merger) expireLocked(at place, window time.Duration) {
 	due := m.mu.due[at]
-	for len(due) > 0 && time.Since(due[0]) > window {
-		due = due[1:]
+	late := 0
+	for late < len(due) && time.Since(due[late]) > window {
+		late++
 	}
-	if len(due) == 0 {
-		delete(m.mu.due, at)
-		return
+	if late > 0 {
+		m.mu.due[at] = slices.Delete(due, 0, late)
 	}
-	m.mu.due[at] = due
 }
 
 // lead waits for others and sends all on their way.
