@@ -32,10 +32,8 @@ func checkBatch(b expert.Batch, rows, dim int) error {
 		return fmt.Errorf("%w: (%d, %d) with %d values instead of (%d, %d)",
 			expert.ErrBadResult, b.Rows, b.Dim, len(b.Data), rows, dim)
 	}
-	for i, v := range b.Data {
-		if v-v != 0 { // NaN or Inf
-			return fmt.Errorf("%w: value %d is %v", expert.ErrBadResult, i, v)
-		}
+	if !expert.Finite(b.Data) {
+		return fmt.Errorf("%w: NaN or infinity", expert.ErrBadResult)
 	}
 	return nil
 }

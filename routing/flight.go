@@ -77,7 +77,7 @@ func (w *round) start(f *flight) {
 	w.flying++
 	w.inbox.expect()
 	w.remote = true
-	f.sent.In, f.sent.Sum = w.in, w.work.Sum
+	f.sent.In, f.sent.Sum, f.sent.Once = w.in, w.work.Sum, &w.once
 	for _, c := range f.calls {
 		f.sent.Calls = append(f.sent.Calls, w.work.Calls[c])
 		w.calls[c].asks++

@@ -46,6 +46,7 @@ type round struct {
 	local expert.Room // what it lies in, if results are lent
 	own   []expert.Call
 
+	once          Once      // of all its asks
 	flights, free []*flight // all of this round; such as are free
 	listed        [][]Peer  // for place
 	due           []int     // calls to be placed
@@ -97,6 +98,7 @@ func (w *round) begin(ctx context.Context, in expert.Batch, calls []expert.Call,
 	w.done = w.done[:0]
 	w.ctx, w.in, w.began = ctx, in, time.Now()
 	w.over.Store(false)
+	w.once.again()
 	holders, excluded := sized(w.work.Holders, len(calls)), sized(w.work.Excluded, len(calls))
 	clear(holders)
 	for c := range excluded {

@@ -2,6 +2,7 @@ package routing
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"github.com/moeswarm/moeswarm/expert"
@@ -16,7 +17,32 @@ type Ask struct {
 	In    expert.Batch
 	Calls []expert.Call
 	Sum   bool // want the weighted sum of [expert.Summer], not one result per call
+	// Once is shared by the asks about one batch, for what is made of the whole of it.
+	// Nil: it is made anew for each.
+	Once *Once
 }
+
+// Once holds what a caller makes of a batch, such as rows as they travel, that goes
+// to several peers. It may be used by several goroutines at once.
+type Once struct {
+	mu    sync.Mutex
+	there bool
+	made  any
+}
+
+// Do gives what was made of the batch; when it is asked first, it has it made, in
+// the memory of what was made of an earlier batch, if any.
+func (o *Once) Do(make func(old any) any) any {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !o.there {
+		o.made, o.there = make(o.made), true
+	}
+	return o.made
+}
+
+// again forgets the batch, but not the memory. Nobody reads that any more.
+func (o *Once) again() { o.there = false }
 
 // Answer is what came back for an [Ask].
 type Answer struct {

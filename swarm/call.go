@@ -28,8 +28,9 @@ type caller struct {
 	log  *slog.Logger
 	cfg  callerConfig
 
-	memory  buffers
-	codes   sync.Pool     // *expert.Codes
+	memory  buffers       // of frames that go out
+	bodies  buffers       // of answers
+	codes   sync.Pool     // *rowCodes
 	started chan struct{} // closed when run begins
 	loops   sync.WaitGroup
 
@@ -128,6 +129,7 @@ func (c *caller) link(ctx context.Context, to routing.Peer) (*link, error) {
 		return nil, fmt.Errorf("%w: %w", expert.ErrUnreachable, err)
 	}
 	l := newLink(c.host, to, id, &c.memory)
+	l.bodies = &c.bodies
 	if c.cfg.Listener != nil {
 		l.listening = newListening(c.cfg.Listener(to))
 		l.out.put(outFrame{b: wire.AppendSession(c.memory.get())})
@@ -210,8 +212,8 @@ func (c *caller) callOnce(ctx context.Context, to routing.Peer, a routing.Ask) (
 	if err != nil {
 		return routing.Answer{}, err
 	}
-	w := s.awaits(c.cfg)
-	w.done = make(chan arrival, 1)
+	w := &awaited{done: make(chan arrival, 1)}
+	s.prepare(w, c.cfg)
 	got, err := c.send(ctx, l, w, b)
 	return s.answer(got, err)
 }
@@ -231,20 +233,50 @@ func (c *caller) Start(ctx context.Context, to routing.Peer, a routing.Ask, done
 		done(func() (routing.Answer, error) { return routing.Answer{}, err })
 		return func(error) {}
 	}
-	w := s.awaits(c.cfg)
-	w.then = func(got arrival) {
-		done(func() (routing.Answer, error) { return s.answer(got, got.err) })
-	}
-	if err := l.begin(w, c.cfg.InFlight); err != nil { // another link, or none
+	w := &started{sentAsk: s, link: l, done: done}
+	w.then = w
+	s.prepare(&w.awaited, c.cfg)
+	if err := l.begin(&w.awaited, c.cfg.InFlight); err != nil { // another link, or none
 		c.memory.put(b)
 		return routing.StartWaiting(ctx, c, to, a, done)
 	}
 	wire.SetID(b, w.id)
 	l.out.put(outFrame{b: b, id: w.id}) // if it is closed, fail follows
-	return func(why error) {
-		l.withdraw(w)
-		w.finish(arrival{err: why})
+	return w.stop
+}
+
+// started is a call that nobody waits for.
+type started struct {
+	awaited
+	sentAsk
+	link *link
+	done func(read func() (routing.Answer, error))
+	got  arrival
+}
+
+// take implements taker.
+func (w *started) take(got arrival) {
+	w.got = got
+	w.done(w.read)
+}
+
+func (w *started) stop(why error) {
+	w.link.withdraw(&w.awaited)
+	w.finish(arrival{err: why})
+}
+
+// read reads the answer. Its memory may serve for another when nobody needs it.
+func (w *started) read() (routing.Answer, error) {
+	a, err := w.answer(w.got, w.got.err)
+	if err == nil {
+		a.Done = w.giveBack
 	}
+	return a, err
+}
+
+func (w *started) giveBack() {
+	w.link.bodies.put(w.got.body)
+	w.got.body = nil
 }
 
 // sentAsk is an ask that is on its way.
@@ -256,8 +288,9 @@ type sentAsk struct {
 	coded bool // its rows went out as codes
 }
 
-func (s sentAsk) awaits(cfg callerConfig) *awaited {
-	w := &awaited{kind: wire.KindReply, size: wire.ReplySize(s.rows, s.ask.In.Dim)}
+// prepare says what is awaited.
+func (s *sentAsk) prepare(w *awaited, cfg callerConfig) {
+	w.kind, w.size = wire.KindReply, wire.ReplySize(s.rows, s.ask.In.Dim)
 	if cfg.Half && !s.ask.Sum {
 		w.or = wire.HalfReplySize(s.rows, s.ask.In.Dim)
 	}
@@ -265,11 +298,10 @@ func (s sentAsk) awaits(cfg callerConfig) *awaited {
 		id := s.ask.Calls[0].Expert
 		w.heard = Heard{Model: id.Model, Layer: id.Layer, Rows: s.rows}
 	}
-	return w
 }
 
 // answer reads what came for it, or says why nothing did.
-func (s sentAsk) answer(got arrival, err error) (answer routing.Answer, _ error) {
+func (s *sentAsk) answer(got arrival, err error) (answer routing.Answer, _ error) {
 	if err == nil {
 		answer, err = toAnswer(s.ask, s.rows, got.body)
 	}
@@ -288,13 +320,15 @@ func (c *caller) encode(to routing.Peer, a routing.Ask) (frame []byte, s sentAsk
 	s = sentAsk{to: to, ask: a}
 	call := wire.Call{In: a.In, Calls: a.Calls, Sum: a.Sum, Half: c.cfg.Half && !a.Sum}
 	if c.cfg.Coder != nil {
-		codes, _ := c.codes.Get().(*expert.Codes)
-		if codes == nil {
-			codes = new(expert.Codes)
+		var codes *rowCodes
+		if a.Once != nil {
+			codes = a.Once.Do(func(old any) any { return c.code(a, old) }).(*rowCodes)
+		} else {
+			codes = c.code(a, c.codes.Get())
+			defer c.codes.Put(codes)
 		}
-		defer c.codes.Put(codes)
-		if c.cfg.Coder.Encode(a.In, a.Calls, codes) {
-			call.Codes, s.coded = *codes, true
+		if s.coded = codes.are; s.coded {
+			call.Codes = codes.Codes
 		}
 	}
 	if frame, err = wire.AppendCall(c.memory.get(), 0, call); err != nil {
@@ -302,6 +336,22 @@ func (c *caller) encode(to routing.Peer, a routing.Ask) (frame []byte, s sentAsk
 	}
 	s.rows, s.bytes = outputRows(a), len(frame)
 	return frame, s, nil
+}
+
+// rowCodes are a batch's rows as codes, where they are such.
+type rowCodes struct {
+	expert.Codes
+	are bool
+}
+
+// code makes codes of an ask's batch, in the memory of others.
+func (c *caller) code(a routing.Ask, old any) *rowCodes {
+	r, _ := old.(*rowCodes)
+	if r == nil {
+		r = new(rowCodes)
+	}
+	r.are = c.cfg.Coder.Encode(a.In, a.Calls, &r.Codes)
+	return r
 }
 
 // Probe has payload bytes sent to a peer and back; see [routing.Prober].

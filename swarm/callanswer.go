@@ -18,12 +18,12 @@ func splitAsk(a routing.Ask) []routing.Ask {
 	first, pairs := 0, 0
 	for i, c := range a.Calls {
 		if i > first && !wire.Fits(i-first+1, pairs+len(c.Rows), a.In.Dim) {
-			parts = append(parts, routing.Ask{In: a.In, Calls: a.Calls[first:i], Sum: a.Sum})
+			parts = append(parts, routing.Ask{In: a.In, Calls: a.Calls[first:i], Sum: a.Sum, Once: a.Once})
 			first, pairs = i, 0
 		}
 		pairs += len(c.Rows)
 	}
-	return append(parts, routing.Ask{In: a.In, Calls: a.Calls[first:], Sum: a.Sum})
+	return append(parts, routing.Ask{In: a.In, Calls: a.Calls[first:], Sum: a.Sum, Once: a.Once})
 }
 
 // smallAsk reports whether the outputs that an ask is for are few, and it goes into

@@ -1,6 +1,9 @@
 package swarm
 
-import "sync"
+import (
+	"math/bits"
+	"sync"
+)
 
 // buffersKeep is the longest buffer kept for another frame: a prefill's of
 // 512 rows of 2048. Longer ones are rare, and left to the garbage collector.
@@ -36,4 +39,13 @@ func (b *buffers) put(buf []byte) {
 	}
 	*p = buf
 	b.pool.Put(p)
+}
+
+// sized returns an empty buffer with room for n bytes. Such as are kept but too small
+// are let go, and new ones are made somewhat larger, so that soon all have room.
+func (b *buffers) sized(n int) []byte {
+	if buf := b.get(); cap(buf) >= n {
+		return buf
+	}
+	return make([]byte, 0, max(n, 1<<bits.Len(uint(n-1))))
 }

@@ -33,6 +33,8 @@ type link struct {
 	to   routing.Peer
 	peer peer.ID // the same
 	out  *outbox
+	// bodies is memory for answers whose askers give it back; nil: there is none.
+	bodies *buffers
 	// listening is what is heard of the answers' signatures; nil: there are none.
 	listening *listening
 
@@ -56,22 +58,25 @@ type link struct {
 type awaited struct {
 	id   uint64
 	kind wire.Kind
-	size int           // of the only body that fits, or anySize
-	or   int           // of another that would fit; 0: none
-	done chan arrival  // room for one; nil: then
-	then func(arrival) // does not block; called once
-	over atomic.Bool   // then was called
+	size int          // of the only body that fits, or anySize
+	or   int          // of another that would fit; 0: none
+	done chan arrival // room for one; nil: then
+	then taker        // told once
+	over atomic.Bool  // then was told
 	// heard is what a word about the answer will be compared with; of no rows: none is
 	// wanted.
 	heard Heard
 }
+
+// taker takes what came, without blocking.
+type taker interface{ take(arrival) }
 
 // finish hands over what came.
 func (w *awaited) finish(got arrival) {
 	if w.then == nil {
 		w.done <- got
 	} else if w.over.CompareAndSwap(false, true) {
-		w.then(got)
+		w.then.take(got)
 	}
 }
 
@@ -167,7 +172,11 @@ func (l *link) answer(r *wire.Reader, h wire.Header, w *awaited) error {
 		return err
 	}
 	var room []byte // what has no known size grows as it arrives
-	if w.size != anySize {
+	switch {
+	case w.size == anySize:
+	case w.then != nil && l.bodies != nil:
+		room = l.bodies.sized(h.Len)
+	default:
 		room = make([]byte, 0, h.Len)
 	}
 	body, err := r.Body(room)
