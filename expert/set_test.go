@@ -126,6 +126,32 @@ func TestSetsHandOn(t *testing.T) {
 	}
 }
 
+// TestRoomIsLent: results are where their caller wants them, as long as they fit.
+func TestRoomIsLent(t *testing.T) {
+	m := tiny(t, "Q8_0")
+	set, err := expert.NewSet(m, m.Manifest().IDs(), ggml.NewPool(2))
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := experttest.Batch(1, 3, m.Dim())
+	calls := []expert.Call{{Expert: set.IDs()[0], Rows: []int32{0, 1, 2}}, {Expert: set.IDs()[3], Rows: []int32{1}}}
+	want := set.Apply(t.Context(), in, calls)
+	var room expert.Room
+	for _, n := range []int{4 * m.Dim(), 4*m.Dim() - 1, 0} {
+		memory := make([]float32, n)
+		room.Lend(memory)
+		got := set.ApplyIn(t.Context(), in, calls, &room)
+		for i := range want {
+			if !slices.Equal(got[i].Out.Data, want[i].Out.Data) {
+				t.Errorf("%d values lent: another result", n)
+			}
+		}
+		if fits := n == 4*m.Dim(); fits != (n > 0 && &got[0].Out.Data[0] == &memory[0]) || fits && &got[1].Out.Data[0] != &memory[3*m.Dim()] {
+			t.Errorf("%d values lent: the results are elsewhere", n)
+		}
+	}
+}
+
 // TestGiveBack: half of the weights are given back, and the results are the
 // same afterwards.
 func TestGiveBack(t *testing.T) {

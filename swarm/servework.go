@@ -18,6 +18,7 @@ type job struct {
 	call      wire.Call // views into body
 	body      []byte
 	challenge bool            // asks for the inner layer of the call
+	signed    bool            // the answer will be
 	rows      int             // of output, before any summing
 	results   []expert.Result // to be signed; nil: they are not
 	charged   int64           // bytes charged to the peer for body and reply
@@ -132,6 +133,14 @@ func (s *server) compute(j *job, began time.Time, room *expert.Room) ([]byte, er
 		s.finish(&meter, began)
 		return wire.AppendSum(s.memory.get(), j.id, meter, sum)
 	}
+	var b []byte
+	j.signed = j.stream.signing.Load() != nil
+	if !c.Sum && !c.Half && !j.signed { // results are computed where they will be sent from
+		var outputs []float32
+		b, outputs = wire.ReplyRoom(s.memory.get(), j.rows, c.In.Dim)
+		room.Lend(outputs)
+		defer room.Lend(nil)
+	}
 	results := expert.ApplyIn(j.end, s.cfg.Apply, c.In, c.Calls, room)
 	for i, r := range results {
 		if errors.Is(r.Err, expert.ErrUnknownExpert) {
@@ -145,17 +154,19 @@ func (s *server) compute(j *job, began time.Time, room *expert.Room) ([]byte, er
 	if c.Sum {
 		return wire.AppendSum(s.memory.get(), j.id, meter, weightedSum(c, results))
 	}
-	return s.reply(j, meter, results)
+	return s.reply(b, j, meter, results)
 }
 
-// reply encodes the answer to a call.
-func (s *server) reply(j *job, meter wire.Meter, results []expert.Result) ([]byte, error) {
-	b := s.memory.get()
-	if j.stream.signing.Load() != nil {
+// reply encodes the answer to a call, into the memory of b.
+func (s *server) reply(b []byte, j *job, meter wire.Meter, results []expert.Result) ([]byte, error) {
+	if j.signed {
 		if j.call.Half {
 			results = wire.Halved(results) // what the asker gets is what is signed
 		}
 		j.results = results
+	}
+	if b == nil {
+		b = s.memory.get()
 	}
 	if j.call.Half {
 		return wire.AppendHalfReply(b, j.id, meter, results)

@@ -32,10 +32,15 @@ func asBytes(v []int8) []byte {
 	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(v))), len(v))
 }
 
-// appendNumbers appends v in the format's byte order.
+// appendNumbers appends v in the format's byte order, without a copy where it is in
+// its place already.
 func appendNumbers[T number](b []byte, v []T) []byte {
 	if littleEndian() {
-		return append(b, bytesOf(v)...)
+		from := bytesOf(v)
+		if n := len(b); len(from) > 0 && cap(b)-n >= len(from) && &b[:n+1][n] == &from[0] {
+			return b[:n+len(from)]
+		}
+		return append(b, from...)
 	}
 	return appendNumbersSlow(b, v)
 }

@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 	"time"
+	"unsafe"
 
 	"github.com/moeswarm/moeswarm/expert"
 )
@@ -71,6 +72,29 @@ func appendReply(b []byte, id uint64, format uint8, m Meter, results []expert.Re
 		}
 	}
 	return b, nil
+}
+
+// outputsAlign is what the address of a reply's outputs is a multiple of: what a
+// processor writes at once, and the most it reads.
+const outputsAlign = 64
+
+// ReplyRoom returns b's memory, or new memory where that has too little, for a reply
+// with so many rows of outputs, and the place where those will be. [AppendReply]
+// copies no outputs that are there. On a machine of another byte order there is no
+// such place.
+func ReplyRoom(b []byte, rows, dim int) (frame []byte, outputs []float32) {
+	const before = HeaderLen + replyFixed
+	size := before + 4*rows*dim
+	if cap(b) < size+outputsAlign {
+		b = make([]byte, 0, size+outputsAlign)
+	}
+	b = b[:cap(b)]
+	skip := -(int(uintptr(unsafe.Pointer(unsafe.SliceData(b)))%outputsAlign) + before) & (outputsAlign - 1)
+	frame = b[skip:]
+	if !littleEndian() || rows*dim == 0 {
+		return frame[:0], nil
+	}
+	return frame[:0], unsafe.Slice((*float32)(unsafe.Pointer(&frame[before])), rows*dim)
 }
 
 // AppendSum appends a reply frame with the weighted sum, one row per row of

@@ -3,10 +3,12 @@ package wire
 import (
 	"errors"
 	"math"
+	"math/rand/v2"
 	"reflect"
 	"slices"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/moeswarm/moeswarm/expert"
 )
@@ -21,6 +23,45 @@ func TestReplyRoundTrip(t *testing.T) {
 	got, err = ParseReply(must(t)(AppendSum(nil, 1, want.Meter, want.Out))[HeaderLen:])
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("%v, %v, want %v", got, err, want)
+	}
+}
+
+// TestReplyRoom: results that were computed in their place give the bytes that copies
+// of them give, whatever the memory was before.
+func TestReplyRoom(t *testing.T) {
+	for seed := range uint64(200) {
+		r := rand.New(rand.NewPCG(seed, 6))
+		dim, calls := 1+r.IntN(70), 1+r.IntN(4)
+		rows := make([]int, calls)
+		all := 0
+		for i := range rows {
+			rows[i] = 1 + r.IntN(3)
+			all += rows[i]
+		}
+		memory := make([]byte, r.IntN(2*(HeaderLen+ReplySize(all, dim))))
+		b, outputs := ReplyRoom(memory[r.IntN(1+len(memory)):], all, dim)
+		if !littleEndian() {
+			t.Skip("no such place here")
+		}
+		var there, elsewhere []expert.Result
+		for rest := outputs; len(there) < calls; {
+			n := rows[len(there)] * dim
+			for i := range rest[:n] {
+				rest[i] = r.Float32()
+			}
+			out := expert.Batch{Rows: rows[len(there)], Dim: dim, Data: rest[:n]}
+			there = append(there, expert.Result{Out: out})
+			out.Data = slices.Clone(out.Data)
+			elsewhere = append(elsewhere, expert.Result{Out: out})
+			rest = rest[n:]
+		}
+		got := must(t)(AppendReply(b, 3, sampleMeter(), there))
+		if !slices.Equal(got, must(t)(AppendReply(nil, 3, sampleMeter(), elsewhere))) {
+			t.Fatalf("seed %d: other bytes", seed)
+		}
+		if at := &got[HeaderLen+replyFixed]; unsafe.Pointer(at) != unsafe.Pointer(&outputs[0]) || uintptr(unsafe.Pointer(at))%outputsAlign != 0 {
+			t.Fatalf("seed %d: the outputs are not where they were computed, or badly aligned", seed)
+		}
 	}
 }
 
