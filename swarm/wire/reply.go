@@ -85,16 +85,23 @@ const outputsAlign = 64
 func ReplyRoom(b []byte, rows, dim int) (frame []byte, outputs []float32) {
 	const before = HeaderLen + replyFixed
 	size := before + 4*rows*dim
-	if cap(b) < size+outputsAlign {
-		b = make([]byte, 0, size+outputsAlign)
-	}
 	b = b[:cap(b)]
-	skip := -(int(uintptr(unsafe.Pointer(unsafe.SliceData(b)))%outputsAlign) + before) & (outputsAlign - 1)
+	skip := toAlign(b, before)
+	if len(b) < skip+size {
+		b = make([]byte, size+outputsAlign)
+		skip = toAlign(b, before)
+	}
 	frame = b[skip:]
 	if !littleEndian() || rows*dim == 0 {
 		return frame[:0], nil
 	}
 	return frame[:0], unsafe.Slice((*float32)(unsafe.Pointer(&frame[before])), rows*dim)
+}
+
+// toAlign is how much of b is to be left out for what follows so many bytes to be
+// aligned.
+func toAlign(b []byte, before int) int {
+	return -(int(uintptr(unsafe.Pointer(unsafe.SliceData(b)))%outputsAlign) + before) & (outputsAlign - 1)
 }
 
 // AppendSum appends a reply frame with the weighted sum, one row per row of

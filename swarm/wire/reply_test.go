@@ -62,6 +62,9 @@ func TestReplyRoom(t *testing.T) {
 		if at := &got[HeaderLen+replyFixed]; unsafe.Pointer(at) != unsafe.Pointer(&outputs[0]) || uintptr(unsafe.Pointer(at))%outputsAlign != 0 {
 			t.Fatalf("seed %d: the outputs are not where they were computed, or badly aligned", seed)
 		}
+		if again, _ := ReplyRoom(got, all, dim); &again[:1][0] != &got[0] {
+			t.Fatalf("seed %d: the memory of a reply does not do for the next one like it", seed)
+		}
 	}
 }
 
