@@ -7,6 +7,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -101,6 +102,7 @@ type simSwarm struct {
 	router  *routing.Router
 	world   expert.Applier
 	ids     []expert.ID
+	working chan *testNode // a holder that begins to work on a call, for who waits for one
 	stop    func()
 }
 
@@ -115,7 +117,7 @@ type simHolder struct {
 // takes a holder 1 ms.
 func startSim(t *testing.T, holders ...simHolder) *simSwarm {
 	t.Helper()
-	s := &simSwarm{simNet: newSimNet(), t: t, ids: experts(0, 1, 2, 3)}
+	s := &simSwarm{simNet: newSimNet(), t: t, ids: experts(0, 1, 2, 3), working: make(chan *testNode)}
 	s.world = experttest.NewFake(1, 64, s.ids...)
 	s.gate = s.node(t, nil, Config{Offers: []Offer{gates()}})
 	for _, h := range holders {
@@ -132,7 +134,7 @@ func castLayers() []int { return []int{16} }
 // other fabrics'. Results that are wrong are found, as by a recomputation.
 func startCast(t *testing.T, cast simswarm.Cast, fault simswarm.Fault) *simSwarm {
 	t.Helper()
-	s := &simSwarm{simNet: newSimNet(), t: t}
+	s := &simSwarm{simNet: newSimNet(), t: t, working: make(chan *testNode)}
 	for x := range castLayers()[0] {
 		s.ids = append(s.ids, expert.ID{Model: testModel(), Index: uint16(x)})
 	}
@@ -165,8 +167,27 @@ func (s *simSwarm) recompute(ctx context.Context, a routing.Checked) error {
 
 // join starts a holder, whose calls take 1 ms each.
 func (s *simSwarm) join(link *simswarm.Link, o Offer, faults ...simswarm.Fault) {
-	work := simswarm.Modelled(s.world, simswarm.Work{PerCall: time.Millisecond})
-	s.holders = append(s.holders, s.node(s.t, link, Config{Join: s.gate.Addrs(), Offers: []Offer{o}, Serve: simswarm.With(work, faults...)}))
+	work := &tellingWork{Applier: simswarm.Modelled(s.world, simswarm.Work{PerCall: time.Millisecond}), told: s.working}
+	n := s.node(s.t, link, Config{Join: s.gate.Addrs(), Offers: []Offer{o}, Serve: simswarm.With(work, faults...)})
+	work.who.Store(n)
+	s.holders = append(s.holders, n)
+}
+
+// tellingWork tells whoever waits for it that a holder begins to work.
+type tellingWork struct {
+	expert.Applier
+	who  atomic.Pointer[testNode]
+	told chan<- *testNode
+}
+
+func (w *tellingWork) Apply(ctx context.Context, in expert.Batch, calls []expert.Call) []expert.Result {
+	if n := w.who.Load(); n != nil {
+		select {
+		case w.told <- n:
+		default:
+		}
+	}
+	return w.Applier.Apply(ctx, in, calls)
 }
 
 // route starts the gate's router once the gate knows the holders.
@@ -275,8 +296,8 @@ func TestSimnetWAN(t *testing.T) {
 }
 
 // The failures scenario: every five seconds a holder dies without a word, and
-// another comes. It dies while a layer is being worked on by all holders: between
-// two layers the gate may hear of it first, and ask it nothing.
+// another comes. It dies while it works on a call: between two layers the gate may
+// hear of it first, and ask it nothing.
 func TestSimnetFailures(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cast := simswarm.Failures()
@@ -290,15 +311,14 @@ func TestSimnetFailures(t *testing.T) {
 			if time.Since(began) < time.Duration(kills+1)*cast.KillEvery {
 				continue
 			}
-			victim := r.IntN(len(s.holders))
-			dead := make(chan struct{})
+			dead := make(chan *testNode, 1)
 			go func() {
-				defer close(dead)
-				time.Sleep(cast.Link.RTT/2 + time.Millisecond) // the asks are there, the answers are not
-				s.holders[victim].kill()
+				n := <-s.working
+				n.kill()
+				dead <- n
 			}()
 			s.round(i, r.Perm(16)...)
-			<-dead
+			victim := slices.Index(s.holders, <-dead)
 			s.holders = slices.Delete(s.holders, victim, victim+1)
 			kills++
 			for down := time.Now(); time.Since(down) < cast.Down; {
