@@ -62,7 +62,7 @@ func (c *Case) keep() *Case {
 	var data []float32
 	var sum []float32
 	if len(c.answered()) == len(c.Calls) { // else they are about other calls
-		own.Signed = c.Signed
+		own.Signed = slices.Clone(c.Signed)
 	}
 	n := int32(0)
 	for _, i := range c.answered() {
@@ -140,6 +140,40 @@ func (c *Case) only(picks []pick) *Case {
 		}
 	}
 	return cut.keep()
+}
+
+// oneOfFew is the case cut down to its first row of output, copied; nil if it has
+// enough rows to be audited alone, or none.
+func (c *Case) oneOfFew() *Case {
+	rows, first := 0, -1
+	for i := range c.Calls {
+		if c.Sum != nil || c.Results[i].Err == nil {
+			if rows += len(c.Calls[i].Rows); first < 0 {
+				first = i
+			}
+		}
+	}
+	switch {
+	case first < 0 || rows >= leastRows && c.Sum == nil:
+		return nil
+	case c.Sum != nil: // rows may be named by several calls
+		all := c.allPicks()
+		if len(all) >= leastRows {
+			return nil
+		}
+		return c.only(all[:1])
+	}
+	dim, call := c.In.Dim, c.Calls[first]
+	data := make([]float32, 2*dim)
+	own := &Case{At: c.At, Class: c.Class}
+	own.Peer = c.Peer
+	own.Calls = []expert.Call{{Expert: call.Expert, Rows: []int32{0}}}
+	own.In = expert.Batch{Rows: 1, Dim: dim, Data: data[:dim:dim]}
+	copy(own.In.Data, c.In.Row(int(call.Rows[0])))
+	out := expert.Batch{Rows: 1, Dim: dim, Data: data[dim:]}
+	copy(out.Data, c.Results[first].Out.Row(0))
+	own.Results = []expert.Result{{Out: out}}
+	return own
 }
 
 // allPicks lists every row of output; of a sum, one for each row of the batch

@@ -25,8 +25,8 @@ const (
 	// maxCosts bounds the models whose audits' costs are kept.
 	maxCosts = 64
 	// keptRows is how many single rows of answers not audited are kept of each
-	// peer for projections: as many as those need.
-	keptRows = leastRows
+	// peer for projections: as many as those need besides one of the answer.
+	keptRows = leastRows - 1
 	// ahead is how many answers ahead it is drawn which are audited: a row is kept
 	// of those alone that an audit will soon come after.
 	ahead = keptRows
@@ -158,7 +158,7 @@ func (i *Inspector) Look(ctx context.Context, a routing.Checked) (check func() e
 	case fate.audited:
 		return i.look(ctx, &Case{Checked: a, At: i.cfg.now(), Class: i.cfg.classOf(a.Calls), Earlier: fate.earlier}, fate.trust)
 	case fate.kept:
-		i.keepRow(&Case{Checked: a, At: i.cfg.now(), Class: i.cfg.classOf(a.Calls)})
+		i.keepRow(&Case{Checked: a, At: i.cfg.now()})
 	}
 	return nil
 }
@@ -230,11 +230,10 @@ func (i *Inspector) draw(a *routing.Checked) (f fate) {
 
 // keepRow keeps a row of an answer that has few and is not audited itself.
 func (i *Inspector) keepRow(c *Case) {
-	all := c.allPicks()
-	if len(all) >= leastRows {
+	row := c.oneOfFew()
+	if row == nil {
 		return
 	}
-	row := c.only(all[:1])
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	s := i.knownLocked(subject{c.Peer, c.model()})

@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"context"
 	"math"
+	"reflect"
 	"testing"
 	"time"
 
 	"github.com/moeswarm/moeswarm/expert"
+	"github.com/moeswarm/moeswarm/internal/demo/demotest"
 	"github.com/moeswarm/moeswarm/routing"
 )
 
@@ -114,6 +116,33 @@ func TestLoadedPeersAreDrawnToo(t *testing.T) {
 	}
 	if drawn := i.Stats().Drawn; drawn > 3 {
 		t.Errorf("%d of 20 answers audited", drawn)
+	}
+}
+
+// TestOneOfFew: the row that is kept of an answer is that which any cut would have,
+// and shares no memory with it.
+func TestOneOfFew(t *testing.T) {
+	m := demotest.Model(t, "Q8_0")
+	set := openSet(t, m)
+	for _, sum := range []bool{false, true} {
+		c := testCase(t, set, m, 5, 1, sum, set.Apply)
+		if !sum {
+			c.Results[0] = expert.Result{Err: expert.ErrOverloaded}
+		}
+		want, got := c.only(c.allPicks()[:1]), c.oneOfFew()
+		clear(c.In.Data)
+		for i := range c.Results {
+			clear(c.Results[i].Out.Data)
+		}
+		if sum {
+			clear(c.Sum.Data)
+		}
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("sum %v: %+v is kept, want %+v", sum, got, want)
+		}
+		if many := testCase(t, set, m, 5, leastRows, sum, set.Apply).oneOfFew(); many != nil {
+			t.Errorf("sum %v: a row is kept of an answer that has enough", sum)
+		}
 	}
 }
 
