@@ -36,7 +36,7 @@ type Merger struct {
 	mu struct {
 		sync.Mutex
 		open map[place]*gathering
-		due  map[place][]time.Time // when steps on their way to a layer set out
+		due  []setOut // steps on their way to a layer, the first to set out first
 	}
 }
 
@@ -45,6 +45,12 @@ type place struct {
 	model expert.ModelID
 	layer int
 	dim   int
+}
+
+// setOut is when a step set out for a place.
+type setOut struct {
+	to place
+	at time.Time
 }
 
 // gathering is calls that wait for others.
@@ -83,7 +89,7 @@ func NewMerger(cfg MergerConfig) (*Merger, error) {
 		cfg.Join = func(steps ...context.Context) context.Context { return context.WithoutCancel(steps[0]) }
 	}
 	m := &Merger{cfg: cfg}
-	m.mu.open, m.mu.due = map[place]*gathering{}, map[place][]time.Time{}
+	m.mu.open = map[place]*gathering{}
 	return m, nil
 }
 
@@ -119,10 +125,10 @@ func (m *Merger) apply(ctx context.Context, in expert.Batch, calls []expert.Call
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	next := at
-	next.layer++
-	m.expireLocked(next, window)
-	m.mu.due[next] = append(m.mu.due[next], time.Now())
+	now := time.Now()
+	m.expireLocked(now, window)
+	at.layer++
+	m.mu.due = append(m.mu.due, setOut{at, now})
 	return results
 }
 
@@ -131,12 +137,15 @@ func (m *Merger) apply(ctx context.Context, in expert.Batch, calls []expert.Call
 func (m *Merger) meet(ctx context.Context, at place, in expert.Batch, calls []expert.Call, window time.Duration) (p *part, g *gathering, first bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.expireLocked(at, window)
-	if due := m.mu.due[at]; len(due) > 0 {
-		m.mu.due[at] = slices.Delete(due, 0, 1) // this step itself
+	m.expireLocked(time.Now(), window)
+	toHere := func(s setOut) bool { return s.to == at }
+	if own := slices.IndexFunc(m.mu.due, toHere); own >= 0 {
+		m.mu.due = slices.Delete(m.mu.due, own, own+1) // this step itself
 	}
-	g = m.mu.open[at]
-	alone := len(m.mu.due[at]) == 0
+	if len(m.mu.open) > 0 {
+		g = m.mu.open[at]
+	}
+	alone := !slices.ContainsFunc(m.mu.due, toHere)
 	if g == nil && (alone || in.Rows >= m.cfg.Rows) {
 		return nil, nil, false
 	}
@@ -155,16 +164,14 @@ func (m *Merger) meet(ctx context.Context, at place, in expert.Batch, calls []ex
 	return p, g, first
 }
 
-// expireLocked forgets the steps on their way to a layer that did not come
-// within the window.
-func (m *Merger) expireLocked(at place, window time.Duration) {
-	due := m.mu.due[at]
+// expireLocked forgets the steps on their way that did not come within the window.
+func (m *Merger) expireLocked(now time.Time, window time.Duration) {
 	late := 0
-	for late < len(due) && time.Since(due[late]) > window {
+	for late < len(m.mu.due) && now.Sub(m.mu.due[late].at) > window {
 		late++
 	}
 	if late > 0 {
-		m.mu.due[at] = slices.Delete(due, 0, late)
+		m.mu.due = slices.Delete(m.mu.due, 0, late)
 	}
 }
 
