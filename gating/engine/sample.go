@@ -86,10 +86,11 @@ func argmax(logits []float32) (int32, error) {
 	best := -1
 	top := float32(math.Inf(-1))
 	for i, x := range logits {
-		if x > top {
+		if !(x <= top) { // one comparison for nearly all of them
+			if x != x {
+				return 0, errLogits
+			}
 			best, top = i, x
-		} else if x != x {
-			return 0, errLogits
 		}
 	}
 	if best < 0 || top > math.MaxFloat32 {
