@@ -12,7 +12,7 @@ type Room struct {
 }
 
 // Lend has the numbers of the next results written to memory of the caller's, from
-// its beginning, if they fit; nil: no more.
+// its beginning and in the order of the calls, if they fit; nil: no more.
 func (r *Room) Lend(memory []float32) { r.lent = memory }
 
 // For gives n results without answers, and forgets those that it gave before.

@@ -168,7 +168,7 @@ func (w *round) run() {
 
 // end leaves the round as memory for the next one, without anybody's rows.
 func (w *round) end() {
-	w.ctx, w.in, w.work.Calls = nil, expert.Batch{}, nil
+	w.ctx, w.in, w.work.Calls, w.mine = nil, expert.Batch{}, nil, outcome{ask: w.mine.ask}
 	for _, f := range w.flights {
 		f.land()
 	}

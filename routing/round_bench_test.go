@@ -3,11 +3,11 @@ package routing
 import (
 	"context"
 	"fmt"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/moeswarm/moeswarm/expert"
+	"github.com/moeswarm/moeswarm/expert/experttest"
 )
 
 // instant is a swarm whose peers answer at once, each in a goroutine of its own, as
@@ -78,14 +78,13 @@ func BenchmarkLayer(b *testing.B) {
 				calls[e] = expert.Call{Expert: expert.ID{Index: uint16(e)}, Rows: []int32{0}, Weights: []float32{1}}
 			}
 			var room expert.Room
-			var weights []uint64
-			if cold {
-				weights = make([]uint64, 8<<20)
-			}
+			weights := experttest.NewSweep()
 			var took time.Duration
 			b.ReportAllocs()
 			for b.Loop() {
-				stream(weights)
+				if cold {
+					weights.Run()
+				}
 				began := time.Now()
 				for _, got := range r.ApplyIn(b.Context(), in, calls, &room) {
 					if got.Err != nil {
@@ -97,19 +96,4 @@ func BenchmarkLayer(b *testing.B) {
 			b.ReportMetric(float64(took.Microseconds())/float64(b.N), "µs/round")
 		})
 	}
-}
-
-// stream reads memory on two processors, so that little else stays in their caches.
-func stream(memory []uint64) {
-	var all sync.WaitGroup
-	for k := range 2 {
-		all.Go(func() {
-			half, sum := memory[k*len(memory)/2:(k+1)*len(memory)/2], uint64(0)
-			for i := 0; i < len(half); i += 8 {
-				sum += half[i]
-				half[i] = sum
-			}
-		})
-	}
-	all.Wait()
 }

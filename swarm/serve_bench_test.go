@@ -15,6 +15,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 
 	"github.com/moeswarm/moeswarm/expert"
+	"github.com/moeswarm/moeswarm/expert/experttest"
 	"github.com/moeswarm/moeswarm/swarm/wire"
 )
 
@@ -75,11 +76,12 @@ func BenchmarkServe(b *testing.B) {
 				workers.Go(func() { _ = st.run(context.Background()) })
 				frame := codedCall(b, rows)
 				var spent time.Duration
+				weights := experttest.NewSweep()
 				b.ReportAllocs()
 				n := 0
 				for id := uint64(1); b.Loop(); id++ {
 					if cold {
-						sweep()
+						weights.Run()
 					}
 					before := processorTime()
 					wire.SetID(frame, id)
@@ -120,21 +122,6 @@ func codedCall(b *testing.B, rows int) []byte {
 		b.Fatal(err)
 	}
 	return frame
-}
-
-var swept [8 << 20]uint64 // more than a processor's caches have
-
-func sweep() {
-	var all sync.WaitGroup
-	for k := range 2 {
-		all.Go(func() {
-			half := swept[k*len(swept)/2:][:len(swept)/2]
-			for i := 0; i < len(half); i += 8 {
-				half[i]++
-			}
-		})
-	}
-	all.Wait()
 }
 
 // processorTime is what this process has used so far.

@@ -9,6 +9,7 @@
 // Run waits for what it starts. An Applier belongs to the test that made it,
 // which closes it with t.Cleanup.
 //
-// The suite does not measure speed, and it says nothing about whether an
-// expert's numbers are those of the model; it compares with a reference.
+// The suite does not measure speed (benchmarks that want cold caches have
+// [Sweep]), and it says nothing about whether an expert's numbers are those of
+// the model; it compares with a reference.
 package experttest

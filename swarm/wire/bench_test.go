@@ -75,17 +75,3 @@ func BenchmarkReply(b *testing.B) {
 		})
 	}
 }
-
-func BenchmarkFinite(b *testing.B) {
-	for _, n := range []int{2048, 1 << 20} {
-		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			v := make([]float32, n)
-			b.SetBytes(int64(4 * n))
-			for b.Loop() {
-				if !Finite(v) {
-					b.Fatal("zeros are finite")
-				}
-			}
-		})
-	}
-}

@@ -126,7 +126,7 @@ func AppendCall(b []byte, id uint64, c Call) ([]byte, error) {
 // found here, where the blame is still clear.
 func (c Call) appendRows(b []byte, used []int32) ([]byte, error) {
 	if used == nil && c.format() == formatFloat32 {
-		if !Finite(c.In.Data) {
+		if !expert.Finite(c.In.Data) {
 			return b, badCall("NaN or infinity in the rows")
 		}
 		return appendNumbers(b, c.In.Data), nil
@@ -141,7 +141,7 @@ func (c Call) appendRows(b []byte, used []int32) ([]byte, error) {
 			r = int(used[i])
 		}
 		row := c.In.Row(r)
-		if !Finite(row) {
+		if !expert.Finite(row) {
 			return b, badCall("NaN or infinity in row %d", r)
 		}
 		if c.format() == formatFloat32 {
@@ -260,7 +260,7 @@ func (c Call) checkLimits() error {
 		return nil
 	}
 	for i, call := range c.Calls {
-		if len(call.Weights) != len(call.Rows) || !Finite(call.Weights) {
+		if len(call.Weights) != len(call.Rows) || !expert.Finite(call.Weights) {
 			return badCall("call %d (%v) has %d finite weights for %d rows", i, call.Expert, len(call.Weights), len(call.Rows))
 		}
 	}

@@ -80,7 +80,7 @@ func (c *Call) parseRows(b []byte, format uint8, rows, dim int) error {
 	c.Codes = expert.Codes{}
 	if block == 0 {
 		c.In = expert.Batch{Rows: rows, Dim: dim, Data: numbers[float32](b)}
-		if !Finite(c.In.Data) {
+		if !expert.Finite(c.In.Data) {
 			return badCall("NaN or infinity in the rows")
 		}
 		return nil

@@ -114,7 +114,7 @@ func ParseOpening(body []byte) (Opening, error) {
 	n := 4 * int(rows) * int(ff)
 	o.Gate = expert.Batch{Rows: int(rows), Dim: int(ff), Data: numbers[float32](k.take(n))}
 	o.Up = expert.Batch{Rows: int(rows), Dim: int(ff), Data: numbers[float32](k.take(n))}
-	if !Finite(o.Gate.Data) || !Finite(o.Up.Data) {
+	if !expert.Finite(o.Gate.Data) || !expert.Finite(o.Up.Data) {
 		return Opening{}, fmt.Errorf("%w: NaN or infinity", expert.ErrBadResult)
 	}
 	return o, nil

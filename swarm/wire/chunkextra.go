@@ -7,6 +7,7 @@ import (
 	"slices"
 	"unicode/utf8"
 
+	"github.com/moeswarm/moeswarm/expert"
 	"github.com/moeswarm/moeswarm/gating/prompt"
 )
 
@@ -55,7 +56,7 @@ func appendExtras(b []byte, c prompt.Chunk) (sections []byte, flags uint8, err e
 		}
 	}
 	if len(c.Embedding) > 0 {
-		if len(c.Embedding) > MaxDim || !Finite(c.Embedding) {
+		if len(c.Embedding) > MaxDim || !expert.Finite(c.Embedding) {
 			return b, 0, fmt.Errorf("%w: an embedding of %d numbers", ErrFormat, len(c.Embedding))
 		}
 		flags |= chunkEmbedding
@@ -108,7 +109,7 @@ func parseExtras(k *cursor, flags uint8, c *prompt.Chunk) (ok bool) {
 			return false
 		}
 		c.Embedding = slices.Clone(numbers[float32](k.take(4 * int(n))))
-		if !Finite(c.Embedding) {
+		if !expert.Finite(c.Embedding) {
 			k.short = true
 		}
 	}
@@ -141,7 +142,7 @@ func parseWork(k *cursor, c *prompt.Chunk) {
 func parseLogprobs(k *cursor, c *prompt.Chunk) {
 	c.Logprob = k.f32()
 	n := int(k.u8())
-	if !(c.Logprob <= 0) || !Finite([]float32{c.Logprob}) || n > MaxAlternatives || c.Logprob == 0 && n == 0 {
+	if !(c.Logprob <= 0) || !expert.Finite([]float32{c.Logprob}) || n > MaxAlternatives || c.Logprob == 0 && n == 0 {
 		k.short = true
 		return
 	}
@@ -151,7 +152,7 @@ func parseLogprobs(k *cursor, c *prompt.Chunk) {
 		if b := k.take(size); len(b) > 0 {
 			t.Bytes = b
 		}
-		if t.Token < 0 || size > MaxTokenBytes || !(t.Logprob <= 0) || !Finite([]float32{t.Logprob}) {
+		if t.Token < 0 || size > MaxTokenBytes || !(t.Logprob <= 0) || !expert.Finite([]float32{t.Logprob}) {
 			k.short = true
 			return
 		}

@@ -3,8 +3,6 @@ package wire
 import (
 	"encoding/binary"
 	"unsafe"
-
-	"github.com/moeswarm/moeswarm/expert"
 )
 
 // Arrays of 4-byte numbers are the bulk of the traffic. On a little-endian
@@ -70,6 +68,3 @@ func numbersSlow[T number](b []byte) []T {
 	}
 	return v
 }
-
-// Finite reports whether v holds neither NaN nor an infinity.
-func Finite(v []float32) bool { return expert.Finite(v) }

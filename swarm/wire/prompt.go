@@ -7,6 +7,7 @@ import (
 	"slices"
 	"unicode/utf8"
 
+	"github.com/moeswarm/moeswarm/expert"
 	"github.com/moeswarm/moeswarm/gating/prompt"
 )
 
@@ -104,7 +105,7 @@ func checkPrompt(r prompt.Request) error {
 		return fmt.Errorf("%w: %d tokens to be turned into text, at most %d allowed", prompt.ErrBadRequest, len(r.Tokens), MaxPrefix)
 	case len(s.Bias) > MaxBias || r.Alternatives < 0 || r.Alternatives > MaxAlternatives:
 		return fmt.Errorf("%w: %d tokens with a bias, %d alternatives; at most %d and %d allowed", prompt.ErrBadRequest, len(s.Bias), r.Alternatives, MaxBias, MaxAlternatives)
-	case !Finite([]float32{s.Temperature, s.TopP, s.MinP, s.RepeatPenalty, s.FrequencyPenalty, s.PresencePenalty}):
+	case !expert.Finite([]float32{s.Temperature, s.TopP, s.MinP, s.RepeatPenalty, s.FrequencyPenalty, s.PresencePenalty}):
 		return fmt.Errorf("%w: sampling numbers must be finite", prompt.ErrBadRequest)
 	}
 	return nil

@@ -80,7 +80,7 @@ const outputsAlign = 64
 
 // ReplyRoom returns b's memory, or new memory where that has too little, for a reply
 // with so many rows of outputs, and the place where those will be. [AppendReply]
-// copies no outputs that are there. On a machine of another byte order there is no
+// copies no outputs that are there, one result behind the other. On a machine of another byte order there is no
 // such place.
 func ReplyRoom(b []byte, rows, dim int) (frame []byte, outputs []float32) {
 	const before = HeaderLen + replyFixed
@@ -167,7 +167,7 @@ func ParseReply(body []byte) (Reply, error) {
 	} else {
 		out.Data = numbers[float32](k.b)
 	}
-	if !Finite(out.Data) {
+	if !expert.Finite(out.Data) {
 		return Reply{}, fmt.Errorf("%w: NaN or infinity", expert.ErrBadResult)
 	}
 	return Reply{Sum: m == modeSum, Half: format == answersHalf, Meter: meter, Out: out}, nil
