@@ -8,13 +8,20 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
+	"golang.org/x/time/rate"
 
 	"github.com/moeswarm/moeswarm/swarm/wire"
 )
 
-// kickPause is the least pause between two rounds of gossip when new
-// neighbours ask for one, so that a crowd that joins causes one round.
-const kickPause = 2 * time.Second
+const (
+	// kickPause is the least pause between two rounds of gossip when new
+	// neighbours ask for one, so that a crowd that joins causes one round.
+	kickPause = 2 * time.Second
+	// newsBurst is how many changes of what this node offers are gossiped at
+	// once; more of them wait, each for kickPause. An intention and the deed
+	// come close together, and others may be waiting for the deed.
+	newsBurst = 4
+)
 
 // demandRounds is how many rounds there are to one that tells of demand, which
 // is large and changes slowly.
@@ -32,6 +39,7 @@ type announcer struct {
 	greeter *greeter
 
 	kicked chan struct{} // room for one: somebody new listens
+	news   chan struct{} // room for one: what this node says has changed
 
 	mu struct {
 		sync.Mutex
@@ -41,7 +49,7 @@ type announcer struct {
 }
 
 func newAnnouncer(offers func() []Offer, log *slog.Logger, now func() time.Time) *announcer {
-	return &announcer{offers: offers, log: log, now: now, kicked: make(chan struct{}, 1), waiting: func() int { return 0 }, paused: func() bool { return false }}
+	return &announcer{offers: offers, log: log, now: now, kicked: make(chan struct{}, 1), news: make(chan struct{}, 1), waiting: func() int { return 0 }, paused: func() bool { return false }}
 }
 
 // message is an announcement and the frames it makes.
@@ -91,21 +99,43 @@ func (a *announcer) hello() []byte {
 	return frames
 }
 
-// kick asks for a round of gossip soon.
+// kick asks for a round of gossip soon, for somebody who begins to listen.
 func (a *announcer) kick() { signal(a.kicked) }
+
+// changed asks for a round of gossip now, for what this node says has changed.
+func (a *announcer) changed() { signal(a.news) }
 
 // run gossips in rounds until ctx ends.
 func (a *announcer) run(ctx context.Context) {
+	news := rate.NewLimiter(rate.Every(kickPause), newsBurst)
 	for i := 0; ; i++ {
 		a.round(ctx, i%demandRounds == 0)
-		if !pause(ctx, kickPause, nil) {
+		if !a.rest(ctx, news) {
 			return
 		}
-		// A fifth of jitter keeps the rounds of many nodes apart.
-		rest := announceEvery - kickPause
-		rest += time.Duration((rand.Float64() - 0.5) * 0.4 * float64(announceEvery))
-		if !pause(ctx, rest, a.kicked) {
-			return
+	}
+}
+
+// rest waits until the next round is due, and reports whether ctx still lives.
+func (a *announcer) rest(ctx context.Context, news *rate.Limiter) bool {
+	// A fifth of jitter keeps the rounds of many nodes apart.
+	next := time.NewTimer(announceEvery + time.Duration((rand.Float64()-0.5)*0.4*float64(announceEvery)))
+	defer next.Stop()
+	crowd := time.NewTimer(kickPause)
+	defer crowd.Stop()
+	var kicked chan struct{} // newcomers are not heard before crowd
+	for {
+		select {
+		case <-crowd.C:
+			kicked = a.kicked
+		case <-kicked:
+			return true
+		case <-a.news:
+			return news.Wait(ctx) == nil
+		case <-next.C:
+			return true
+		case <-ctx.Done():
+			return false
 		}
 	}
 }

@@ -83,7 +83,7 @@ func (n *Node) SetPaused(paused bool) {
 	if l == nil {
 		return
 	}
-	l.announcer.kick()
+	l.announcer.changed()
 	l.work.run(func() { l.announcer.tell(l.ctx, l.host.Network().Peers()) })
 	_ = n.dir.write(func(*holdings, time.Time) (bool, error) { return true, nil })
 }

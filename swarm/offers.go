@@ -102,7 +102,7 @@ func (n *Node) SetOffer(o Offer) error {
 	if !known {
 		l.work.run(func() { n.hear(l, modelTopic(o.Model)) })
 	}
-	l.announcer.kick()
+	l.announcer.changed()
 	signal(l.provider.changed)
 	if shrunk {
 		l.work.run(func() { l.announcer.tell(l.ctx, l.host.Network().Peers()) })

@@ -19,8 +19,8 @@ const (
 	autoSoon  = time.Second
 	// autoRebalance is the least time between two exchanges of a full node.
 	autoRebalance = 10 * time.Minute
-	// autoSettle is how long intentions are given to be heard: gossip rounds
-	// are up to two seconds apart.
+	// autoSettle is how long intentions are given to be heard: where many change
+	// in a row, gossip rounds are up to two seconds apart.
 	autoSettle = 3 * time.Second
 	// autoHaste replaces it when an expert is about to be lost.
 	autoHaste = 500 * time.Millisecond

@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -64,17 +65,51 @@ func (g *gatingChoice) run(ctx, inner context.Context) {
 		return
 	case <-g.node.net.Ready():
 	}
-	wait(ctx, g.jitter(autoSettle)) // a newcomer first hears who gates
+	settle(ctx, g.jitter(autoSettle), g.node.net.Changed, g.orphaned)
 	for ctx.Err() == nil {
 		changed := g.node.net.Changed()
 		g.round(ctx)
+		every, soon := autoEvery, autoSoon
+		if g.orphaned() {
+			every, soon = autoSettle, autoHaste
+		}
 		select {
 		case <-ctx.Done():
-		case <-time.After(g.jitter(autoEvery)):
+		case <-time.After(g.jitter(every)):
 		case <-changed:
-			wait(ctx, g.jitter(autoSoon))
+			wait(ctx, g.jitter(soon))
 		}
 	}
+}
+
+// settle lets a newcomer first hear who gates, for d. One that hears how the
+// last gating node goes has heard enough: it is waited for.
+func settle(ctx context.Context, d time.Duration, changed func() <-chan struct{}, orphaned func() bool) {
+	enough := time.After(d)
+	for gated := false; ; {
+		news := changed()
+		alone := orphaned()
+		if gated && alone {
+			return
+		}
+		gated = !alone
+		select {
+		case <-ctx.Done():
+			return
+		case <-enough:
+			return
+		case <-news:
+		}
+	}
+}
+
+// orphaned reports whether nobody is heard of who gates the model, this node
+// included: its prompts find nobody, and a gating node that leaves may be
+// waiting for one that begins.
+func (g *gatingChoice) orphaned() bool {
+	return !g.stock.gating() && !slices.ContainsFunc(g.node.net.Claims(g.model.Model.ID()), func(c swarm.Claim) bool {
+		return c.Gates && c.Usable && !c.Paused
+	})
 }
 
 // jitter is around d, so that nodes do not decide at the same moment.

@@ -3,7 +3,9 @@ package node
 import (
 	"context"
 	"slices"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/moeswarm/moeswarm/expert"
@@ -182,6 +184,41 @@ func TestSteady(t *testing.T) {
 	}
 }
 
+// TestSettle: a newcomer listens for a while, and no longer once it has heard
+// how the last gating node goes.
+func TestSettle(t *testing.T) {
+	const d = 3 * time.Second
+	for name, c := range map[string]struct {
+		gates []bool // what each piece of news says; they are 100 ms apart
+		want  time.Duration
+	}{
+		"nobody":  {nil, d},
+		"no gate": {[]bool{false, false}, d},
+		"a gate":  {[]bool{false, true, true}, d},
+		"goes":    {[]bool{false, true, false}, 300 * time.Millisecond},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var gated atomic.Bool
+				var news atomic.Value
+				news.Store(make(chan struct{}))
+				go func() {
+					for _, g := range c.gates {
+						time.Sleep(100 * time.Millisecond)
+						gated.Store(g)
+						close(news.Swap(make(chan struct{})).(chan struct{}))
+					}
+				}()
+				begun := time.Now()
+				settle(t.Context(), d, func() <-chan struct{} { return news.Load().(chan struct{}) }, func() bool { return !gated.Load() })
+				if took := time.Since(begun); took != c.want {
+					t.Errorf("it listened for %v, want %v", took, c.want)
+				}
+			})
+		})
+	}
+}
+
 // TestGatingIsHandedOver: the last gating node that leaves waits until one that
 // may gate has begun to, and lets it have the trunk; prompts find it at once.
 func TestGatingIsHandedOver(t *testing.T) {
@@ -199,7 +236,7 @@ func TestGatingIsHandedOver(t *testing.T) {
 		t.Fatal(err)
 	}
 	holder, _ := stoppable(t, Config{Models: []Model{{Name: "tiny", Model: m, Hold: expert.SlotsOf(m.Manifest().IDs())}}})
-	last, stop := stoppable(t, Config{Join: holder.Addrs(), Models: []Model{{Name: "tiny", Model: m, Gate: true}}})
+	last, stop := stoppable(t, Config{Join: holder.Addrs(), handOver: time.Minute, Models: []Model{{Name: "tiny", Model: m, Gate: true}}})
 	// More than half of its memory is no reason while somebody else gates.
 	heir := running(t, Config{Join: append(holder.Addrs(), last.Addrs()...), Content: store,
 		Models: []Model{{Name: "tiny", Model: parts, GateAuto: true, Memory: m.Manifest().Trunk.Size * 3 / 2}}})
