@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -84,6 +85,7 @@ func streams(ctx context.Context, o Options) (Metrics, error) {
 	defer m.Close()
 	pool := ggml.NewPool(o.Threads)
 	most := slices.Max(counts)
+	defer apart(pool.Workers(), streamHolders)()
 	b := streamBed{o: o, m: m, pool: pool}
 	if err := b.prompts(ctx, most); err != nil {
 		return nil, err
@@ -115,6 +117,16 @@ func streams(ctx context.Context, o Options) (Metrics, error) {
 	}
 	streamTargets(o, out, rates, rtts, counts)
 	return out, checkLeaks(left, out)
+}
+
+// apart gives Go's code as many places as a gating node with so many workers and
+// holders with one each would have together on machines of their own, until undo.
+// Who computes is in C and keeps its place: with one for each processor, messages
+// that come meanwhile wait until the runtime takes one back, up to 10 ms.
+func apart(workers, holders int) (undo func()) {
+	const spare = 2 // of each machine, for its network
+	before := runtime.GOMAXPROCS(workers + spare + holders*(1+spare))
+	return func() { runtime.GOMAXPROCS(before) }
 }
 
 // streamTargets compares the rates with what they should be. Each target is a
