@@ -85,7 +85,7 @@ func streams(ctx context.Context, o Options) (Metrics, error) {
 	defer m.Close()
 	pool := ggml.NewPool(o.Threads)
 	most := slices.Max(counts)
-	defer apart(pool.Workers(), streamHolders)()
+	defer leaveRoom(pool.Workers())()
 	b := streamBed{o: o, m: m, pool: pool}
 	if err := b.prompts(ctx, most); err != nil {
 		return nil, err
@@ -119,13 +119,14 @@ func streams(ctx context.Context, o Options) (Metrics, error) {
 	return out, checkLeaks(left, out)
 }
 
-// apart gives Go's code as many places as a gating node with so many workers and
-// holders with one each would have together on machines of their own, until undo.
-// Who computes is in C and keeps its place: with one for each processor, messages
-// that come meanwhile wait until the runtime takes one back, up to 10 ms.
-func apart(workers, holders int) (undo func()) {
-	const spare = 2 // of each machine, for its network
-	before := runtime.GOMAXPROCS(workers + spare + holders*(1+spare))
+// leaveRoom gives Go's code as many places as a node with so many workers has,
+// until undo. Who computes is in C and keeps its place: with one for each
+// processor, messages that come meanwhile wait until the runtime takes one back, up
+// to 10 ms. With many more, as many steps as there are places compute at a time,
+// in each other's way.
+func leaveRoom(workers int) (undo func()) {
+	const spare = 2 // for the network
+	before := runtime.GOMAXPROCS(workers + spare)
 	return func() { runtime.GOMAXPROCS(before) }
 }
 
