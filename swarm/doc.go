@@ -22,10 +22,11 @@
 //   - hello: two nodes that connect send each other their announcements on a
 //     stream of the protocol /moeswarm/hello/1, and again when something
 //     changes and when they leave. So a node is useful as soon as it joined.
-//   - gossip: announcements go out every ten seconds on one GossipSub topic
-//     per model, /moeswarm/1/model/HEX, and, without the list of experts, on
-//     /moeswarm/1/models, where a node that holds nothing learns which models
-//     there are. GossipSub signs every message with its author's key.
+//   - gossip: announcements go out every ten seconds, and when they change, on
+//     one GossipSub topic per model, /moeswarm/1/model/HEX, and, without the
+//     list of experts, on /moeswarm/1/models, where a node that holds nothing
+//     learns which models there are. GossipSub signs every message with its
+//     author's key.
 //   - the distributed hash table: a Kademlia of our own, protocol prefix
 //     /moeswarm, finds peers that this node has no connection to.
 //   - mDNS finds nodes on the same network without any address given.
