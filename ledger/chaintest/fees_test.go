@@ -12,6 +12,24 @@ import (
 	"github.com/moeswarm/moeswarm/ledger/devnet"
 )
 
+// Addresses without any money have none, whatever lies beside them in the ledger's
+// store: before all balances other records, after them records without a value.
+func TestBalancesOfNobody(t *testing.T) {
+	n := New(t, devnet.Config{Accounts: 1, GasPrice: 1})
+	ctx, cancel := context.WithTimeout(context.Background(), 2*Patience)
+	defer cancel()
+	var first, middle, last account.Address
+	middle[0] = 0x80
+	for i := range last {
+		last[i] = 0xff
+	}
+	for _, a := range []account.Address{first, middle, last} {
+		if have, err := n.Client(0).BalanceOf(ctx, a); err != nil || have != 0 {
+			t.Errorf("%x has %v, %v", a, have, err)
+		}
+	}
+}
+
 // A newcomer that nobody sent money acts on the ledger while another pays its
 // fees, as far and as long as that was granted; and money goes to an address.
 func TestFeesOfANewcomer(t *testing.T) {
