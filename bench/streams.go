@@ -120,13 +120,11 @@ func streams(ctx context.Context, o Options) (Metrics, error) {
 }
 
 // leaveRoom gives Go's code as many places as a node with so many workers has,
-// until undo. Who computes is in C and keeps its place: with one for each
-// processor, messages that come meanwhile wait until the runtime takes one back, up
-// to 10 ms. With many more, as many steps as there are places compute at a time,
+// until undo. With many more, as many steps as there are places compute at a time,
 // in each other's way.
 func leaveRoom(workers int) (undo func()) {
-	const spare = 2 // for the network
-	before := runtime.GOMAXPROCS(workers + spare)
+	before := runtime.GOMAXPROCS(0)
+	runtime.GOMAXPROCS(max(before, workers+ggml.Spare))
 	return func() { runtime.GOMAXPROCS(before) }
 }
 

@@ -20,6 +20,7 @@ import (
 	"github.com/moeswarm/moeswarm/gating/chat"
 	"github.com/moeswarm/moeswarm/gating/engine"
 	"github.com/moeswarm/moeswarm/internal/demo"
+	"github.com/moeswarm/moeswarm/internal/ggml"
 	"github.com/moeswarm/moeswarm/internal/node"
 	"github.com/moeswarm/moeswarm/routing"
 	"github.com/moeswarm/moeswarm/swarm"
@@ -418,12 +419,11 @@ func (f nodeFlags) autoMemory() (int64, error) {
 }
 
 // roomFor is how many of Go's places for running code there are besides those of
-// the workers: two are left to the network while all workers compute, and
+// the workers: some are left to the network while all workers compute, and
 // keepCalm takes one.
-const roomFor = 3
+const roomFor = ggml.Spare + 1
 
-// leaveRoom gives Go more places than there are workers. One that computes is in
-// C, and keeps its place: frames that come meanwhile would wait for it.
+// leaveRoom gives Go more places than there are workers.
 func leaveRoom(threads int) {
 	now := runtime.GOMAXPROCS(0)
 	if threads <= 0 {

@@ -43,6 +43,12 @@ type job struct {
 	helpers sync.WaitGroup
 }
 
+// Spare is how many places for running Go's code a program should have besides one
+// for each worker of a pool. A worker that computes is in C and keeps its place:
+// with none to spare, messages that come meanwhile wait until the runtime takes one
+// back, up to 10 ms.
+const Spare = 2
+
 // NewPool returns a pool of the given number of workers; 0 means one for each
 // processor Go may use.
 func NewPool(workers int) *Pool {

@@ -22,7 +22,7 @@ const (
 	// autoSettle is how long intentions are given to be heard: where many change
 	// in a row, gossip rounds are up to two seconds apart.
 	autoSettle = 3 * time.Second
-	// autoHaste replaces it when an expert is about to be lost.
+	// autoHaste replaces it when an expert is about to be lost, or nobody gates.
 	autoHaste = 500 * time.Millisecond
 	// autoPatience is how long a fetch may take beyond what the rate says until
 	// its experts are given up, for autoLost.

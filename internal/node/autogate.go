@@ -107,9 +107,12 @@ func settle(ctx context.Context, d time.Duration, changed func() <-chan struct{}
 // included: its prompts find nobody, and a gating node that leaves may be
 // waiting for one that begins.
 func (g *gatingChoice) orphaned() bool {
-	return !g.stock.gating() && !slices.ContainsFunc(g.node.net.Claims(g.model.Model.ID()), func(c swarm.Claim) bool {
-		return c.Gates && c.Usable && !c.Paused
-	})
+	return !g.stock.gating() && !g.node.another(g.model.Model.ID(), func(c swarm.Claim) bool { return c.Gates })
+}
+
+// another reports whether another node that takes part says so of a model.
+func (n *Node) another(id expert.ModelID, says func(swarm.Claim) bool) bool {
+	return slices.ContainsFunc(n.net.Claims(id), func(c swarm.Claim) bool { return c.Usable && !c.Paused && says(c) })
 }
 
 // jitter is around d, so that nodes do not decide at the same moment.
@@ -218,16 +221,8 @@ func (n *Node) handOverGating(m Model) {
 	if !n.gates.has(id) {
 		return
 	}
-	state := func() (gates, takers bool) {
-		for _, c := range n.net.Claims(id) {
-			if c.Usable && !c.Paused {
-				gates, takers = gates || c.Gates, takers || c.MayGate
-			}
-		}
-		return gates, takers
-	}
-	gates, takers := state()
-	if gates || !takers {
+	gates := func(c swarm.Claim) bool { return c.Gates }
+	if n.another(id, gates) || !n.another(id, func(c swarm.Claim) bool { return c.MayGate }) {
 		return
 	}
 	for _, o := range n.net.Offers() {
@@ -240,7 +235,7 @@ func (n *Node) handOverGating(m Model) {
 	}
 	n.cfg.Say("model %s: nobody else gates it; waiting for one that begins to", m.Name)
 	for deadline := time.Now().Add(n.cfg.handOver); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
-		if gates, _ = state(); gates {
+		if n.another(id, gates) {
 			return
 		}
 	}
