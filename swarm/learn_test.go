@@ -28,7 +28,11 @@ func TestDeadPeerIsFoundOut(t *testing.T) {
 	if err := dead.hello(n, mustEncode(t, announcementOf(holds(1), time.Now().Add(announceTTL), 0))); err != nil {
 		t.Fatal(err)
 	}
-	// It takes no new connections either, so the one that is closed stays so.
+	// It takes no new connections either and opens none, as its part of the hash table
+	// would, so the one that is closed stays so.
+	if err := dead.dht.Close(); err != nil {
+		t.Fatal(err)
+	}
 	for _, a := range dead.host.Network().ListenAddresses() {
 		dead.host.Network().(*libp2pswarm.Swarm).ListenClose(a)
 	}
