@@ -241,20 +241,24 @@ func (s *stage) gateKilled() {
 	c := s.clients[0]
 	failovers := c.view().Answers.Failovers
 	var killed *devNode
-	var ours []string
+	// An answer may begin in one epoch and be in the next when its gate is killed.
+	before := c.view().Ledger.Seats[0].Gates
+	var now []string
 	c.ask(prompts[1], 128, func(i int) {
 		if i != 40 {
 			return
 		}
-		ours = c.view().Ledger.Seats[0].Gates
+		now = c.view().Ledger.Seats[0].Gates
 		for _, g := range s.gates {
 			if g.view().Gating.Running > 0 {
 				killed = g
 			}
 		}
-		killed.kill()
+		if killed != nil {
+			killed.kill()
+		}
 	})
-	if killed == nil || !slices.Contains(ours, killed.peer) || len(ours) != 3 {
+	if ours := slices.Concat(before, now); killed == nil || !slices.Contains(ours, killed.peer) || len(before) != 3 || len(now) != 3 {
 		s.t.Fatalf("the gating node is not one of %v", ours)
 	}
 	if v := c.view(); v.Answers.Failovers <= failovers {
@@ -263,9 +267,9 @@ func (s *stage) gateKilled() {
 	killed.again()
 	// It is a member again once it was seen in two epochs, and settles what it
 	// had on disk.
-	before := s.clock().Epoch
+	epoch := s.clock().Epoch
 	s.await("the killed gating node's heartbeat", func() bool {
 		var p ledger.Provider
-		return s.past(s.clock().Height, ledger.KeyProvider(killed.key), &p) && p.Beat.Epoch > before
+		return s.past(s.clock().Height, ledger.KeyProvider(killed.key), &p) && p.Beat.Epoch > epoch
 	})
 }
