@@ -19,10 +19,10 @@ const module = "github.com/moeswarm/moeswarm/"
 // cmd and bench see everything. A new arrow is a decision: write its reason
 // into docs/design.md.
 var arrows = map[string][]string{
-	"expert":                {"internal/ggml", "internal/gguf", "internal/tree"},
-	"expert/content":        {"expert", "internal/tree"},
+	"expert":                {"internal/ggml", "internal/gguf", "internal/mapping", "internal/tree"},
+	"expert/content":        {"expert", "internal/mapping", "internal/tree"},
 	"expert/experttest":     {"expert"},
-	"expert/synth":          {"expert", "internal/gguf"},
+	"expert/synth":          {"expert", "internal/gguf", "internal/mapping"},
 	"gating":                {"expert"},
 	"gating/draft":          {},
 	"gating/hot":            {"expert"},
@@ -46,6 +46,7 @@ var arrows = map[string][]string{
 	"internal/httpapi":      {"expert", "gating/prompt", "internal/reply"},
 	"internal/keyfile":      {},
 	"internal/localswarm":   {},
+	"internal/mapping":      {},
 	"internal/owner":        {},
 	"internal/reply":        {"gating/prompt"},
 	"internal/placement":    {},

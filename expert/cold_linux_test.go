@@ -7,6 +7,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/moeswarm/moeswarm/internal/mapping"
 )
 
 // resident counts the pages of b, which begins a page, that are in memory.
@@ -40,11 +42,11 @@ func TestPageOut(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := f.Sync(); err != nil {
+	if err := mapping.Settle(f); err != nil { // so it is read in large pages, where there are such
 		t.Fatal(err)
 	}
 	_ = f.Close()
-	data, release, err := mapFile(path)
+	data, release, err := mapFile(path, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"unsafe"
 
 	"github.com/moeswarm/moeswarm/internal/gguf"
+	"github.com/moeswarm/moeswarm/internal/mapping"
 )
 
 // dataAlignment is what ggml's CPU kernels want of the address where a file's
@@ -38,6 +39,7 @@ type Model struct {
 	design  Design
 	experts map[string]bool // names of the tensors that hold experts
 	release func() error
+	leave   func() // gives back the pages that were read, until they are used again
 	parts   *parts // nil: all experts are in the file
 	blobs   blobs
 
@@ -71,6 +73,13 @@ func OpenModel(path string, o Options) (*Model, error) {
 		return nil, errors.Join(err, release())
 	}
 	m.release = release
+	m.leave = func() {
+		for _, b := range data {
+			if len(b) > 0 {
+				mapping.Leave(b)
+			}
+		}
+	}
 	return m, nil
 }
 
@@ -82,7 +91,7 @@ func NewModel(name string, data []byte, o Options) (*Model, error) {
 }
 
 func newModel(name string, data [][]byte, o Options) (*Model, error) {
-	m := &Model{name: name, data: data, release: func() error { return nil }}
+	m := &Model{name: name, data: data, release: func() error { return nil }, leave: func() {}}
 	if err := m.read(o); err != nil {
 		if errors.Is(err, gguf.ErrTruncated) {
 			err = fmt.Errorf("%w; fetch or copy the file again", err)
@@ -247,6 +256,7 @@ func (m *Model) Identify(ctx context.Context, p Progress) (*Manifest, error) {
 			return nil, fmt.Errorf("hash model %s: %w", whole(m.name), err)
 		}
 		m.manifest.m = manifest
+		m.leave() // of a holder of some experts the rest is not needed again
 	}
 	return m.manifest.m, nil
 }

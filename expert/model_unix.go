@@ -6,12 +6,11 @@ import (
 	"fmt"
 	"os"
 
-	"golang.org/x/sys/unix"
+	"github.com/moeswarm/moeswarm/internal/mapping"
 )
 
-// mapFile maps a file read-only. The pages are shared with every process that
-// maps the same file.
-func mapFile(path string) (data []byte, release func() error, err error) {
+// mapFile maps one of a model's files, which have so many bytes together, read-only.
+func mapFile(path string, all int64) (data []byte, release func() error, err error) {
 	// Asked before opening, because opening a pipe waits for its writer.
 	if info, err := os.Stat(path); err != nil {
 		return nil, nil, err
@@ -34,9 +33,9 @@ func mapFile(path string) (data []byte, release func() error, err error) {
 	if size != int64(int(size)) {
 		return nil, nil, fmt.Errorf("%s has %d bytes, too many to map on this machine", whole(path), size)
 	}
-	data, err = unix.Mmap(int(f.Fd()), 0, int(size), unix.PROT_READ, unix.MAP_SHARED)
+	data, err = mapping.Map(f, size, max(size, all))
 	if err != nil {
 		return nil, nil, fmt.Errorf("map %s: %w", whole(path), err)
 	}
-	return data, func() error { return unix.Munmap(data) }, nil
+	return data, func() error { return mapping.Unmap(data) }, nil
 }

@@ -71,8 +71,12 @@ func mapModel(path string) (data [][]byte, release func() error, err error) {
 		return errors.Join(errs...)
 	}
 	paths := splitPaths(path)
+	all, _, err := statModel(path)
+	if err != nil {
+		return nil, nil, err
+	}
 	for i, p := range paths {
-		b, r, err := mapFile(p)
+		b, r, err := mapFile(p, all)
 		if err != nil {
 			return nil, nil, errors.Join(missingPart(err, i, paths), release())
 		}

@@ -8,9 +8,8 @@ import (
 	"os"
 	"sync"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/moeswarm/moeswarm/expert"
+	"github.com/moeswarm/moeswarm/internal/mapping"
 	"github.com/moeswarm/moeswarm/internal/tree"
 )
 
@@ -50,7 +49,7 @@ func (s *Store) unmapLocked(b *blob) {
 		b.idle = true
 		return
 	}
-	_ = unix.Munmap(b.data) // fails for what is no mapping only
+	_ = mapping.Unmap(b.data) // fails for what is no mapping only
 	b.data = nil
 }
 
@@ -155,5 +154,5 @@ func mapFile(path string, size int64) ([]byte, error) {
 	if info.Size() != size {
 		return nil, fmt.Errorf("%d bytes where there were %d", info.Size(), size)
 	}
-	return unix.Mmap(int(f.Fd()), 0, int(size), unix.PROT_READ, unix.MAP_SHARED)
+	return mapping.Map(f, size, size)
 }

@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/moeswarm/moeswarm/expert"
+	"github.com/moeswarm/moeswarm/internal/mapping"
 	"github.com/moeswarm/moeswarm/internal/tree"
 )
 
@@ -283,7 +284,7 @@ func (x *Partial) Finish() error {
 	f := x.file
 	x.mu.Unlock()
 	if err == nil {
-		err = f.Sync()
+		err = mapping.Settle(f)
 	}
 	if err == nil {
 		err = move(s.path(partsDir, name+partSuffix), s.path(blobsDir, name))
