@@ -48,6 +48,9 @@ func (w *round) startLocal() {
 		watch = watch || len(f.hedges) > 0
 	}
 	if len(mine) == len(w.calls) || rows <= inlineRows && !watch {
+		if len(w.asks) > 0 { // what sends their frames goes first: this place is in C soon
+			runtime.Gosched()
+		}
 		w.applyLocal(w.ctx)
 		w.settle(&w.mine)
 		return

@@ -15,8 +15,8 @@ import (
 // as a place is taken, by a thread that sleeps in a system call, the watchdog does
 // not go to sleep, and looks once in 10 ms.
 const (
-	calmNap  = 4 * time.Millisecond // less than the 10 ms after which the watchdog takes the place
-	calmSpan = 100 * time.Millisecond
+	calmNap  = 7 * time.Millisecond // less than the 10 ms after which the watchdog takes the place; each wakes threads
+	calmSpan = 105 * time.Millisecond
 	calmRest = 250 * time.Millisecond // how often an idle node looks whether it is busy
 	calmBusy = 0.02                   // of a processor: from here on a node is busy
 )
