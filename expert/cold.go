@@ -3,6 +3,8 @@ package expert
 import (
 	"cmp"
 	"slices"
+
+	"github.com/moeswarm/moeswarm/internal/mapping"
 )
 
 // GiveBack returns the weights of the experts that were used least since the
@@ -27,7 +29,7 @@ func (s *Set) GiveBack(share float64) (bytes int64) {
 			break
 		}
 		for _, t := range []Tensor{w.W1, w.W2, w.W3} {
-			if pageOut(t.Data) {
+			if mapping.PageOut(t.Data) {
 				bytes += int64(len(t.Data))
 			}
 		}

@@ -10,8 +10,6 @@ import (
 	"strings"
 	"testing"
 	"unsafe"
-
-	"golang.org/x/sys/unix"
 )
 
 const large = 2 << 20
@@ -69,20 +67,6 @@ func here(t *testing.T, b []byte) (all, inLarge int) {
 	return all, inLarge
 }
 
-// cached counts the pages of a file that are in memory, whoever uses them.
-func cached(t *testing.T, b []byte) (n int) {
-	t.Helper()
-	pages := make([]byte, (len(b)+os.Getpagesize()-1)/os.Getpagesize())
-	_, _, e := unix.Syscall(unix.SYS_MINCORE, uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), uintptr(unsafe.Pointer(unsafe.SliceData(pages))))
-	if e != 0 {
-		t.Skip("this system does not tell what is in memory: ", e)
-	}
-	for _, p := range pages {
-		n += int(p & 1)
-	}
-	return n
-}
-
 func TestMapHoldsTheFile(t *testing.T) {
 	path, want := written(t, 5*large+4096+100)
 	for _, all := range []int64{int64(len(want)), 1 << 60} {
@@ -106,7 +90,7 @@ func TestLeave(t *testing.T) {
 	if after, _ := here(t, b); after != 0 {
 		t.Errorf("%d KB are left", after)
 	}
-	if n := cached(t, b); n == 0 {
+	if bytesInMemory(b) == 0 {
 		t.Error("the system dropped the file as well")
 	}
 	if !bytes.Equal(b, want) {
@@ -128,8 +112,8 @@ func TestSettledIsReadInLargePages(t *testing.T) {
 			t.Fatal(err)
 		}
 		b := mapped(t, path, int64(len(want)), all)
-		if n := cached(t, b); n != 0 {
-			t.Skipf("this file system keeps %d pages of what is on disk", n)
+		if n := bytesInMemory(b); n != 0 {
+			t.Skipf("this file system keeps %d bytes of what is on disk", n)
 		}
 		if !bytes.Equal(b, want) {
 			t.Fatal("the file is not what was written")

@@ -1,0 +1,6 @@
+//go:build unix && !linux
+
+package mapping
+
+// PageOut is not known here.
+func PageOut([]byte) bool { return false }
