@@ -22,7 +22,7 @@ var arrows = map[string][]string{
 	"expert":                {"internal/ggml", "internal/gguf", "internal/mapping", "internal/tree"},
 	"expert/content":        {"expert", "internal/mapping", "internal/tree"},
 	"expert/experttest":     {"expert"},
-	"expert/synth":          {"expert", "internal/gguf", "internal/mapping"},
+	"expert/synth":          {"expert", "internal/gguf"},
 	"gating":                {"expert"},
 	"gating/draft":          {},
 	"gating/hot":            {"expert"},

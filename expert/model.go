@@ -39,7 +39,7 @@ type Model struct {
 	design  Design
 	experts map[string]bool // names of the tensors that hold experts
 	release func() error
-	leave   func() // gives back the pages that were read, until they are used again
+	mapped  bool   // data are mappings of files
 	parts   *parts // nil: all experts are in the file
 	blobs   blobs
 
@@ -73,13 +73,7 @@ func OpenModel(path string, o Options) (*Model, error) {
 		return nil, errors.Join(err, release())
 	}
 	m.release = release
-	m.leave = func() {
-		for _, b := range data {
-			if len(b) > 0 {
-				mapping.Leave(b)
-			}
-		}
-	}
+	m.mapped = true
 	return m, nil
 }
 
@@ -91,7 +85,7 @@ func NewModel(name string, data []byte, o Options) (*Model, error) {
 }
 
 func newModel(name string, data [][]byte, o Options) (*Model, error) {
-	m := &Model{name: name, data: data, release: func() error { return nil }, leave: func() {}}
+	m := &Model{name: name, data: data, release: func() error { return nil }}
 	if err := m.read(o); err != nil {
 		if errors.Is(err, gguf.ErrTruncated) {
 			err = fmt.Errorf("%w; fetch or copy the file again", err)
@@ -256,7 +250,11 @@ func (m *Model) Identify(ctx context.Context, p Progress) (*Manifest, error) {
 			return nil, fmt.Errorf("hash model %s: %w", whole(m.name), err)
 		}
 		m.manifest.m = manifest
-		m.leave() // of a holder of some experts the rest is not needed again
+		for _, b := range m.data {
+			if m.mapped { // of a holder of some experts the rest is not needed again
+				mapping.Leave(b)
+			}
+		}
 	}
 	return m.manifest.m, nil
 }

@@ -33,7 +33,7 @@ func mapFile(path string, all int64) (data []byte, release func() error, err err
 	if size != int64(int(size)) {
 		return nil, nil, fmt.Errorf("%s has %d bytes, too many to map on this machine", whole(path), size)
 	}
-	data, err = mapping.Map(f, size, max(size, all))
+	data, err = mapping.Map(f, size, all)
 	if err != nil {
 		return nil, nil, fmt.Errorf("map %s: %w", whole(path), err)
 	}

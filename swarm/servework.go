@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
 	"time"
 
 	"github.com/moeswarm/moeswarm/expert"
@@ -71,9 +70,6 @@ func (s *server) work() {
 		}
 		s.do(j, &room)
 		room.Trim(buffersKeep)
-		if waiting, _ := s.intake.load(); waiting > 0 {
-			runtime.Gosched() // what sends the reply goes first: this place is in C soon
-		}
 	}
 }
 

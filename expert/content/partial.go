@@ -10,7 +10,6 @@ import (
 	"sync"
 
 	"github.com/moeswarm/moeswarm/expert"
-	"github.com/moeswarm/moeswarm/internal/mapping"
 	"github.com/moeswarm/moeswarm/internal/tree"
 )
 
@@ -284,7 +283,7 @@ func (x *Partial) Finish() error {
 	f := x.file
 	x.mu.Unlock()
 	if err == nil {
-		err = mapping.Settle(f)
+		err = f.Sync()
 	}
 	if err == nil {
 		err = move(s.path(partsDir, name+partSuffix), s.path(blobsDir, name))

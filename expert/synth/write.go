@@ -15,7 +15,6 @@ import (
 
 	"github.com/moeswarm/moeswarm/expert"
 	"github.com/moeswarm/moeswarm/internal/gguf"
-	"github.com/moeswarm/moeswarm/internal/mapping"
 )
 
 // chunk is about how many bytes are made and written at a time: small enough
@@ -34,7 +33,7 @@ func WriteFile(ctx context.Context, path string, c Config, p expert.Progress) (e
 			os.Remove(f.Name())
 		}
 	}()
-	if err = errors.Join(Write(ctx, f, c, p), f.Chmod(0o644), mapping.Settle(f), f.Close()); err != nil {
+	if err = errors.Join(Write(ctx, f, c, p), f.Chmod(0o644), f.Close()); err != nil {
 		return err
 	}
 	return os.Rename(f.Name(), path)

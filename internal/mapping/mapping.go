@@ -8,13 +8,14 @@
 // Computing with weights touches all of them again and again, which the processor
 // has to find a page for each time. So large pages are asked for, of 2 MB where
 // pages are of 4 KB. Linux gives them where the file system can, ext4 since 6.16
-// and XFS since 5.18, to what is read from then on: not to what lies in the cache
-// already, as a file does that was written just now (see [Settle]).
+// and XFS since 5.18, to what is read from then on; what lies in the cache already
+// stays as it is.
 package mapping
 
 import (
 	"os"
 
+	"github.com/pbnjay/memory"
 	"golang.org/x/sys/unix"
 )
 
@@ -29,7 +30,7 @@ const largeShare = 0.5
 // large pages are asked for where that leaves the machine room.
 func Map(f *os.File, size, all int64) ([]byte, error) {
 	b, err := unix.Mmap(int(f.Fd()), 0, int(size), unix.PROT_READ, unix.MAP_SHARED)
-	if err == nil && float64(all) <= largeShare*float64(totalMemory()) {
+	if err == nil && float64(all) <= largeShare*float64(memory.TotalMemory()) {
 		askForLarge(b)
 	}
 	return b, err
@@ -42,13 +43,3 @@ func Unmap(b []byte) error { return unix.Munmap(b) }
 // on. The pages stay in the system's cache. It is for who has read through a file of
 // which he needs little from now on. Where a system does not know it, nothing happens.
 func Leave(b []byte) { leave(b) }
-
-// Settle writes f to disk and takes it out of the system's cache, so that who maps
-// it reads it in large pages, and what is checked then is what the disk has.
-func Settle(f *os.File) error {
-	if err := f.Sync(); err != nil {
-		return err
-	}
-	uncache(f)
-	return nil
-}

@@ -3,6 +3,7 @@ package mapping
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -10,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"unsafe"
+
+	"golang.org/x/sys/unix"
 )
 
 const large = 2 << 20
@@ -41,6 +44,26 @@ func mapped(t *testing.T, path string, size, all int64) []byte {
 	}
 	t.Cleanup(func() { _ = Unmap(b) })
 	return b
+}
+
+// uncached is a mapping of eight large pages of a file that is on disk and not in the
+// system's cache, and what it holds.
+func uncached(t *testing.T, all int64) (b, want []byte) {
+	t.Helper()
+	path, want := written(t, 8*large)
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := errors.Join(f.Sync(), unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED)); err != nil {
+		t.Fatal(err)
+	}
+	b = mapped(t, path, int64(len(want)), all)
+	if n := bytesInMemory(b); n != 0 {
+		t.Skipf("this file system keeps %d bytes of what is on disk", n)
+	}
+	return b, want
 }
 
 // here reads from /proc what this process has of a mapping in memory, and how much
@@ -98,33 +121,21 @@ func TestLeave(t *testing.T) {
 	}
 }
 
-// What was settled is read in large pages, where the system has them for files; but
-// not where there is not memory enough for all that is mapped.
-func TestSettledIsReadInLargePages(t *testing.T) {
-	read := func(all int64) int {
-		path, want := written(t, 8*large)
-		f, err := os.OpenFile(path, os.O_RDWR, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer f.Close()
-		if err := Settle(f); err != nil {
-			t.Fatal(err)
-		}
-		b := mapped(t, path, int64(len(want)), all)
-		if n := bytesInMemory(b); n != 0 {
-			t.Skipf("this file system keeps %d bytes of what is on disk", n)
-		}
+// What is not in the cache is read in large pages, where the system has them for
+// files; but not where there is not memory enough for all that is mapped.
+func TestLargePages(t *testing.T) {
+	read := func(all int64) (inLarge int) {
+		b, want := uncached(t, all)
 		if !bytes.Equal(b, want) {
 			t.Fatal("the file is not what was written")
 		}
-		_, n := here(t, b)
-		return n << 10
+		_, inLarge = here(t, b)
+		return inLarge
 	}
 	if read(8*large) == 0 { // of some, where memory is in pieces
 		t.Skip("no large pages for files of this system here")
 	}
 	if n := read(1 << 60); n != 0 {
-		t.Errorf("%d bytes in large pages of what does not fit into memory", n)
+		t.Errorf("%d KB in large pages of what does not fit into memory", n)
 	}
 }

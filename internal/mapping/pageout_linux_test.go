@@ -23,16 +23,7 @@ func TestPageOut(t *testing.T) {
 		"over the border of two pages": {3*large - 300<<10, 900 << 10},
 	} {
 		t.Run(name, func(t *testing.T) {
-			path, want := written(t, 8*large)
-			f, err := os.OpenFile(path, os.O_RDWR, 0)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer f.Close()
-			if err := Settle(f); err != nil {
-				t.Fatal(err)
-			}
-			b := mapped(t, path, int64(len(want)), int64(len(want)))
+			b, want := uncached(t, 8*large)
 			if !bytes.Equal(b, want) {
 				t.Fatal("the file is not what was written")
 			}
@@ -63,18 +54,14 @@ func TestPageOut(t *testing.T) {
 
 func TestWholePages(t *testing.T) {
 	page := os.Getpagesize()
-	b := mappedOf(t, 4*page)
+	path, want := written(t, 4*page)
+	b := mapped(t, path, int64(len(want)), int64(len(want)))
 	for _, c := range []struct{ from, to, first, last int }{
 		{0, 4 * page, 0, 4}, {1, 4 * page, 1, 4}, {page, 2*page + 1, 1, 2}, {page - 1, 2*page - 1, 0, 0}, {3, 4, 0, 0}, {7, 7, 0, 0},
 	} {
 		got := wholePages(b[c.from:c.to])
-		if want := b[c.first*page : c.last*page]; len(got) != len(want) || len(got) > 0 && &got[0] != &want[0] {
+		if pages := b[c.first*page : c.last*page]; len(got) != len(pages) || len(got) > 0 && &got[0] != &pages[0] {
 			t.Errorf("of bytes %d to %d: %d bytes, want pages %d to %d", c.from, c.to, len(got), c.first, c.last)
 		}
 	}
-}
-
-func mappedOf(t *testing.T, n int) []byte {
-	path, want := written(t, n)
-	return mapped(t, path, int64(len(want)), int64(len(want)))
 }
