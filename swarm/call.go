@@ -215,7 +215,11 @@ func (c *caller) callOnce(ctx context.Context, to routing.Peer, a routing.Ask) (
 	w := &awaited{done: make(chan arrival, 1)}
 	s.prepare(w, c.cfg)
 	got, err := c.send(ctx, l, w, b)
-	return s.answer(got, err)
+	answer, err := s.answer(got, err)
+	if err == nil {
+		answer.Done = func() { c.bodies.put(got.body) }
+	}
+	return answer, err
 }
 
 // Start begins a call; see [routing.Starter]. One whose answer is short, to a peer
@@ -331,7 +335,7 @@ func (c *caller) encode(to routing.Peer, a routing.Ask) (frame []byte, s sentAsk
 			call.Codes = codes.Codes
 		}
 	}
-	if frame, err = wire.AppendCall(c.memory.get(), 0, call); err != nil {
+	if frame, err = wire.AppendCall(c.memory.sized(call.MostBytes()), 0, call); err != nil {
 		return nil, s, err
 	}
 	s.rows, s.bytes = outputRows(a), len(frame)

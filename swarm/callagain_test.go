@@ -21,7 +21,8 @@ func (s *signs) Encode(expert.Batch, []expert.Call, *expert.Codes) bool {
 
 // TestAnswersServeAgain: a router that answers in its caller's memory gives each
 // layer its own results, although the answers of one layer lie where those of the
-// one before lay, and rows are made ready once for all who are asked about them.
+// one before lay, short ones and long ones apart, and rows are made ready once for
+// all who are asked about them.
 func TestAnswersServeAgain(t *testing.T) {
 	const experts, layers = 8, 100
 	first := startPair(t, "tcp", serverConfig{Apply: scale{}})
@@ -41,21 +42,26 @@ func TestAnswersServeAgain(t *testing.T) {
 	seed := rand.Uint64()
 	draw := rand.New(rand.NewPCG(seed, 0))
 	var room expert.Room
-	reused := 0
+	reused := map[*kept]int{}
 	for n := range layers {
 		a := testAsk(draw, false)
 		a.Calls = nil
 		for e := range experts {
 			a.Calls = append(a.Calls, expert.Call{Expert: expert.ID{Layer: 2, Index: uint16(e)}, Rows: []int32{int32(draw.IntN(a.In.Rows))}})
 		}
+		if n%4 == 3 {
+			a = longAsk(draw, experts)
+		}
 		r.ApplyIn(testContext(t), a.In, nil, &room) // gives the answers' memory back
-		if buf := c.bodies.get(); buf != nil {
-			reused++
-			buf = buf[:cap(buf)]
-			for i := range buf { // what lies there is nobody's
-				buf[i] = 0xff
+		for _, k := range []*kept{&c.bodies.small, &c.bodies.large} {
+			if buf := k.get(); buf != nil {
+				reused[k]++
+				buf = buf[:cap(buf)]
+				for i := range buf { // what lies there is nobody's
+					buf[i] = 0xff
+				}
+				k.put(buf)
 			}
-			c.bodies.put(buf)
 		}
 		before := coder.made.Load()
 		got := r.ApplyIn(testContext(t), a.In, a.Calls, &room)
@@ -71,9 +77,26 @@ func TestAnswersServeAgain(t *testing.T) {
 			t.Fatalf("rows of layer %d were made ready %d times", n, coder.made.Load()-before)
 		}
 	}
-	if reused == 0 {
-		t.Error("no answer's memory came back")
+	if reused[&c.bodies.small] == 0 || reused[&c.bodies.large] == 0 {
+		t.Errorf("memory of %d short and %d long answers came back", reused[&c.bodies.small], reused[&c.bodies.large])
 	}
+}
+
+// longAsk is an ask of so many experts whose answers are longer than those that the
+// asker's own goroutine reads.
+func longAsk(r *rand.Rand, experts int) routing.Ask {
+	a := routing.Ask{In: expert.NewBatch(40+r.IntN(20), 1024)}
+	for i := range a.In.Data {
+		a.In.Data[i] = float32(r.IntN(1000))
+	}
+	for e := range experts {
+		c := expert.Call{Expert: expert.ID{Layer: 2, Index: uint16(e)}}
+		for _, row := range r.Perm(a.In.Rows)[:30+r.IntN(10)] {
+			c.Rows = append(c.Rows, int32(row))
+		}
+		a.Calls = append(a.Calls, c)
+	}
+	return a
 }
 
 // halves is a directory of two peers that hold every other expert each.
@@ -83,14 +106,18 @@ func (h halves) Holders(id expert.ID) []routing.Peer {
 	return h[id.Index%2 : id.Index%2+1]
 }
 
-// TestSizedBuffers: buffers have the room asked for, and serve for less.
+// TestSizedBuffers: buffers have the room asked for, and serve for less, but no long
+// one for a short frame.
 func TestSizedBuffers(t *testing.T) {
 	var b buffers
-	for _, n := range []int{1, 2, 3, 4096, 4097, 100, 1} {
+	for _, n := range []int{1, 2, 3, 4096, buffersSmall + 1, 4097, 100, 1 << 20, buffersSmall, 1, buffersKeep + 1} {
 		buf := b.sized(n)
-		if len(buf) != 0 || cap(buf) < n || cap(buf) > 2*4097 {
+		if most := max(buffersSmall, n+n/4); len(buf) != 0 || cap(buf) < n || n <= buffersSmall && cap(buf) > most {
 			t.Errorf("%d of %d bytes, %d asked for", len(buf), cap(buf), n)
 		}
 		b.put(buf)
+		if cap(b.get()) > buffersSmall {
+			t.Errorf("a short frame gets %d bytes", cap(buf))
+		}
 	}
 }

@@ -58,6 +58,11 @@ func joinAnswers(a routing.Ask, parts []routing.Answer) routing.Answer {
 		all.BytesIn += p.BytesIn
 		all.Half = all.Half || p.Half
 	}
+	all.Done = func() {
+		for _, p := range parts {
+			p.Done()
+		}
+	}
 	return all
 }
 

@@ -76,3 +76,20 @@ func TestAskPastOneFrame(t *testing.T) {
 		}
 	}
 }
+
+// TestJoinedAnswersGoBack: who gives an answer back that came in parts gives back the
+// memory of each.
+func TestJoinedAnswersGoBack(t *testing.T) {
+	a := wideAsk(1, 1, 3, false)
+	back := make([]int, 3)
+	parts := make([]routing.Answer, len(back))
+	for i := range parts {
+		parts[i] = routing.Answer{Results: make([]expert.Result, 1), Done: func() { back[i]++ }}
+	}
+	joinAnswers(a, parts).Done()
+	for i, n := range back {
+		if n != 1 {
+			t.Errorf("part %d was given back %d times", i, n)
+		}
+	}
+}

@@ -33,7 +33,7 @@ type link struct {
 	to   routing.Peer
 	peer peer.ID // the same
 	out  *outbox
-	// bodies is memory for answers whose askers give it back; nil: there is none.
+	// bodies is memory for answers, which askers may give back; nil: there is none.
 	bodies *buffers
 	// listening is what is heard of the answers' signatures; nil: there are none.
 	listening *listening
@@ -174,7 +174,7 @@ func (l *link) answer(r *wire.Reader, h wire.Header, w *awaited) error {
 	var room []byte // what has no known size grows as it arrives
 	switch {
 	case w.size == anySize:
-	case w.then != nil && l.bodies != nil:
+	case l.bodies != nil:
 		room = l.bodies.sized(h.Len)
 	default:
 		room = make([]byte, 0, h.Len)

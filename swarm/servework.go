@@ -137,7 +137,7 @@ func (s *server) compute(j *job, began time.Time, room *expert.Room) ([]byte, er
 	j.signed = j.stream.signing.Load() != nil
 	if !c.Sum && !c.Half && !j.signed { // results are computed where they will be sent from
 		var outputs []float32
-		b, outputs = wire.ReplyRoom(s.memory.get(), j.rows, c.In.Dim)
+		b, outputs = wire.ReplyRoom(s.memory.sized(wire.ReplyRoomSize(j.rows, c.In.Dim)), j.rows, c.In.Dim)
 		room.Lend(outputs)
 		defer room.Lend(nil)
 	}
@@ -166,7 +166,7 @@ func (s *server) reply(b []byte, j *job, meter wire.Meter, results []expert.Resu
 		j.results = results
 	}
 	if b == nil {
-		b = s.memory.get()
+		b = s.memory.sized(wire.ReplyRoomSize(j.rows, j.call.In.Dim))
 	}
 	if j.call.Half {
 		return wire.AppendHalfReply(b, j.id, meter, results)

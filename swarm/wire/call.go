@@ -243,6 +243,10 @@ func (c Call) size(rows int) int {
 	return callFixed + perCallFixed*len(c.Calls) + perPair*c.pairs() + rows*rowSize(c.format(), c.In.Dim)
 }
 
+// MostBytes is how long the frame of a call is at most: as long as it is where each of
+// its rows is used by one expert.
+func (c Call) MostBytes() int { return HeaderLen + c.size(min(c.In.Rows, c.pairs())) }
+
 // checkLimits reports what is past a limit, and weights that are missing or
 // not finite. The calls already fit the batch.
 func (c Call) checkLimits() error {

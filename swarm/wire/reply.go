@@ -147,6 +147,9 @@ func HalfReplySize(rows, dim int) int { return replyFixed + 2*rows*dim }
 // receiver makes room for, and not a byte more.
 func ReplySize(rows, dim int) int { return replyFixed + 4*rows*dim }
 
+// ReplyRoomSize is how much memory [ReplyRoom] can always use.
+func ReplyRoomSize(rows, dim int) int { return HeaderLen + ReplySize(rows, dim) + outputsAlign }
+
 // ParseReply reads a reply frame's body. The outputs are a view into body
 // where the machine allows, and are finite. An error wraps
 // [expert.ErrBadResult].
