@@ -131,13 +131,13 @@ func (s *server) compute(j *job, began time.Time, room *expert.Room) ([]byte, er
 			return nil, err
 		}
 		s.finish(&meter, began)
-		return wire.AppendSum(s.memory.get(), j.id, meter, sum)
+		return wire.AppendSum(s.room(sum.Rows, sum.Dim), j.id, meter, sum)
 	}
 	var b []byte
 	j.signed = j.stream.signing.Load() != nil
 	if !c.Sum && !c.Half && !j.signed { // results are computed where they will be sent from
 		var outputs []float32
-		b, outputs = wire.ReplyRoom(s.memory.sized(wire.ReplyRoomSize(j.rows, c.In.Dim)), j.rows, c.In.Dim)
+		b, outputs = wire.ReplyRoom(s.room(j.rows, c.In.Dim), j.rows, c.In.Dim)
 		room.Lend(outputs)
 		defer room.Lend(nil)
 	}
@@ -152,10 +152,14 @@ func (s *server) compute(j *job, began time.Time, room *expert.Room) ([]byte, er
 	}
 	s.finish(&meter, began)
 	if c.Sum {
-		return wire.AppendSum(s.memory.get(), j.id, meter, weightedSum(c, results))
+		sum := weightedSum(c, results)
+		return wire.AppendSum(s.room(sum.Rows, sum.Dim), j.id, meter, sum)
 	}
 	return s.reply(b, j, meter, results)
 }
+
+// room is memory for a reply of so many rows.
+func (s *server) room(rows, dim int) []byte { return s.memory.sized(wire.ReplyRoomSize(rows, dim)) }
 
 // reply encodes the answer to a call, into the memory of b.
 func (s *server) reply(b []byte, j *job, meter wire.Meter, results []expert.Result) ([]byte, error) {
@@ -166,7 +170,7 @@ func (s *server) reply(b []byte, j *job, meter wire.Meter, results []expert.Resu
 		j.results = results
 	}
 	if b == nil {
-		b = s.memory.sized(wire.ReplyRoomSize(j.rows, j.call.In.Dim))
+		b = s.room(j.rows, j.call.In.Dim)
 	}
 	if j.call.Half {
 		return wire.AppendHalfReply(b, j.id, meter, results)
