@@ -146,22 +146,24 @@ func (w *world) rate(t *testing.T, n, fixed int) (rate float64, most int) {
 	return rate, most
 }
 
-// kinds of worlds, by their name.
+// kinds of worlds, by their name. least is the share of what there could be that they
+// give whatever the RTT and the streams.
 var kinds = []struct {
 	name  string
+	least float64
 	world func(rtt time.Duration) *world
 }{
 	// Measured on two processors: the work of lumabri's shape by rows.
-	{"holders beside the trunk", func(rtt time.Duration) *world {
+	{"holders beside the trunk", 0.76, func(rtt time.Duration) *world {
 		return &world{layers: 16, compute: [2]time.Duration{8 * time.Millisecond, 600 * time.Microsecond}, experts: [2]time.Duration{16 * time.Millisecond, 3 * time.Millisecond}, shared: true, rtt: rtt}
 	}},
-	{"holders elsewhere", func(rtt time.Duration) *world {
+	{"holders elsewhere", 0.84, func(rtt time.Duration) *world {
 		return &world{layers: 16, compute: [2]time.Duration{8 * time.Millisecond, 600 * time.Microsecond}, experts: [2]time.Duration{16 * time.Millisecond, 3 * time.Millisecond}, rtt: rtt}
 	}},
-	{"lumabri on two cores", func(rtt time.Duration) *world {
+	{"lumabri on two cores", 0.57, func(rtt time.Duration) *world {
 		return &world{layers: 16, compute: [2]time.Duration{35 * time.Millisecond, 4 * time.Millisecond}, experts: [2]time.Duration{60 * time.Millisecond, 17 * time.Millisecond}, gaps: 0.2, shared: true, rtt: rtt}
 	}},
-	{"few layers", func(rtt time.Duration) *world {
+	{"few layers", 0.76, func(rtt time.Duration) *world {
 		return &world{layers: 4, compute: [2]time.Duration{2 * time.Millisecond, 100 * time.Microsecond}, experts: [2]time.Duration{2 * time.Millisecond, 300 * time.Microsecond}, shared: true, rtt: rtt}
 	}},
 }
@@ -187,7 +189,7 @@ func TestAggregateRate(t *testing.T) {
 				could, best := min(near[n], float64(n)/w.away().Seconds()), w.best(n)
 				t.Logf("%s, RTT %5v, %2d streams: %6.1f tokens/s, %.2f of what there could be, %.2f of the best grouping's, %d steps at once",
 					kind.name, rtt, n, got, got/could, got/best, most)
-				if least := min(0.85*could, 0.85*best); got < least {
+				if least := max(kind.least*could, min(0.85*could, 0.85*best)); got < least {
 					t.Errorf("%s, RTT %v, %d streams: %.1f tokens/s, want %.1f", kind.name, rtt, n, got, least)
 				}
 			}
