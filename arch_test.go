@@ -41,6 +41,7 @@ var arrows = map[string][]string{
 	"internal/demo":         {},
 	"internal/doctor":       {},
 	"internal/entry":        {"expert", "gating/prompt"},
+	"internal/flags":        {},
 	"internal/ggml":         {"internal/gguf"},
 	"internal/gguf":         {},
 	"internal/httpapi":      {"expert", "gating/prompt", "internal/reply"},

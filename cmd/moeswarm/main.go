@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/moeswarm/moeswarm/gating/chat"
+	"github.com/moeswarm/moeswarm/internal/flags"
 	"github.com/moeswarm/moeswarm/internal/ggml"
 	"github.com/moeswarm/moeswarm/internal/ledger"
 	"github.com/moeswarm/moeswarm/internal/node"
@@ -158,7 +159,7 @@ func (p program) flags(name, synopsis, examples string) *flag.FlagSet {
 func parse(fs *flag.FlagSet, args []string, least, most int) ([]string, error) {
 	var operands []string
 	for {
-		if err := fs.Parse(args); err != nil {
+		if err := flags.Parse(fs, args); err != nil {
 			if errors.Is(err, flag.ErrHelp) {
 				return nil, err
 			}

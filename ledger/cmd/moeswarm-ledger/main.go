@@ -14,6 +14,8 @@ import (
 	"runtime/debug"
 	"strings"
 	"syscall"
+
+	"github.com/moeswarm/moeswarm/internal/flags"
 )
 
 // program is what a command may use of the world outside.
@@ -125,7 +127,7 @@ func (p program) flags(name, synopsis, examples string) *flag.FlagSet {
 
 // parse parses flags; there are no operands.
 func parse(fs *flag.FlagSet, args []string) error {
-	if err := fs.Parse(args); err != nil {
+	if err := flags.Parse(fs, args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			return err
 		}
