@@ -36,7 +36,7 @@ func (o Options) draftsBetweenNodes(ctx context.Context, m *expert.Model, thread
 			return err
 		}
 		pair[i] = &asked{c}
-		if err := askFirst(ctx, c, m, o); err != nil {
+		if _, err := askFirst(ctx, c, m, o); err != nil {
 			return err
 		}
 	}

@@ -54,7 +54,8 @@ func loopback(ctx context.Context, o Options) (_ Metrics, err error) {
 			return nil, err
 		}
 	}
-	if err := askFirst(ctx, entry, m, o); err != nil {
+	cold, err := askFirst(ctx, entry, m, o)
+	if err != nil {
 		return nil, err
 	}
 	var before, after node.View
@@ -84,6 +85,7 @@ func loopback(ctx context.Context, o Options) (_ Metrics, err error) {
 		"decode_tokens_per_s":     together.rate,
 		"processor_ms_per_token":  1000 * together.worked.Seconds() / float64(together.decoded),
 		"first_token_ms":          1000 * together.firstTokens.Seconds(),
+		"cold_first_token_ms":     1000 * cold.Seconds(),
 		"layer_round_p50_ms":      after.Routing.RoundP50ms,
 		"layer_round_p99_ms":      after.Routing.RoundP99ms,
 		"network_bytes_per_token": float64(bytes) / float64(together.promptTokens+together.tokens),
@@ -95,24 +97,29 @@ func loopback(ctx context.Context, o Options) (_ Metrics, err error) {
 	return metrics, nil
 }
 
-// firstPrompts is how many prompts are read before any is timed. The first takes three
-// times as long as the fifth: weights lie in no process' memory yet, and those for rows
-// and results have to grow.
+// firstPrompts is how many prompts are read before any is measured. The first takes up
+// to three times as long as the fifth: weights lie in no process' memory yet, and that
+// for rows and results has to grow.
 const firstPrompts = 4
 
-// askFirst completes prompts of its own, unmeasured: of one that comes again the
-// gating node would keep the keys and values.
-func askFirst(ctx context.Context, c *client.Client, m *expert.Model, o Options) error {
+// askFirst completes prompts of its own: of one that comes again the gating node would
+// keep the keys and values. It returns how long the first token of the first took.
+func askFirst(ctx context.Context, c *client.Client, m *expert.Model, o Options) (cold time.Duration, err error) {
 	for i := range uint64(firstPrompts) {
 		prompt, _, err := promptFor(m, o.Prompt, o.Seed+(i+1)<<32)
 		if err != nil {
-			return err
+			return 0, err
 		}
-		if _, err = askFor(ctx, c, prompt, 2, o.Seed, nil); err != nil {
-			return err
+		began := time.Now()
+		a, err := askFor(ctx, c, prompt, 2, o.Seed, nil)
+		if err != nil {
+			return 0, err
+		}
+		if i == 0 {
+			cold = a.Arrived[0].Sub(began)
 		}
 	}
-	return nil
+	return cold, nil
 }
 
 // together is how prompts went that were asked at the same time.

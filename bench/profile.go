@@ -103,7 +103,7 @@ func (o Options) profileNodes(ctx context.Context, m *expert.Model, threads int)
 	if err != nil {
 		return split{}, err
 	}
-	if err := askFirst(ctx, c, m, o); err != nil {
+	if _, err := askFirst(ctx, c, m, o); err != nil {
 		return split{}, err
 	}
 	return profiled(func(start func() error) (int, error) {

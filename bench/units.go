@@ -66,7 +66,7 @@ func (o Options) countUnits(ctx context.Context, path string, m *expert.Model, d
 	if err != nil {
 		return err
 	}
-	if err := askFirst(ctx, gate, m, o); err != nil {
+	if _, err := askFirst(ctx, gate, m, o); err != nil {
 		return err
 	}
 	shape := m.Shape()

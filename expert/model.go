@@ -250,8 +250,8 @@ func (m *Model) Identify(ctx context.Context, p Progress) (*Manifest, error) {
 			return nil, fmt.Errorf("hash model %s: %w", whole(m.name), err)
 		}
 		m.manifest.m = manifest
-		for _, b := range m.data {
-			if m.mapped { // of a holder of some experts the rest is not needed again
+		if m.mapped { // of a holder of some experts the rest is not needed again
+			for _, b := range m.data {
 				mapping.Leave(b)
 			}
 		}

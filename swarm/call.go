@@ -215,11 +215,7 @@ func (c *caller) callOnce(ctx context.Context, to routing.Peer, a routing.Ask) (
 	w := &awaited{done: make(chan arrival, 1)}
 	s.prepare(w, c.cfg)
 	got, err := c.send(ctx, l, w, b)
-	answer, err := s.answer(got, err)
-	if err == nil {
-		answer.Done = func() { c.bodies.put(got.body) }
-	}
-	return answer, err
+	return s.answer(got, err)
 }
 
 // Start begins a call; see [routing.Starter]. One whose answer is short, to a peer
@@ -269,27 +265,16 @@ func (w *started) stop(why error) {
 	w.finish(arrival{err: why})
 }
 
-// read reads the answer. Its memory may serve for another when nobody needs it.
-func (w *started) read() (routing.Answer, error) {
-	a, err := w.answer(w.got, w.got.err)
-	if err == nil {
-		a.Done = w.giveBack
-	}
-	return a, err
-}
-
-func (w *started) giveBack() {
-	w.link.bodies.put(w.got.body)
-	w.got.body = nil
-}
+func (w *started) read() (routing.Answer, error) { return w.answer(w.got, w.got.err) }
 
 // sentAsk is an ask that is on its way.
 type sentAsk struct {
-	to    routing.Peer
-	ask   routing.Ask
-	rows  int  // of the answer
-	bytes int  // of the frame
-	coded bool // its rows went out as codes
+	to     routing.Peer
+	ask    routing.Ask
+	bodies *buffers // takes the answer's memory back
+	rows   int      // of the answer
+	bytes  int      // of the frame
+	coded  bool     // its rows went out as codes
 }
 
 // prepare says what is awaited.
@@ -304,7 +289,8 @@ func (s *sentAsk) prepare(w *awaited, cfg callerConfig) {
 	}
 }
 
-// answer reads what came for it, or says why nothing did.
+// answer reads what came for it, or says why nothing did. Its memory may serve for
+// another when nobody needs it.
 func (s *sentAsk) answer(got arrival, err error) (answer routing.Answer, _ error) {
 	if err == nil {
 		answer, err = toAnswer(s.ask, s.rows, got.body)
@@ -312,6 +298,8 @@ func (s *sentAsk) answer(got arrival, err error) (answer routing.Answer, _ error
 	if err != nil {
 		return routing.Answer{}, fmt.Errorf("call to %s: %w", s.to, err)
 	}
+	bodies, body := s.bodies, got.body
+	answer.Done = func() { bodies.put(body) }
 	answer.BytesOut, answer.BytesIn = s.bytes, wire.HeaderLen+len(got.body)
 	if got.word != nil {
 		answer.Signed = []routing.Signed{{Calls: len(s.ask.Calls), Codes: s.coded, Word: got.word}}
@@ -321,7 +309,7 @@ func (s *sentAsk) answer(got arrival, err error) (answer routing.Answer, _ error
 
 // encode makes the frame of an ask.
 func (c *caller) encode(to routing.Peer, a routing.Ask) (frame []byte, s sentAsk, err error) {
-	s = sentAsk{to: to, ask: a}
+	s = sentAsk{to: to, ask: a, bodies: &c.bodies}
 	call := wire.Call{In: a.In, Calls: a.Calls, Sum: a.Sum, Half: c.cfg.Half && !a.Sum}
 	if c.cfg.Coder != nil {
 		var codes *rowCodes

@@ -110,9 +110,9 @@ func (h halves) Holders(id expert.ID) []routing.Peer {
 // one for a short frame.
 func TestSizedBuffers(t *testing.T) {
 	var b buffers
-	for _, n := range []int{1, 2, 3, 4096, buffersSmall + 1, 4097, 100, 1 << 20, buffersSmall, 1, buffersKeep + 1} {
+	for _, n := range []int{1, 2, 3, 4096, buffersSmall + 1, 4097, 100, 1 << 20, buffersSmall, 1, buffersKeep, buffersKeep + 1} {
 		buf := b.sized(n)
-		if most := max(buffersSmall, n+n/4); len(buf) != 0 || cap(buf) < n || n <= buffersSmall && cap(buf) > most {
+		if len(buf) != 0 || cap(buf) < n || b.of(cap(buf)) != b.of(n) || cap(buf) > max(n, buffersKeep) {
 			t.Errorf("%d of %d bytes, %d asked for", len(buf), cap(buf), n)
 		}
 		b.put(buf)

@@ -5,10 +5,10 @@ import (
 	"sync"
 )
 
-// buffersKeep is the longest buffer kept for another frame: a prefill's of
-// 256 rows of 2048 for four experts each. Longer ones are rare, and left to the
-// garbage collector. buffersSmall is the longest of those that serve short frames:
-// a decoding step's.
+// buffersKeep is the longest buffer kept for another frame: of a prefill of 250 rows
+// of 2048 for four experts each. Longer ones are rare, and left to the garbage
+// collector. buffersSmall is the longest of those that serve short frames: a decoding
+// step's.
 const (
 	buffersKeep  = 8 << 20
 	buffersSmall = 64 << 10
@@ -73,8 +73,9 @@ func (b *buffers) sized(n int) []byte {
 	if buf := k.get(); cap(buf) >= n {
 		return buf
 	}
-	if k == &b.small {
-		return make([]byte, 0, max(n, 1<<bits.Len(uint(n-1))))
+	larger := 1 << bits.Len(uint(n-1))
+	if k == &b.large {
+		larger = min(n+n/4, buffersKeep)
 	}
-	return make([]byte, 0, n+n/4)
+	return make([]byte, 0, max(n, larger))
 }

@@ -139,19 +139,9 @@ Usage: moeswarm COMMAND [FLAGS]
 `)
 }
 
-// flags makes a flag set whose help is the synopsis, the flags and examples.
-// Help goes to standard output: it is what was asked for.
+// flags makes the flag set of a command, whose help goes to standard output.
 func (p program) flags(name, synopsis, examples string) *flag.FlagSet {
-	fs := flag.NewFlagSet(name, flag.ContinueOnError)
-	fs.SetOutput(io.Discard) // errors are printed once, by main
-	fs.Usage = func() {
-		fmt.Fprintf(p.stdout, "Usage: moeswarm %s\n\n", synopsis)
-		fs.SetOutput(p.stdout)
-		fs.PrintDefaults()
-		fs.SetOutput(io.Discard)
-		fmt.Fprintf(p.stdout, "\nExamples:\n%s", strings.TrimLeft(examples, "\n"))
-	}
-	return fs
+	return flags.New("moeswarm", name, synopsis, examples, p.stdout)
 }
 
 // parse parses args, which may have flags before and after the operands, and

@@ -1,16 +1,33 @@
-// Package flags reads command lines as package flag does, and says in one line what
-// is wrong with one.
+// Package flags reads command lines as package flag does, with help that has examples
+// and errors of one line.
 package flags
 
 import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"strings"
 	"time"
 )
 
-// Parse parses args as fs.Parse does. Where help was asked for, it shows that and
+// New makes the flag set of a program's command. Its help is the synopsis, the flags
+// and examples, and goes to help: it is what was asked for. Errors are the caller's to
+// print.
+func New(program, command, synopsis, examples string, help io.Writer) *flag.FlagSet {
+	fs := flag.NewFlagSet(command, flag.ContinueOnError)
+	fs.SetOutput(io.Discard)
+	fs.Usage = func() {
+		fmt.Fprintf(help, "Usage: %s %s\n\n", program, synopsis)
+		fs.SetOutput(help)
+		fs.PrintDefaults()
+		fs.SetOutput(io.Discard)
+		fmt.Fprintf(help, "\nExamples:\n%s", strings.TrimLeft(examples, "\n"))
+	}
+	return fs
+}
+
+// Parse parses args for a set that [New] made, as its Parse does. Where help was asked for, it shows that and
 // returns [flag.ErrHelp]. Another error comes without the help, which would push it
 // out of sight, and says what the flag wants.
 func Parse(fs *flag.FlagSet, args []string) error {

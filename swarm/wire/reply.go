@@ -88,7 +88,7 @@ func ReplyRoom(b []byte, rows, dim int) (frame []byte, outputs []float32) {
 	b = b[:cap(b)]
 	skip := toAlign(b, before)
 	if len(b) < skip+size {
-		b = make([]byte, size+outputsAlign)
+		b = make([]byte, ReplyRoomSize(rows, dim))
 		skip = toAlign(b, before)
 	}
 	frame = b[skip:]

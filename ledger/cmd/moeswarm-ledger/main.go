@@ -12,7 +12,6 @@ import (
 	"os/signal"
 	"runtime"
 	"runtime/debug"
-	"strings"
 	"syscall"
 
 	"github.com/moeswarm/moeswarm/internal/flags"
@@ -111,18 +110,9 @@ Usage: moeswarm-ledger COMMAND [FLAGS]
 `)
 }
 
-// flags makes a flag set whose help is the synopsis, the flags and examples.
+// flags makes the flag set of a command, whose help goes to standard output.
 func (p program) flags(name, synopsis, examples string) *flag.FlagSet {
-	fs := flag.NewFlagSet(name, flag.ContinueOnError)
-	fs.SetOutput(io.Discard) // errors are printed once, by main
-	fs.Usage = func() {
-		fmt.Fprintf(p.stdout, "Usage: moeswarm-ledger %s\n\n", synopsis)
-		fs.SetOutput(p.stdout)
-		fs.PrintDefaults()
-		fs.SetOutput(io.Discard)
-		fmt.Fprintf(p.stdout, "\nExamples:\n%s", strings.TrimLeft(examples, "\n"))
-	}
-	return fs
+	return flags.New("moeswarm-ledger", name, synopsis, examples, p.stdout)
 }
 
 // parse parses flags; there are no operands.
